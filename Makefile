@@ -1,0 +1,84 @@
+# Kiseki: an S3 gateway over a filesystem of its own. `make help` lists what this file can do.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+FLAVOUR ?= release
+BUILD   ?= build/$(FLAVOUR)
+CC      ?= cc
+VERSION := $(shell cat VERSION)
+
+# --- flags ---------------------------------------------------------------------------------
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes \
+            -Wpointer-arith -Wvla -Werror
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+               -fno-sanitize-recover=undefined
+OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+
+PACKAGES := libmicrohttpd libpq sqlite3 libcurl libcrypto jansson expat zlib gnutls
+PKG_CONFIG ?= pkg-config
+ifneq ($(filter-out help deps clean format run,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell $(PKG_CONFIG) --exists $(PACKAGES) && echo yes),yes)
+$(error Libraries are missing. Run `make deps` (Debian packages), or install: $(PACKAGES))
+endif
+endif
+
+CPPFLAGS += -I. -D_GNU_SOURCE -DKISEKI_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+CFLAGS   += -std=gnu11 $(OPT_$(FLAVOUR)) $(WARNINGS) -pthread
+LDFLAGS  += $(filter -fsanitize=%,$(OPT_$(FLAVOUR))) -pthread
+LDLIBS   += $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm
+CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
+
+# --- sources: one static library a layer, in link order ---------------------------------------
+LAYERS  := gateway fs meta base
+SRC_gateway := $(filter-out gateway/main.c,$(wildcard gateway/*.c gateway/*/*.c))
+SRC_fs      := $(wildcard fs/*.c fs/*/*.c)
+SRC_meta    := $(wildcard meta/*.c meta/*/*.c)
+SRC_base    := $(wildcard base/*.c)
+LIBS    := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
+objects  = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+# A unit test links only its own layer and those below it.
+LIBS_base    := $(BUILD)/libbase.a
+LIBS_meta    := $(BUILD)/libmeta.a $(LIBS_base)
+LIBS_fs      := $(BUILD)/libfs.a $(LIBS_meta)
+LIBS_gateway := $(BUILD)/libgateway.a $(LIBS_fs)
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
+UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+
+.PHONY: all help deps deps-check run check unit debug tsan fuzz lint format install uninstall clean \
+        bench s3-tests
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: build/kiseki ## Build build/kiseki
+
+build/kiseki: $(BUILD)/kiseki
+	@cp -f $< $@.tmp && mv -f $@.tmp $@
+
+$(BUILD)/kiseki: $(BUILD)/gateway/main.o $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+define layer_library
+$(BUILD)/lib$(1).a: $(call objects,$(SRC_$(1)))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer_library,$(l))))
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define unit_test
+$(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(LIBS_$(1))
+	$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS) $(CMOCKA_LIBS)
+endef
+$(foreach l,$(LAYERS),$(eval $(call unit_test,$(l))))
+$(BUILD)/tests/contract/%: $(BUILD)/tests/contract/%.o $(LIBS_gateway)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
+
+unit: $(UNIT_BIN) ## Build and run the unit tests
+	@tests/run-unit $(UNIT_BIN)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,31 @@
+/*
+ * Clocks and the formats that HTTP and S3 print times in. Pure but for reading the clocks.
+ */
+#ifndef KISEKI_BASE_CLOCK_H
+#define KISEKI_BASE_CLOCK_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+/* Milliseconds since 1970 UTC; may jump. For what people see, never for leases. */
+int64_t clock_wall_ms(void);
+/* Milliseconds since boot, counting sleep (CLOCK_BOOTTIME): leases and deadlines. */
+int64_t clock_boot_ms(void);
+/* Microseconds, monotonic: durations in metrics. */
+int64_t clock_mono_us(void);
+
+#define CLOCK_TEXT_MAX 40
+
+/* "Wed, 12 Oct 2009 17:50:00 GMT" (RFC 9110 IMF-fixdate). Seconds; the rest is cut. */
+void clock_http(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
+/* "2009-10-12T17:50:00.123Z", as S3's XML has it. */
+void clock_iso(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
+/* "20091012T175000Z", as SigV4 has it. */
+void clock_amz(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
+
+/* All three HTTP date forms of RFC 9110 5.6.7, and ISO 8601 as S3 accepts it in headers. */
+MUST_USE enum err clock_parse_http(struct str text, int64_t *out_wall_ms);
+MUST_USE enum err clock_parse_iso(struct str text, int64_t *out_wall_ms);
+MUST_USE enum err clock_parse_amz(struct str text, int64_t *out_wall_ms);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * The log: one line an event on standard error, as text or as JSON.
+ *
+ * The process has one log; log_setup() is called once before other threads start and the settings
+ * are immutable afterwards (log level may be changed atomically). A line is formatted on the
+ * stack and written by one write(2), so lines of several threads never mix. Control characters
+ * and invalid UTF-8 of the arguments are escaped: a client can not forge a line.
+ */
+#ifndef KISEKI_BASE_LOG_H
+#define KISEKI_BASE_LOG_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_LEVELS };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+void log_setup(enum log_level level, enum log_format format, int fd);
+bool log_enabled(enum log_level level);
+/* "debug", "info", "warn", "error"; ERR_INVALID otherwise. */
+MUST_USE enum err log_level_parse(struct str text, enum log_level *out);
+
+/* The id that lines of this thread carry from now on ("" for none); copied, at most 39 bytes. */
+void log_set_request_id(const char *id);
+
+void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define log_debug(...) (log_enabled(LOG_DEBUG) ? log_line(LOG_DEBUG, __VA_ARGS__) : (void)0)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+/* A line with named fields, for access lines: in text `name=value`, in JSON members. */
+struct log_field {
+    const char *name;
+    struct str text;  /* used when is_number is false */
+    int64_t number;
+    bool is_number;
+};
+void log_fields(enum log_level level, const char *event, const struct log_field *fields,
+                size_t count);
+
+#endif

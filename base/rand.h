@@ -1,0 +1,13 @@
+/* Random bytes from the kernel (getrandom); never fails once the kernel is seeded. Any thread. */
+#ifndef KISEKI_BASE_RAND_H
+#define KISEKI_BASE_RAND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void rand_bytes(void *out, size_t len);
+uint64_t rand_u64(void);
+/* Lower-case hex of len/2 random bytes into out[len + 1]; len is even. */
+void rand_hex(char *out, size_t len);
+
+#endif
