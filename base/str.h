@@ -43,7 +43,10 @@ struct str str_sub(struct str s, size_t from, size_t len);
 /* Position of the first `c`, or s.len. */
 size_t str_find(struct str s, char c);
 
-/* Cuts the next field off *rest at `sep`; false when nothing is left. "a,,b" has three fields. */
+/*
+ * Cuts the next field off *rest at `sep`; false when nothing is left. "a,,b" has three fields, ""
+ * none, and a separator at the very end begins no further one: "a," has one.
+ */
 bool str_split(struct str *rest, char sep, struct str *out_field);
 
 /*
@@ -55,5 +58,7 @@ MUST_USE enum err str_to_i64(struct str s, int64_t *out);
 
 /* True for well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool str_is_utf8(struct str s);
+/* Bytes (1..4) of the well-formed UTF-8 sequence at position `at`, 0 if there is none. */
+size_t str_utf8_at(struct str s, size_t at);
 
 #endif
