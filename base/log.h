@@ -4,7 +4,8 @@
  * The process has one log; log_setup() is called once before other threads start and the settings
  * are immutable afterwards (log level may be changed atomically). A line is formatted on the
  * stack and written by one write(2), so lines of several threads never mix. Control characters
- * and invalid UTF-8 of the arguments are escaped: a client can not forge a line.
+ * and invalid UTF-8 of the arguments are escaped: a client can not forge a line. A line has at most
+ * 4096 bytes (what a pipe takes in one piece) and a field 1200; longer ones are cut with "...".
  */
 #ifndef KISEKI_BASE_LOG_H
 #define KISEKI_BASE_LOG_H
@@ -16,6 +17,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_LEVELS };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format, int fd);
+void log_set_level(enum log_level level); /* any time, any thread */
 bool log_enabled(enum log_level level);
 /* "debug", "info", "warn", "error"; ERR_INVALID otherwise. */
 MUST_USE enum err log_level_parse(struct str text, enum log_level *out);
@@ -32,7 +34,7 @@ void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A line with named fields, for access lines: in text `name=value`, in JSON members. */
 struct log_field {
     const char *name;
-    struct str text;  /* used when is_number is false */
+    struct str text; /* used when is_number is false */
     int64_t number;
     bool is_number;
 };

@@ -1,0 +1,44 @@
+#include "base/rand.h"
+
+#include "base/codec.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+void rand_bytes(void *out, size_t len)
+{
+    unsigned char *at = out;
+    int saved_errno = errno;
+
+    while (len > 0) {
+        /* Only EINTR is possible: the kernel has the call and the memory is ours. */
+        ssize_t n = getrandom(at, len, 0);
+        if (n > 0) {
+            at += n;
+            len -= (size_t)n;
+        }
+    }
+    errno = saved_errno;
+}
+
+uint64_t rand_u64(void)
+{
+    uint64_t v;
+
+    rand_bytes(&v, sizeof(v));
+    return v;
+}
+
+void rand_hex(char *out, size_t len)
+{
+    unsigned char bytes[64];
+
+    out[0] = '\0';
+    for (size_t left = len / 2; left > 0;) {
+        size_t n = left < sizeof(bytes) ? left : sizeof(bytes);
+        rand_bytes(bytes, n);
+        hex_encode(bytes, n, out);
+        out += 2 * n;
+        left -= n;
+    }
+}
