@@ -1,0 +1,169 @@
+/*
+ * One HTTP request on its way through the server, and the contract of who answers it.
+ *
+ *              headers are in
+ *                    |
+ *              head() [epoll thread]          HTTP_WORK: work() [worker], connection suspended;
+ *       .------------+-------------.          what it returns is obeyed as head's own would be
+ *   HTTP_REPLY                  HTTP_BODY
+ *       |                          |  sink->write() [epoll thread] a piece, or r->body collects
+ *       |                     body_end() [epoll thread]  (HTTP_WORK: work() once more)
+ *       |                          |
+ *       '-----------> reply is sent: bytes, or body->next() [epoll thread or worker]
+ *                                  |
+ *                           done() [epoll thread], exactly once whatever happened
+ *
+ * Ownership: the server owns the request; everything in it lives in its arena until done() has
+ * returned (references, see below, keep the memory longer). The handler may allocate there too.
+ * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
+ * one wrote, the next one sees). Only http_request_resume_body(), http_request_ref(),
+ * http_request_unref() and http_request_stopping() may be called by any thread at any time.
+ * On an epoll thread nothing may block: no SQL, no store, no lock held across such.
+ * Limits: request line and headers together must fit in about 24 KiB (414 or 431 by libmicrohttpd);
+ * the arena gives out at most http_options.arena_max_bytes.
+ */
+#ifndef KISEKI_GATEWAY_HTTP_REQUEST_H
+#define KISEKI_GATEWAY_HTTP_REQUEST_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "gateway/http/reply.h"
+#include "gateway/http/target.h"
+
+/* A header or trailer field: the name as sent (any case), the value without blanks around it. */
+struct http_header {
+    struct str name;
+    struct str value;
+};
+
+/* What a handler's function wants next. */
+enum http_next {
+    HTTP_REPLY, /* r->reply is filled in: send it */
+    HTTP_WORK,  /* call work() on the worker pool */
+    HTTP_BODY   /* head() and the work() after it only: take the body, then call body_end() */
+};
+
+/*
+ * Where a request's body goes, piece by piece. Embedded in what the layer above keeps.
+ *
+ * write() is called on an epoll thread and must not block. It takes all of `data` and returns OK,
+ * or takes the first *out_taken bytes (also 0) and returns ERR_AGAIN: the connection is suspended,
+ * the socket is not read (back-pressure reaches the client), and write() is called with the rest
+ * after http_request_resume_body(r). Any other error: write() is not called again, a bounded rest
+ * of the body is thrown away, body_end() gets the error. `data` is valid for the call only.
+ * After the last write() body_end() follows, always.
+ */
+struct http_sink {
+    enum err (*write)(struct http_sink *sink, struct str data, size_t *out_taken);
+};
+
+struct http_request {
+    /* What was sent; immutable once head() is called. */
+    struct arena *arena;
+    char id[17];               /* 16 upper-case hex digits: x-amz-request-id and the log's id */
+    struct str method;         /* a token, as sent */
+    struct http_target target; /* raw and decoded path and query */
+    const struct http_header *headers; /* in the order sent, repeated ones apart */
+    size_t header_count;
+    struct str host;    /* of an absolute-form target, else the Host field; may be empty */
+    struct str version; /* "HTTP/1.1" or "HTTP/1.0" */
+    struct str remote;  /* "192.0.2.1:1234" or "[2001:db8::1]:1234" */
+    bool is_tls;
+    bool is_chunked;        /* Transfer-Encoding: chunked */
+    bool wants_100;         /* Expect: 100-continue */
+    int64_t content_length; /* -1: none was sent */
+    int64_t start_us;       /* clock_mono_us() at the request line */
+
+    /* Valid from body_end() on: fields after a chunked body. */
+    const struct http_header *trailers;
+    size_t trailer_count;
+
+    /* The handler's. */
+    void *ctx;              /* http_handler.ctx */
+    void *user;             /* NULL at first; for the layer above */
+    struct http_sink *sink; /* HTTP_BODY: where the body goes; or NULL, then: */
+    size_t collect_max;     /* the most bytes that `body` collects; more: ERR_TOO_LARGE */
+    struct buf body;        /* the collected body; freed with the request */
+    struct http_reply reply;
+
+    /* The server's counters; final in done(). */
+    uint64_t bytes_in;     /* of the body, as received */
+    uint64_t bytes_out;    /* of the body, as handed to the socket layer */
+    int64_t first_byte_us; /* clock_mono_us() when the answer's head was ready; 0 if never */
+    int64_t end_us;        /* clock_mono_us() at done() */
+    bool is_complete;      /* the whole answer was handed to the kernel */
+};
+
+/*
+ * The layer above. Every function is called with r->ctx set; log lines of the calling thread carry
+ * r->id meanwhile. All must be given but `refuse`.
+ */
+struct http_handler {
+    /* The headers are in. Epoll thread. */
+    enum http_next (*head)(struct http_request *r);
+
+    /* Worker thread. Called after HTTP_WORK; may itself return HTTP_WORK to queue up again. */
+    enum http_next (*work)(struct http_request *r);
+
+    /*
+     * The body has ended. Epoll thread. `result`:
+     *   OK             all of it arrived and was taken; trailers are there
+     *   ERR_TOO_LARGE  more than collect_max
+     *   ERR_CANCELLED  the client went away, or the server stops   } no answer is possible any
+     *   ERR_TIMEOUT    stalled, or below the minimum rate          } more: what is returned is
+     *   ERR_INVALID    broken chunk framing (already answered 400) } ignored, done() follows
+     *   others         what the sink's write() failed with, and its text (err_text)
+     * r->sink is not used after this call has begun. Returns HTTP_REPLY or HTTP_WORK.
+     */
+    enum http_next (*body_end)(struct http_request *r, enum err result);
+
+    /*
+     * The end, exactly once for every request whose request line arrived: sent whole, client gone,
+     * server stopping, refused by the server (then r->user is NULL and head() was never called;
+     * fields may be empty). The reply's generator is closed already. reply.status is what was
+     * answered, by whom ever; 0 when nothing was. Epoll thread.
+     */
+    void (*done)(struct http_request *r);
+
+    /*
+     * Optional. The server refuses by itself: 400 (malformed, smuggling), 417, 503 (pool is full),
+     * 500 (a bug above). Fills in r->reply's headers and body; its status is set already, and
+     * `why` is one line for people. Without it the answer is `why` as text/plain. It may be called
+     * before head() (r->user is NULL) or after. Epoll or worker thread, must not block.
+     */
+    void (*refuse)(struct http_request *r, unsigned status, const char *why);
+
+    void *ctx;
+};
+
+/* The first header of that name (any case), or an empty string with ptr NULL when there is none. */
+struct str http_header(const struct http_request *r, const char *name);
+bool http_has_header(const struct http_request *r, const char *name);
+
+/*
+ * The next header of that name from index *at on, which moves past it; start with 0. False at the
+ * end. `for (size_t i = 0; http_header_next(r, "x-amz-meta-a", &i, &value);)`
+ */
+bool http_header_next(const struct http_request *r, const char *name, size_t *at,
+                      struct str *out_value);
+
+/* As http_header, among the trailers. */
+struct str http_trailer(const struct http_request *r, const char *name);
+
+/*
+ * Goes on with a body whose sink said ERR_AGAIN. Any thread; also before write() has returned, and
+ * without need (write() is then simply called again). The caller holds a reference, or knows that
+ * done() has not been called yet. Does nothing once the request is over.
+ */
+void http_request_resume_body(struct http_request *r);
+
+/* True once the server gives up waiting for requests in flight: long work should end soon. */
+bool http_request_stopping(const struct http_request *r);
+
+/* Keeps the memory of r (and its arena) after done(): for threads that may resume it late. */
+void http_request_ref(struct http_request *r);
+void http_request_unref(struct http_request *r);
+
+#endif

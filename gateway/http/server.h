@@ -1,0 +1,88 @@
+/*
+ * The HTTP server: libmicrohttpd with a few epoll threads that move bytes, and a worker pool for
+ * whatever may block. The only folder that knows libmicrohttpd (and GnuTLS, for certificates).
+ *
+ * The same type serves S3 and, as a second instance with one thread, the metrics.
+ * Threads: start, reload, quiesce and stop are called by one thread at a time (main); the
+ * statistics by any.
+ *
+ * What it refuses by itself, with 400 and the connection closed (RFC 9112; request smuggling):
+ * Content-Length twice, not a number, or beside Transfer-Encoding; any Transfer-Encoding but
+ * `chunked`, or in HTTP/1.0; no or two Host fields in HTTP/1.1; field names that are not tokens
+ * (a blank before the colon); control bytes in values; folded fields; a NUL or a bare LF as the
+ * end of a header line; blanks, control bytes and broken escapes in the target.
+ * What libmicrohttpd answers before we see it keeps its own answer: 400 (no colon, no version),
+ * 413 (Content-Length beyond 64 bits), 414, 431 (head over about 24 KiB), 505.
+ *
+ * Slow clients: an idle connection, or one whose body or answer stands still, is closed after
+ * idle_timeout_s; a head that is not complete after head_timeout_s, and a body slower than
+ * body_min_rate over body_rate_window_s, too. Time that a sink or a worker makes the client wait
+ * does not count.
+ * Connections: a connection without a request costs at most 32 KiB (plus GnuTLS's own state) and
+ * no thread. Over max_connections new ones wait in the kernel's queue.
+ */
+#ifndef KISEKI_GATEWAY_HTTP_SERVER_H
+#define KISEKI_GATEWAY_HTTP_SERVER_H
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "gateway/http/request.h"
+
+struct http_server;
+
+/* Zero means the default in brackets. Strings are copied. */
+struct http_options {
+    const char *listen;          /* "127.0.0.1:9000", "[::1]:9000", "host:0", ":9000" (any) */
+    unsigned threads;            /* epoll threads [2] */
+    unsigned max_connections;    /* [10000] */
+    unsigned idle_timeout_s;     /* [60] */
+    unsigned head_timeout_s;     /* from connect or the first byte to the end of the head [60] */
+    unsigned body_min_rate;      /* bytes/s, averaged over the window [1024] */
+    unsigned body_rate_window_s; /* [30] */
+    size_t arena_max_bytes;      /* a request's arena [64 MiB] */
+    const char *tls_cert_path;   /* PEM chain; both or neither */
+    const char *tls_key_path;    /* PEM key */
+    struct pool *pool;           /* runs work() and blocking next(); not owned; NULL: in place */
+};
+
+/*
+ * Listens and serves. The handler is copied. ERR_INVALID: a bad address, certificate or key;
+ * ERR_EXISTS: the address is in use; ERR_DENIED: no permission; ERR_NOMEM, ERR_IO. The text names
+ * the address or the file.
+ */
+MUST_USE enum err http_server_start(const struct http_options *options,
+                                    const struct http_handler *handler, struct http_server **out);
+
+/* The bound port, and the address as text with the port filled in ("127.0.0.1:43210"). */
+uint16_t http_server_port(const struct http_server *s);
+const char *http_server_address(const struct http_server *s);
+
+/*
+ * Reads certificate and key again; new handshakes get them, running connections go on. On failure
+ * the old ones stay in use and the log says why. OK at once without TLS.
+ */
+MUST_USE enum err http_server_reload_tls(struct http_server *s);
+
+/* No new connections; what runs goes on, answers say `Connection: close`. Twice is fine. */
+void http_server_quiesce(struct http_server *s);
+
+/*
+ * Quiesces, waits for requests in flight until the deadline, then cuts off the rest (each still
+ * gets its body_end(ERR_CANCELLED) and done()); waits for work() that runs, which can see
+ * http_request_stopping(); frees. The pool must still run. NULL is fine.
+ */
+void http_server_stop(struct http_server *s, unsigned deadline_ms);
+
+/* Gauges and counters for metrics. */
+struct http_server_stats {
+    uint64_t connections;       /* open now */
+    uint64_t connections_total; /* accepted since the start */
+    uint64_t requests;          /* in flight now */
+    uint64_t requests_total;
+    uint64_t suspended;      /* of those in flight: waiting for a worker or a sink */
+    uint64_t refused_total;  /* refused by the server itself */
+    uint64_t timeouts_total; /* cut for being idle or slow */
+};
+void http_server_stats(const struct http_server *s, struct http_server_stats *out);
+
+#endif
