@@ -1,0 +1,54 @@
+/*
+ * A volume: metadata, a backing store, the memory that transfers share, and background jobs.
+ *
+ * fs/ speaks files: it turns a stream of bytes into slices and a content that meta/ links
+ * (fs/writer.h), and a file's range back into bytes (fs/reader.h). It knows nothing of HTTP.
+ *
+ * Opening checks that the store belongs to the database: a marker object named "volume" holds the
+ * volume's UUID and generation. A new volume writes it into a store that has none; any other
+ * difference refuses to open (DESIGN.md section 6, Identity).
+ *
+ * Threads: functions may be called by any thread; those that ask the database or the store block
+ * and say so. One struct fs a process.
+ */
+#ifndef KISEKI_FS_FS_H
+#define KISEKI_FS_FS_H
+
+#include "fs/store/store.h"
+#include "meta/meta.h"
+
+struct fs;
+
+struct fs_options {
+    struct meta_options meta;
+    const char *store_url;
+    struct store_options store;
+    const char *cache_dir;     /* NULL: no disk cache */
+    uint64_t cache_bytes;      /* of the disk cache */
+    uint64_t memory_bytes;     /* read cache and transfer pages together; default 128 MiB */
+    size_t inline_max;         /* files up to this size live in metadata; default 64 KiB */
+    size_t io_threads;         /* backing-store requests at once; default 16 */
+    bool tool;                 /* a command-line tool: session "tool", no background jobs */
+};
+
+/* Blocks. The text of an error is one line that says what to do. */
+MUST_USE enum err fs_open(const struct fs_options *o, struct fs **out);
+/* Waits for background work, ends the session, closes everything. NULL is fine. Blocks. */
+void fs_close(struct fs *fs);
+
+struct meta *fs_meta(struct fs *fs);
+
+/* Gauges and counters for metrics and `kiseki status`. Never blocks. */
+struct fs_stats {
+    uint64_t memory_bytes, memory_used;             /* the whole budget, and what is taken now */
+    uint64_t cache_hits, cache_misses, cache_bytes; /* memory cache, in granules */
+    uint64_t disk_hits, disk_misses, disk_bytes;
+    uint64_t uploads_waiting; /* writers that wait for pages */
+    struct store_stats store;
+};
+void fs_stats(struct fs *fs, struct fs_stats *out);
+
+/* Database and store answer? For /ready and `kiseki health`. Blocks. */
+MUST_USE enum err fs_ready(struct fs *fs);
+
+#endif

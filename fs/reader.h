@@ -1,0 +1,43 @@
+/*
+ * Reading a range of a file: no locks, bounded memory, verified bytes.
+ *
+ * file_open() is one metadata round trip; it takes an epoch tag first, so that the slices it names
+ * stay until file_close() (meta/README.md, Epochs). A reader walks the range: small files from
+ * memory, others slice by slice through the caches; it fetches ahead while it is read in order.
+ * Every granule that comes from the backing store or the disk cache is verified before a byte of
+ * it is given out: a wrong one is logged, fetched again once, then ERR_CORRUPT.
+ *
+ * Threads: a file and its readers are used by one thread at a time.
+ */
+#ifndef KISEKI_FS_READER_H
+#define KISEKI_FS_READER_H
+
+#include "fs/fs.h"
+#include "meta/object.h"
+
+struct file {
+    struct fs *fs;
+    struct object object; /* attributes; in the caller's arena */
+    struct meta_read read;
+    bool open;
+};
+
+/* Blocks. ERR_NOT_FOUND with *out_missing, see object_get(). Only an opened file needs closing. */
+MUST_USE enum err file_open(struct fs *fs, struct arena *a, const struct object_get *q,
+                            struct file *out, enum meta_missing *out_missing);
+void file_close(struct file *f); /* fine on a zeroed struct and twice; never blocks */
+
+struct reader;
+
+/* Bytes [offset, offset + len) of the file, which must lie inside it. Never blocks. */
+MUST_USE enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader **out);
+
+/*
+ * The next run of bytes, borrowed until the next call; empty at the end. With may_block false:
+ * ERR_AGAIN when it would have to wait. ERR_BUSY, ERR_IO, ERR_CORRUPT, ERR_FENCED are final.
+ */
+MUST_USE enum err reader_next(struct reader *r, bool may_block, struct str *out);
+
+void reader_free(struct reader *r); /* before file_close; NULL is fine */
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * Writing a file: bytes in, slices out, one content at the end.
+ *
+ *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_settle -> free
+ *
+ * Bytes are copied into 64 KiB pages from the volume's bounded budget as they arrive. Up to
+ * inline_max bytes stay in memory and become the content's `data`. Beyond that, each full slice
+ * (4 MiB; shorter at the end, or when memory is short) is handed to an I/O thread, which stores it
+ * while more bytes arrive. A granule's CRC64NVME is computed once, here.
+ *
+ * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN; on_room
+ * is called once, from any thread, when it is worth trying again. A writer that holds pages while
+ * others starve is made to send them as a shorter slice, so that no set of slow uploads can lock up
+ * the budget.
+ *
+ * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
+ * upload the slices stored so far are doomed; writer_settle tells which case it is.
+ */
+#ifndef KISEKI_FS_WRITER_H
+#define KISEKI_FS_WRITER_H
+
+#include "fs/fs.h"
+#include "meta/object.h"
+
+struct writer;
+
+struct writer_options {
+    int64_t size_hint;          /* bytes to come, -1 unknown: shapes slices, allocates nothing */
+    void (*on_room)(void *arg); /* must not block nor call the writer */
+    void *arg;
+};
+
+MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, struct writer **out);
+
+/*
+ * Takes bytes; never blocks. ERR_AGAIN: *out_taken < data.len (maybe 0), on_room will be called.
+ * Another error (a slice could not be stored: ERR_BUSY, ERR_DENIED, ERR_IO; ERR_FENCED) is final.
+ */
+MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
+
+/*
+ * Blocks until every slice is durable. *out is valid until writer_free and borrows from the writer
+ * (`arena` holds the packed records). Nothing may be written afterwards.
+ */
+MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
+
+/*
+ * What became of the commit: OK: the slices are referenced (and enter the cache); ERR_UNKNOWN:
+ * leave them alone; anything else: doom them. A writer that is freed unsettled dooms.
+ */
+void writer_settle(struct writer *w, enum err commit_result);
+
+/* Never blocks: slices in flight are waited for, and doomed if need be, by the I/O threads. */
+void writer_free(struct writer *w);
+
+#endif
