@@ -1,0 +1,43 @@
+/*
+ * Byte ranges: the Range header of GET and HEAD, and x-amz-copy-source-range. Pure.
+ *
+ * Positions are `first` and length, within [0, size]; all arithmetic saturates, so no number in a
+ * header can overflow. Source: RFC 9110 section 14, and S3: several ranges at once and broken
+ * syntax are ignored (the whole object, 200), an unsatisfiable range is InvalidRange (416).
+ */
+#ifndef KISEKI_GATEWAY_S3_RANGE_H
+#define KISEKI_GATEWAY_S3_RANGE_H
+
+#include "gateway/s3/errors.h"
+
+enum range_result {
+    RANGE_WHOLE,        /* no, ignored or several ranges: 200 with everything */
+    RANGE_PART,         /* 206 */
+    RANGE_UNSATISFIABLE /* 416 */
+};
+
+struct range {
+    uint64_t first;
+    uint64_t len;
+};
+
+/* `header` empty: RANGE_WHOLE. *out is set in every case but UNSATISFIABLE. */
+enum range_result range_parse(struct str header, uint64_t size, struct range *out);
+
+/*
+ * "bytes=first-last", both given, within `size`: InvalidArgument otherwise. An empty header gives
+ * the whole object.
+ */
+MUST_USE enum s3_code range_parse_copy(struct str header, uint64_t size, struct range *out,
+                                       struct s3_error *error);
+
+/* The same header before the source's size is known: syntax only. */
+MUST_USE enum s3_code range_parse_copy_syntax(struct str header, struct range *out,
+                                              struct s3_error *error);
+
+/* "bytes 0-9/100" for a part, "bytes * /100" (without the space) when unsatisfiable. */
+#define RANGE_TEXT_MAX 80
+void range_content(const struct range *r, uint64_t size, char out[RANGE_TEXT_MAX]);
+void range_content_unsatisfiable(uint64_t size, char out[RANGE_TEXT_MAX]);
+
+#endif
