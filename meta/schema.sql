@@ -29,8 +29,9 @@ CREATE TABLE sessions (
 );
 
 CREATE TABLE txns (
-    session  BIGINT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    id       BIGINT NOT NULL,
+    session    BIGINT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    id         BIGINT NOT NULL,
+    tombstone  BIGINT NOT NULL DEFAULT 0,   -- 1: settled as never committed (meta/sql/sql.h)
     PRIMARY KEY (session, id)
 ){LITE: WITHOUT ROWID};
 

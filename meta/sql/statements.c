@@ -1,0 +1,13 @@
+#include "meta/sql/statements.h"
+
+#define STATEMENT SQL_TEXT_ROW
+const struct sql_text sql_catalogue[SQL_STATEMENTS] = {
+#include "meta/sql/txn.def"
+#include "meta/sql/bucket.def"
+#include "meta/sql/object.def"
+#include "meta/sql/upload.def"
+#include "meta/sql/session.def"
+#include "meta/sql/account.def"
+#include "meta/sql/job.def"
+};
+#undef STATEMENT
