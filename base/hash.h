@@ -29,11 +29,11 @@ size_t hash_size(enum hash_kind kind);
 
 struct hash {
     enum hash_kind kind;
-    uint64_t crc;         /* CRC kinds */
+    uint64_t crc;              /* CRC kinds */
     struct evp_md_ctx_st *evp; /* digest kinds; NULL otherwise */
 };
 
-/* ERR_NOMEM is the only failure. */
+/* ERR_NOMEM, or ERR_UNSUPPORTED where OpenSSL is set up without that digest. */
 MUST_USE enum err hash_init(struct hash *h, enum hash_kind kind);
 void hash_update(struct hash *h, const void *data, size_t len);
 /* Writes hash_size(kind) bytes; the hash may only be given to hash_fini afterwards. */
