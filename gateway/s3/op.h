@@ -1,0 +1,152 @@
+/*
+ * An S3 operation: one row in the routing table (routes.c), one handler (op_*.c).
+ *
+ * The pipeline (pipeline.c) does what every operation needs, in this order:
+ *     route -> authenticate -> authorize -> refuse headers that are not built -> [before_body]
+ *           -> body (framing and checksums verified, into memory or into a writer)
+ *           -> handle on a worker -> reply, or the error document -> access line and metrics
+ * So a handler reads its parameters, makes one or two calls of fs/ and meta/, and fills the reply.
+ *
+ * A handler runs on a worker thread and may block. It returns S3_OK with the reply filled in, or
+ * the code of an error, with details in r->error; the pipeline writes the document. Memory comes
+ * from r->arena and lives until the reply is sent.
+ */
+#ifndef KISEKI_GATEWAY_S3_OP_H
+#define KISEKI_GATEWAY_S3_OP_H
+
+#include "fs/fs.h"
+#include "fs/reader.h"
+#include "fs/writer.h"
+#include "gateway/auth/chunked.h"
+#include "gateway/auth/verify.h"
+#include "gateway/http/request.h"
+#include "gateway/s3/errors.h"
+#include "gateway/s3/payload.h"
+#include "meta/account.h"
+#include "meta/object.h"
+
+struct metrics;
+struct s3_request;
+
+enum s3_scope { S3_SERVICE, S3_BUCKET, S3_OBJECT };
+
+/* What becomes of a request's body. */
+enum s3_body {
+    S3_BODY_IGNORED, /* read up to a small limit, verified, not looked at */
+    S3_BODY_MEMORY,  /* collected into r->body, up to op->body_max */
+    S3_BODY_FILE     /* written into r->writer */
+};
+
+struct s3_op {
+    const char *name;   /* AWS's name of the operation: logs, metrics and docs */
+    const char *method;
+    enum s3_scope scope;
+    const char *query;  /* a query argument that selects it, or NULL */
+    const char *query2; /* a second one that must be there too, or NULL */
+    const char *header; /* a header that selects it, or NULL */
+    const char *action; /* the IAM action that it needs */
+    enum s3_body body;
+    size_t body_max;    /* S3_BODY_MEMORY: in bytes */
+
+    /*
+     * Optional: judged before the body is asked for, when the client waits for 100 Continue and
+     * sends conditions or much data. Worker thread.
+     */
+    enum s3_code (*before_body)(struct s3_request *r);
+    enum s3_code (*handle)(struct s3_request *r); /* NULL: known, not built: 501 */
+};
+
+/* The service: what all requests share. Immutable after start, but for what fs/ and metrics guard. */
+struct s3 {
+    struct fs *fs;
+    struct meta *meta;
+    struct metrics *metrics;
+    struct str region;
+    const struct str *domains; /* virtual-host domains */
+    size_t domain_count;
+    char host_id[33]; /* x-amz-id-2: tells gateways apart */
+};
+
+enum s3_step { S3_STEP_AUTH, S3_STEP_BEFORE_BODY, S3_STEP_HANDLE };
+
+struct s3_request {
+    /* set by the pipeline before the handler runs */
+    struct http_request *http;
+    struct s3 *s3;
+    struct arena *arena;
+    const struct s3_op *op;  /* NULL while routing failed */
+    struct str bucket;       /* "" in service scope */
+    struct str key;          /* "" in bucket scope */
+    bool is_head;            /* HEAD: errors carry no body */
+    const struct sigv4_header *headers; /* the request's, for the pure parts */
+    size_t header_count;
+    const struct sigv4_arg *args;
+    size_t arg_count;
+    struct auth auth;
+    struct access_key access; /* who asks */
+
+    /* the body, when handle runs */
+    struct buf body;              /* S3_BODY_MEMORY */
+    struct writer *writer;        /* S3_BODY_FILE; the pipeline frees it */
+    struct payload_result digest; /* of what was received */
+    /* S3_BODY_FILE: which checksum to compute when the client gives none; before_body may set it */
+    enum checksum_algo default_algo;
+
+    /* the handler's */
+    struct s3_error error;
+    struct file file; /* closed by the pipeline when the reply is sent */
+
+    /* the pipeline's own */
+    enum s3_step step;
+    struct auth_request auth_request;
+    struct http_sink sink;
+    struct payload payload;
+    struct chunked chunked;
+    bool framed;      /* chunked is in use */
+    bool resumed;
+    int64_t expected; /* payload bytes, -1 unknown */
+    enum s3_code failed;
+};
+
+/* The table, most specific row first; ends with a row whose name is NULL. */
+extern const struct s3_op s3_ops[];
+
+/*
+ * The row for this request, or NULL with *out_code (MethodNotAllowed; NotImplemented for a
+ * sub-resource that no row knows) in `r->error`. Uses method, scope, args and headers of `r`.
+ */
+const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code);
+
+/* --- parameters -------------------------------------------------------------------------------- */
+
+/* The first value of a query argument; ptr NULL when it is missing, not NULL when it is empty. */
+struct str s3_arg(const struct s3_request *r, const char *name);
+bool s3_has_arg(const struct s3_request *r, const char *name);
+/* A header's value; ptr NULL when missing. */
+struct str s3_header(const struct s3_request *r, const char *name);
+/*
+ * A whole number 0..max of a query argument (`fallback` when missing or empty); larger ones are
+ * cut to `max`. InvalidArgument otherwise.
+ */
+enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, int64_t fallback,
+                           int64_t *out);
+
+/* --- replies ------------------------------------------------------------------------------------ */
+
+/* Adds a header, logs what can not be sent. */
+void s3_reply_header(struct s3_request *r, const char *name, struct str value);
+void s3_reply_header_cstr(struct s3_request *r, const char *name, const char *value);
+/* `ETag: "value"`. */
+void s3_reply_etag(struct s3_request *r, struct str etag);
+
+/* 200 with an XML document made in `xml`, whose bytes are moved into the arena's care. */
+enum s3_code s3_reply_xml(struct s3_request *r, struct buf *xml);
+/* No body. */
+enum s3_code s3_reply_empty(struct s3_request *r, unsigned status);
+
+/* The code for a failure of a lower layer, with its text put into the log under the request's id. */
+enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing);
+/* ERR_NOT_FOUND by what was missing: NoSuchBucket, NoSuchKey, NoSuchUpload with their elements. */
+enum s3_code s3_fail_missing(struct s3_request *r, enum meta_missing missing);
+
+#endif
