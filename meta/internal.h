@@ -1,0 +1,155 @@
+/*
+ * What the files of meta/ share; nothing above meta/ includes this.
+ *
+ * Two handles of one database. `sql` carries the work: batched, proved by our session, refused
+ * past our lease. `control` has one connection and neither proof nor fence: sessions are opened,
+ * renewed and ended through it, so that a heartbeat never waits behind data, and a fenced process
+ * can still ask for a new session. (On SQLite, where connections of one process only compete for
+ * the one write lock, heartbeats go through `sql` while the lease holds.)
+ *
+ * How a write is made:
+ *
+ *     struct sql_unit u;
+ *     sql_unit_init(&u, SQL_WRITE, arena);
+ *     ...
+ *     e = meta_write(m, &u);                  not sql_write(): it refuses before the first session
+ *
+ * and if it names slices, between meta_content_begin() and meta_content_end(): a session that is
+ * replaced takes its slice names with it, since the reaper dooms those that no row names yet.
+ *
+ * Lock ranks, low first; none is held across SQL: session.lock, ids.lock / ranges.lock,
+ * reads.lock, accounts.lock.
+ */
+#ifndef KISEKI_META_INTERNAL_H
+#define KISEKI_META_INTERNAL_H
+
+#include "meta/account.h"
+#include "meta/object.h"
+#include "meta/reclaim.h"
+#include "meta/sql/sql.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define META_SCHEMA_VERSION 1
+#define META_KEY_BYTES      32
+#define META_ROUND_ARENA    (64u << 20) /* a job's transaction, with packed records */
+#define META_SMALL_ARENA    (1u << 20)  /* a statement or two without large rows */
+
+/* A stock of numbers drawn from `counters` in blocks, the next block before the last is used up. */
+struct meta_ids {
+    /* immutable after meta_open() */
+    struct meta *meta;
+    bool slices; /* of the session: a row in slice_ranges each */
+    uint64_t block_min, block_max;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* guarded by lock; [next, end) are ours to give */
+    uint64_t first, next, end;
+    uint64_t spare_first, spare_end; /* the block fetched ahead; equal: none */
+    uint64_t block;                  /* size of the next fetch */
+    int64_t fetched_us;              /* when the last block came */
+    uint64_t session, tag;           /* slices: whose the ranges are */
+    uint64_t fetching_session;       /* slices: for whom the fetch under way is */
+    bool fetching;
+    uint64_t failures;               /* fetches that failed, for those who wait for one */
+    struct err_info error;           /* of the last of them */
+    /* the fetch under way; belongs to it while fetching is set */
+    struct sql_unit unit;
+    struct arena *arena;
+};
+
+struct meta_session_state {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* by the monotonic clock */
+    /* guarded by lock */
+    char state[16];
+    uint64_t id, tag;
+    unsigned contents; /* writes that name our slices, under way */
+    bool stop, running;
+    pthread_t thread;
+
+    /* atomic */
+    _Atomic int64_t fence_boot_ms; /* our lease is over from here on; 0: no lease */
+    _Atomic bool opened;           /* a session was opened once */
+    _Atomic uint64_t lost;         /* sessions lost to their lease, for tests and metrics */
+    _Atomic int64_t next_txn;
+};
+
+struct meta_reads {
+    pthread_mutex_t lock;
+    /* guarded by lock; in order of begin, hence of epoch */
+    struct meta_read *first, *last;
+    uint64_t fetched; /* the epoch of the last heartbeat */
+};
+
+struct account_cache; /* meta/account.c */
+
+struct meta {
+    /* immutable after meta_open() */
+    struct sql_db *sql;
+    struct sql_db *control;
+    char *host;
+    int64_t lease_ms, keep_deleted_ms, late_put_ms;
+    uint8_t master_key[META_KEY_BYTES];
+    bool has_master_key;
+    struct meta_volume volume;
+
+    /* each with its own lock */
+    struct meta_session_state session;
+    struct meta_reads reads;
+    struct meta_ids ids;
+    struct meta_ids ranges;
+
+    pthread_rwlock_t accounts_lock;
+    struct account_cache *accounts; /* guarded by accounts_lock; what it points to is immutable */
+};
+
+/* sql_write(), but ERR_FENCED before the first meta_session_open(). */
+MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
+
+/*
+ * Around a write whose rows name slices of `c`: OK when all of them carry our session's tag, and
+ * the session is not replaced until meta_content_end(). ERR_FENCED: their session is gone, the
+ * slices are the reaper's. Call end only after OK. Never blocks.
+ */
+MUST_USE enum err meta_content_begin(struct meta *m, const struct content *c);
+void meta_content_end(struct meta *m);
+
+/* session.c: the row in `sessions`, its thread. Close waits for writes under way. */
+MUST_USE enum err session_init(struct meta *m);
+void session_close(struct meta *m); /* fine when none is open, and twice */
+void session_fini(struct meta *m);
+bool session_lease_is_over(void *meta);
+uint64_t session_id(struct meta *m);
+
+/* ids.c */
+MUST_USE enum err ids_init(struct meta *m, struct meta_ids *ids, bool slices);
+void ids_fini(struct meta_ids *ids);
+/* Forgets what is left and takes from `session` from now on (slices only). */
+void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag);
+/* Waits until no fetch is under way. */
+void ids_settle(struct meta_ids *ids);
+
+/* epoch.c */
+uint64_t reads_published(struct meta *m);
+void reads_fetched(struct meta *m, uint64_t epoch);
+
+/* schema.c: makes the tables if they are missing, reads and checks the volume's row. */
+MUST_USE enum err schema_open(struct meta *m);
+
+/* account.c: key_check against the master key; a newly given one seals what is there. */
+MUST_USE enum err account_open(struct meta *m);
+void account_fini(struct meta *m);
+/* From the heartbeat: reloads when `generation` is newer than the cache's. Blocks. */
+void account_noticed(struct meta *m, uint64_t generation);
+
+/*
+ * reclaim.c: dooms what a slice range of a session that is gone left behind, deletes the range.
+ * session 0: of all that are gone, at most a few a call. Adds to *out_done the ranges cleaned.
+ */
+MUST_USE enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session,
+                                 size_t *out_done);
+
+#endif
