@@ -70,6 +70,13 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The schema as a C string.
+$(BUILD)/meta/schema_sql.h: meta/schema.sql
+	@mkdir -p $(@D)
+	sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+$(BUILD)/meta/schema.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/meta/schema.o: $(BUILD)/meta/schema_sql.h
+
 define unit_test
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(LIBS_$(1))
 	$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS) $(CMOCKA_LIBS)
