@@ -37,8 +37,10 @@ enum s3_body {
     S3_BODY_FILE     /* written into r->writer */
 };
 
+enum s3_early { S3_EARLY_NEVER, S3_EARLY_LARGE, S3_EARLY_ALWAYS };
+
 struct s3_op {
-    const char *name;   /* AWS's name of the operation: logs, metrics and docs */
+    const char *name; /* AWS's name of the operation: logs, metrics and docs */
     const char *method;
     enum s3_scope scope;
     const char *query;  /* a query argument that selects it, or NULL */
@@ -46,12 +48,14 @@ struct s3_op {
     const char *header; /* a header that selects it, or NULL */
     const char *action; /* the IAM action that it needs */
     enum s3_body body;
-    size_t body_max;    /* S3_BODY_MEMORY: in bytes */
+    size_t body_max; /* S3_BODY_MEMORY: in bytes */
 
     /*
-     * Optional: judged before the body is asked for, when the client waits for 100 Continue and
-     * sends conditions or much data. Worker thread.
+     * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
+     * early spares a client something (it waits for 100 Continue, and sends conditions or much):
+     * a small upload costs no second look at the database, its commit decides.
      */
+    enum s3_early early;
     enum s3_code (*before_body)(struct s3_request *r);
     enum s3_code (*handle)(struct s3_request *r); /* NULL: known, not built: 501 */
 };
@@ -74,10 +78,10 @@ struct s3_request {
     struct http_request *http;
     struct s3 *s3;
     struct arena *arena;
-    const struct s3_op *op;  /* NULL while routing failed */
-    struct str bucket;       /* "" in service scope */
-    struct str key;          /* "" in bucket scope */
-    bool is_head;            /* HEAD: errors carry no body */
+    const struct s3_op *op;             /* NULL while routing failed */
+    struct str bucket;                  /* "" in service scope */
+    struct str key;                     /* "" in bucket scope */
+    bool is_head;                       /* HEAD: errors carry no body */
     const struct sigv4_header *headers; /* the request's, for the pure parts */
     size_t header_count;
     const struct sigv4_arg *args;
@@ -103,7 +107,9 @@ struct s3_request {
     struct payload payload;
     struct chunked chunked;
     bool framed;      /* chunked is in use */
-    bool resumed;
+    bool has_payload; /* payload is in use */
+    bool looked_up;   /* an unknown access key was asked of the database */
+    size_t decoded;   /* bytes at the front of the next piece that chunked has seen already */
     int64_t expected; /* payload bytes, -1 unknown */
     enum s3_code failed;
 };

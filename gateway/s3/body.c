@@ -1,0 +1,173 @@
+#include "gateway/s3/pipeline.h"
+
+#include <string.h>
+
+/* A body that nobody asked for is read and verified up to this size. */
+#define IGNORED_MAX ((size_t)64 << 10)
+
+static struct s3_request *request_of(struct http_sink *sink)
+{
+    return (struct s3_request *)((char *)sink - offsetof(struct s3_request, sink));
+}
+
+bool s3_body_expected(const struct s3_request *r)
+{
+    return r->http->is_chunked || r->http->content_length > 0 || r->op->body == S3_BODY_FILE ||
+           (r->op->body == S3_BODY_MEMORY && r->http->content_length == 0);
+}
+
+/* Payload bytes to where they go; *out_taken of them were taken. */
+static enum err deliver(struct s3_request *r, struct str piece, size_t *out_taken)
+{
+    enum err err = OK;
+
+    *out_taken = piece.len;
+    if (r->writer != NULL)
+        err = writer_write(r->writer, piece, out_taken);
+    else
+        buf_append_str(&r->body, piece);
+    if (r->writer == NULL)
+        err = buf_check(&r->body);
+    payload_update(&r->payload, piece.ptr, *out_taken);
+    return err;
+}
+
+/*
+ * aws-chunked: the decoder walks the input, and payload that the writer had no room for stays in
+ * front: those bytes come again, and `decoded` says that the decoder has seen them.
+ */
+static enum err deliver_framed(struct s3_request *r, struct str data, size_t *out_taken)
+{
+    struct str in = data;
+    enum err err = OK;
+
+    while (err == OK && in.len > 0) {
+        struct str piece = str_sub(in, 0, r->decoded);
+        size_t taken = 0;
+
+        if (r->decoded > 0) {
+            in = str_sub(in, piece.len, in.len);
+        } else {
+            r->failed = chunked_next(&r->chunked, &in, &piece, &r->error);
+            if (r->failed != S3_OK)
+                return ERR_INVALID;
+            r->decoded = piece.len;
+        }
+        if (piece.len > 0)
+            err = deliver(r, piece, &taken);
+        r->decoded -= taken;
+        *out_taken = (size_t)(in.ptr - data.ptr) - (piece.len - taken);
+    }
+    return err;
+}
+
+static enum err sink_write(struct http_sink *sink, struct str data, size_t *out_taken)
+{
+    struct s3_request *r = request_of(sink);
+    enum err err;
+
+    *out_taken = 0;
+    err = r->framed ? deliver_framed(r, data, out_taken) : deliver(r, data, out_taken);
+    if (err != OK && err != ERR_AGAIN && r->failed == S3_OK)
+        r->failed = err == ERR_TOO_LARGE ? s3_fail(&r->error, S3_MAX_MESSAGE_LENGTH_EXCEEDED, NULL)
+                                         : s3_fail_err(r, err, "take the body");
+    return err;
+}
+
+static void on_room(void *arg)
+{
+    http_request_resume_body(arg);
+}
+
+static enum s3_code open_payload(struct s3_request *r)
+{
+    bool to_file = r->op->body == S3_BODY_FILE;
+    struct payload_spec spec = {
+        .headers = r->headers,
+        .header_count = r->header_count,
+        .has_trailer = r->auth.payload == AUTH_PAYLOAD_CHUNKED_TRAILER ||
+                       r->auth.payload == AUTH_PAYLOAD_UNSIGNED_TRAILER,
+        .sha256 = r->auth.payload == AUTH_PAYLOAD_SHA256 ? r->auth.payload_sha256 : NULL,
+        .default_algo = to_file ? r->default_algo : CHECKSUM_NONE,
+        .want_md5 = to_file,
+        .need_integrity = r->op->query != NULL && strcmp(r->op->query, "delete") == 0,
+    };
+    enum s3_code code = payload_init(&r->payload, &spec, &r->error);
+
+    r->has_payload = code == S3_OK;
+    return code;
+}
+
+static enum s3_code open_framing(struct s3_request *r)
+{
+    if (!r->auth.framed)
+        return S3_OK;
+    if (chunked_init(&r->chunked, &r->auth, s3_header(r, "x-amz-trailer")) != OK)
+        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    r->framed = true;
+    return S3_OK;
+}
+
+static enum s3_code open_writer(struct s3_request *r)
+{
+    struct writer_options options = {.size_hint = r->expected, .on_room = on_room, .arg = r->http};
+    enum err err = writer_new(r->s3->fs, &options, &r->writer);
+
+    return err == OK ? S3_OK : s3_fail_err(r, err, "begin to write");
+}
+
+enum s3_code s3_body_begin(struct s3_request *r)
+{
+    bool to_memory = r->op->body == S3_BODY_MEMORY;
+    enum s3_code code = open_payload(r);
+
+    if (code == S3_OK)
+        code = open_framing(r);
+    if (code == S3_OK && r->op->body == S3_BODY_FILE)
+        code = open_writer(r);
+    else if (code == S3_OK)
+        buf_init(&r->body, to_memory ? r->op->body_max : IGNORED_MAX);
+    if (code == S3_OK && !s3_body_expected(r))
+        return s3_body_end(r, OK); /* a signed hash must be that of nothing */
+    r->sink.write = sink_write;
+    r->http->sink = &r->sink;
+    return code;
+}
+
+static enum s3_code judge(struct s3_request *r)
+{
+    struct sigv4_header trailers[CHUNKED_TRAILERS_MAX];
+    size_t count = 0;
+    enum s3_code code = S3_OK;
+
+    if (r->framed && s3_body_expected(r)) {
+        code = chunked_finish(&r->chunked, &r->error);
+        for (count = 0; count < r->chunked.trailer_count; count++) {
+            trailers[count].name = r->chunked.trailers[count].name;
+            trailers[count].value = r->chunked.trailers[count].value;
+        }
+    }
+    if (code == S3_OK)
+        code = payload_finish(&r->payload, trailers, count, &r->digest, &r->error);
+    return code;
+}
+
+enum s3_code s3_body_end(struct s3_request *r, enum err result)
+{
+    if (r->failed != S3_OK)
+        return r->failed;
+    if (result != OK)
+        return s3_fail_err(r, result, "read the body");
+    return judge(r);
+}
+
+void s3_body_free(struct s3_request *r)
+{
+    if (r->writer != NULL)
+        writer_free(r->writer);
+    if (r->framed)
+        chunked_fini(&r->chunked);
+    if (r->has_payload)
+        payload_fini(&r->payload);
+    buf_fini(&r->body);
+}

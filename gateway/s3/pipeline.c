@@ -1,0 +1,281 @@
+#include "gateway/s3/pipeline.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/metrics.h"
+#include "gateway/s3/names.h"
+
+#include <stdio.h>
+
+/* An upload of this size is judged before its body is asked for. */
+#define EARLY_BYTES ((int64_t)1 << 20)
+/* The largest object that one PUT or one part may bring (Amazon S3: 5 GiB). */
+#define PUT_MAX_BYTES ((int64_t)5 << 30)
+
+static enum http_next fail(struct s3_request *r, enum s3_code code)
+{
+    s3_reply_error(r, code);
+    return HTTP_REPLY;
+}
+
+/* --- authentication -------------------------------------------------------------------------- */
+
+static bool account_number_is(const struct account *account, struct str id)
+{
+    char number[24];
+
+    snprintf(number, sizeof(number), "%012llu", (unsigned long long)account->id);
+    return str_eq(id, str_of(number)) || str_eq(id, str_of(account->canonical_id));
+}
+
+/* Every account may do everything for now; what a request expects of us is still checked. */
+static enum s3_code authorize(struct s3_request *r)
+{
+    struct str owner = s3_header(r, "x-amz-expected-bucket-owner");
+
+    if (owner.ptr != NULL && !account_number_is(&r->access.account, owner))
+        return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
+    return S3_OK;
+}
+
+static enum s3_code check_signature(struct s3_request *r)
+{
+    struct auth_key key = {
+        .secret = str_of(r->access.secret),
+        .account_id = (int64_t)r->access.account.id,
+        .enabled = r->access.enabled,
+    };
+    enum s3_code code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
+
+    return code == S3_OK ? authorize(r) : code;
+}
+
+/* ERR_AGAIN: the key is not known here; ask the database on a worker, once. */
+static enum err authenticate(struct s3_request *r, enum s3_code *out_code)
+{
+    enum err err = account_key_find(r->s3->meta, r->auth.access_key, &r->access);
+
+    if (err == ERR_NOT_FOUND && !r->looked_up)
+        return ERR_AGAIN;
+    if (err == OK)
+        *out_code = check_signature(r);
+    else if (err == ERR_NOT_FOUND)
+        *out_code = auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
+    else
+        *out_code = s3_fail_err(r, err, "look up the access key");
+    return OK;
+}
+
+/* --- after authentication: what can be refused before the body -------------------------------- */
+
+static enum s3_code check_request(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    if (r->op->handle == NULL)
+        return s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This operation is not implemented");
+    if (r->op->scope == S3_OBJECT)
+        code = names_check_key(r->key, &r->error);
+    return code == S3_OK ? s3_refuse_headers(r) : code;
+}
+
+static bool has_conditions(const struct s3_request *r)
+{
+    return s3_header(r, "if-match").ptr != NULL || s3_header(r, "if-none-match").ptr != NULL;
+}
+
+static bool wants_early_check(const struct s3_request *r)
+{
+    switch (r->op->early) {
+    case S3_EARLY_ALWAYS:
+        return true;
+    case S3_EARLY_LARGE:
+        return r->http->wants_100 &&
+               (has_conditions(r) || r->expected < 0 || r->expected >= EARLY_BYTES);
+    default:
+        return false;
+    }
+}
+
+static enum http_next begin_body(struct s3_request *r)
+{
+    enum s3_code code = s3_body_begin(r);
+
+    if (code != S3_OK)
+        return fail(r, code);
+    r->step = S3_STEP_HANDLE;
+    return s3_body_expected(r) ? HTTP_BODY : HTTP_WORK;
+}
+
+/* How many payload bytes will come; refuses what no operation takes. */
+static enum s3_code expect_length(struct s3_request *r)
+{
+    r->expected = r->auth.framed ? (int64_t)r->auth.decoded_length : r->http->content_length;
+    if (r->op->body != S3_BODY_FILE)
+        return S3_OK;
+    if (r->expected < 0 && !r->http->is_chunked)
+        return s3_fail(&r->error, S3_MISSING_CONTENT_LENGTH, NULL);
+    if (r->expected > PUT_MAX_BYTES)
+        return s3_fail(&r->error, S3_ENTITY_TOO_LARGE, NULL);
+    return S3_OK;
+}
+
+static enum http_next admitted(struct s3_request *r)
+{
+    enum s3_code code = check_request(r);
+
+    if (code == S3_OK)
+        code = expect_length(r);
+    if (code != S3_OK)
+        return fail(r, code);
+    if (!wants_early_check(r))
+        return begin_body(r);
+    r->step = S3_STEP_BEFORE_BODY;
+    return HTTP_WORK;
+}
+
+static enum http_next enter(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    if (authenticate(r, &code) == ERR_AGAIN) {
+        r->step = S3_STEP_AUTH;
+        return HTTP_WORK;
+    }
+    return code == S3_OK ? admitted(r) : fail(r, code);
+}
+
+/* --- the server's calls ------------------------------------------------------------------------ */
+
+static enum http_next on_head(struct http_request *http)
+{
+    struct s3_request *r = arena_alloc(http->arena, sizeof(*r));
+    enum s3_code code;
+
+    if (r == NULL) {
+        http_reply_empty(http, 503);
+        return HTTP_REPLY;
+    }
+    http->user = r;
+    r->http = http;
+    r->s3 = http->ctx;
+    r->arena = http->arena;
+    r->default_algo = CHECKSUM_CRC64NVME;
+    code = s3_request_open(r);
+    if (code == S3_OK)
+        r->op = s3_route(r, &code);
+    if (code == S3_OK)
+        code = auth_parse(&r->auth_request, r->arena, &r->auth, &r->error);
+    if (code == S3_OK && r->auth.kind == AUTH_ANONYMOUS)
+        code = s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
+    return code == S3_OK ? enter(r) : fail(r, code);
+}
+
+static enum http_next ask_for_key(struct s3_request *r)
+{
+    enum err err = account_refresh(r->s3->meta);
+
+    r->looked_up = true;
+    return err == OK ? enter(r) : fail(r, s3_fail_err(r, err, "look up the access key"));
+}
+
+static enum http_next handle(struct s3_request *r)
+{
+    enum s3_code code = r->op->handle(r);
+
+    if (code != S3_OK)
+        return fail(r, code);
+    s3_reply_ids(r);
+    return HTTP_REPLY;
+}
+
+static enum http_next on_work(struct http_request *http)
+{
+    struct s3_request *r = http->user;
+    enum s3_code code;
+
+    switch (r->step) {
+    case S3_STEP_AUTH:
+        return ask_for_key(r);
+    case S3_STEP_BEFORE_BODY:
+        code = r->op->before_body(r);
+        return code == S3_OK ? begin_body(r) : fail(r, code);
+    default:
+        return handle(r);
+    }
+}
+
+static enum http_next on_body_end(struct http_request *http, enum err result)
+{
+    struct s3_request *r = http->user;
+    enum s3_code code = s3_body_end(r, result);
+
+    if (code != S3_OK)
+        return fail(r, code);
+    if (r->op->body == S3_BODY_FILE)
+        metrics_payload(r->s3->metrics, r->auth.payload);
+    r->step = S3_STEP_HANDLE;
+    return HTTP_WORK;
+}
+
+static void write_access_line(const struct http_request *http, const struct s3_request *r)
+{
+    const struct log_field fields[] = {
+        {"id", str_of(http->id), 0, false},
+        {"remote", http->remote, 0, false},
+        {"key", r != NULL ? r->auth.access_key : STR_NONE, 0, false},
+        {"op", r != NULL && r->op != NULL ? str_of(r->op->name) : STR("-"), 0, false},
+        {"method", http->method, 0, false},
+        {"target", http->target.raw_path, 0, false},
+        {"status", STR_NONE, http->reply.status, true},
+        {"in", STR_NONE, (int64_t)http->bytes_in, true},
+        {"out", STR_NONE, (int64_t)http->bytes_out, true},
+        {"us", STR_NONE, http->end_us - http->start_us, true},
+        {"whole", STR_NONE, http->is_complete, true},
+    };
+
+    if (log_enabled(LOG_INFO))
+        log_fields(LOG_INFO, "request", fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+static void on_done(struct http_request *http)
+{
+    struct s3_request *r = http->user;
+    const struct s3 *s3 = http->ctx;
+    size_t op = s3_op_count();
+
+    if (r != NULL && r->op != NULL)
+        op = (size_t)(r->op - s3_ops);
+    metrics_request(s3->metrics, op, http->reply.status, http->end_us - http->start_us,
+                    http->bytes_in, http->bytes_out);
+    write_access_line(http, r);
+    if (r == NULL)
+        return;
+    s3_body_free(r);
+    file_close(&r->file);
+}
+
+/* The server refuses by itself: malformed HTTP, or no worker is free. */
+static void on_refuse(struct http_request *http, unsigned status, const char *why)
+{
+    struct s3_request blank = {.http = http, .s3 = http->ctx, .arena = http->arena};
+    struct s3_request *r = http->user != NULL ? http->user : &blank;
+    enum s3_code code = status == 503   ? S3_SLOW_DOWN
+                        : status == 500 ? S3_INTERNAL_ERROR
+                                        : S3_BAD_REQUEST;
+
+    s3_reply_error(r, s3_fail(&r->error, code, why));
+    http->reply.status = status;
+}
+
+struct http_handler s3_handler(struct s3 *s3)
+{
+    return (struct http_handler){
+        .head = on_head,
+        .work = on_work,
+        .body_end = on_body_end,
+        .done = on_done,
+        .refuse = on_refuse,
+        .ctx = s3,
+    };
+}

@@ -1,0 +1,36 @@
+/*
+ * The pipeline: what happens to every S3 request before and after its operation's handler.
+ * op.h lists the steps; pipeline.c is their order, body.c the body's way, reply.c the answers.
+ */
+#ifndef KISEKI_GATEWAY_S3_PIPELINE_H
+#define KISEKI_GATEWAY_S3_PIPELINE_H
+
+#include "gateway/s3/op.h"
+
+/* The handler for http_server_start(); `s3` outlives the server. */
+struct http_handler s3_handler(struct s3 *s3);
+
+/* Rows of the routing table, and their names: for metrics. */
+size_t s3_op_count(void);
+const char *s3_op_name(size_t row);
+
+/* --- between the files of the pipeline ----------------------------------------------------------- */
+
+/* request.c: a view of the HTTP request for the pure parts; bucket, key and scope. */
+enum s3_code s3_request_open(struct s3_request *r);
+
+/* refuse.c: headers that would change the meaning of the request and are not built: 501. */
+enum s3_code s3_refuse_headers(struct s3_request *r);
+
+/* body.c: prepares payload checks, framing and the sink or writer. */
+enum s3_code s3_body_begin(struct s3_request *r);
+bool s3_body_expected(const struct s3_request *r);
+/* The body has ended: framing, checksums and lengths are judged. */
+enum s3_code s3_body_end(struct s3_request *r, enum err result);
+void s3_body_free(struct s3_request *r);
+
+/* reply.c: ids on every answer, the error document. */
+void s3_reply_ids(struct s3_request *r);
+void s3_reply_error(struct s3_request *r, enum s3_code code);
+
+#endif

@@ -1,0 +1,86 @@
+#include "gateway/s3/pipeline.h"
+
+/*
+ * Every x-amz-* header is one of three things: built (here by name or prefix), built for some
+ * values, or refused with 501. Nothing is ignored because nobody thought of it.
+ */
+static const char *const built[] = {
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "x-amz-decoded-content-length",
+    "x-amz-trailer",
+    "x-amz-te",
+    "x-amz-user-agent",
+    "x-amz-api-version",
+    "x-amz-storage-class",
+    "x-amz-metadata-directive",
+    "x-amz-object-attributes",
+    "x-amz-optional-object-attributes",
+    "x-amz-max-parts",
+    "x-amz-part-number-marker",
+    "x-amz-mp-object-size",
+    "x-amz-expected-bucket-owner",
+    "x-amz-request-payer",               /* nobody pays: no effect */
+    "x-amz-bypass-governance-retention", /* nothing is retained: no effect */
+    "x-amz-if-match-size",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-source-expected-bucket-owner",
+};
+
+static const char *const built_prefixes[] = {
+    "x-amz-meta-",
+    "x-amz-checksum-",
+    "x-amz-sdk-",
+    "x-amz-copy-source-if-",
+};
+
+/* Values of other headers that ask for nothing that is not so anyway. */
+static const struct {
+    const char *name;
+    const char *value;
+} built_values[] = {
+    {"x-amz-acl", "private"},
+    {"x-amz-acl", "bucket-owner-full-control"},
+    {"x-amz-object-ownership", "BucketOwnerEnforced"},
+    {"x-amz-bucket-object-lock-enabled", "false"},
+    {"x-amz-tagging-directive", "COPY"},
+    {"x-amz-object-lock-legal-hold", "OFF"},
+};
+
+static bool is_built(const struct s3_request *r, struct str name, struct str value)
+{
+    for (size_t i = 0; i < sizeof(built) / sizeof(built[0]); i++) {
+        if (str_eq_nocase(name, str_of(built[i])))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(built_prefixes) / sizeof(built_prefixes[0]); i++) {
+        if (str_starts_nocase(name, str_of(built_prefixes[i])))
+            return true;
+    }
+    for (size_t i = 0; i < sizeof(built_values) / sizeof(built_values[0]); i++) {
+        if (str_eq_nocase(name, str_of(built_values[i].name)) &&
+            str_eq(value, str_of(built_values[i].value)))
+            return true;
+    }
+    if (str_eq_nocase(name, STR("x-amz-copy-source")) ||
+        str_eq_nocase(name, STR("x-amz-copy-source-range")))
+        return r->op->header != NULL;
+    return false;
+}
+
+enum s3_code s3_refuse_headers(struct s3_request *r)
+{
+    for (size_t i = 0; i < r->header_count; i++) {
+        struct str name = r->headers[i].name;
+        enum s3_code code;
+
+        if (!str_starts_nocase(name, STR("x-amz-")) || is_built(r, name, r->headers[i].value))
+            continue;
+        if (str_eq_nocase(name, STR("x-amz-security-token")))
+            return s3_fail(&r->error, S3_INVALID_TOKEN, NULL);
+        code = s3_fail(&r->error, S3_NOT_IMPLEMENTED, NULL);
+        s3_error_add(&r->error, "Header", name);
+        return code;
+    }
+    return S3_OK;
+}

@@ -1,0 +1,117 @@
+#include "base/log.h"
+#include "gateway/s3/pipeline.h"
+
+#include <stdlib.h>
+
+#define ERROR_MAX ((size_t)16 << 10)
+
+void s3_reply_header(struct s3_request *r, const char *name, struct str value)
+{
+    if (http_reply_header(r->http, name, value) != OK)
+        log_warn("response header %s was left out: it can not be sent", name);
+}
+
+void s3_reply_header_cstr(struct s3_request *r, const char *name, const char *value)
+{
+    s3_reply_header(r, name, str_of(value));
+}
+
+void s3_reply_etag(struct s3_request *r, struct str etag)
+{
+    if (http_reply_printf(r->http, "ETag", "\"" STR_FMT "\"", STR_ARG(etag)) != OK)
+        log_warn("response header ETag was left out: it can not be sent");
+}
+
+void s3_reply_ids(struct s3_request *r)
+{
+    s3_reply_header_cstr(r, "x-amz-request-id", r->http->id);
+    s3_reply_header_cstr(r, "x-amz-id-2", r->s3->host_id);
+}
+
+static void free_bytes(void *data)
+{
+    free(data);
+}
+
+/* The bytes of *xml become the reply's. */
+static void reply_taken(struct s3_request *r, unsigned status, struct buf *xml)
+{
+    size_t len = 0;
+    char *data = buf_take(xml, &len);
+
+    http_reply_bytes(r->http, status, (struct str){data, len});
+    r->http->reply.bytes_free = free_bytes;
+    r->http->reply.bytes_arg = data;
+    s3_reply_header_cstr(r, "Content-Type", "application/xml");
+}
+
+enum s3_code s3_reply_xml(struct s3_request *r, struct buf *xml)
+{
+    enum err err = buf_check(xml);
+
+    if (err != OK) {
+        buf_fini(xml);
+        return s3_fail_err(r, err, "write the answer");
+    }
+    reply_taken(r, 200, xml);
+    return S3_OK;
+}
+
+enum s3_code s3_reply_empty(struct s3_request *r, unsigned status)
+{
+    http_reply_empty(r->http, status);
+    return S3_OK;
+}
+
+/* Once an upload is refused in the middle, the rest of its body is not worth reading. */
+void s3_reply_error(struct s3_request *r, enum s3_code code)
+{
+    unsigned status = s3_code_status(code);
+    struct buf xml;
+
+    r->error.code = code;
+    http_reply_reset(r->http);
+    s3_reply_ids(r);
+    if (status == 304) {
+        http_reply_empty(r->http, status);
+        return;
+    }
+    buf_init(&xml, ERROR_MAX);
+    s3_error_write(&xml, &r->error, r->http->target.raw_path, str_of(r->http->id),
+                   str_of(r->s3->host_id));
+    if (buf_check(&xml) == OK) {
+        reply_taken(r, status, &xml);
+    } else {
+        buf_fini(&xml);
+        http_reply_empty(r->http, status);
+    }
+}
+
+enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing)
+{
+    enum s3_code code = s3_code_of(err);
+
+    log_line(err == ERR_CANCELLED ? LOG_DEBUG : LOG_ERROR, "%s: could not %s: %s",
+             s3_code_name(code), doing, err_text(err));
+    return s3_fail(&r->error, code, NULL);
+}
+
+enum s3_code s3_fail_missing(struct s3_request *r, enum meta_missing missing)
+{
+    enum s3_code code;
+
+    switch (missing) {
+    case META_MISSING_KEY:
+        code = s3_fail(&r->error, S3_NO_SUCH_KEY, NULL);
+        s3_error_add(&r->error, "Key", r->key);
+        return code;
+    case META_MISSING_UPLOAD:
+        code = s3_fail(&r->error, S3_NO_SUCH_UPLOAD, NULL);
+        s3_error_add(&r->error, "UploadId", s3_arg(r, "uploadId"));
+        return code;
+    default:
+        code = s3_fail(&r->error, S3_NO_SUCH_BUCKET, NULL);
+        s3_error_add(&r->error, "BucketName", r->bucket);
+        return code;
+    }
+}

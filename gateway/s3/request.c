@@ -1,0 +1,101 @@
+#include "base/clock.h"
+#include "gateway/s3/names.h"
+#include "gateway/s3/pipeline.h"
+
+/* HTTP/'s headers and arguments in the form that the pure parts take. */
+static enum s3_code make_views(struct s3_request *r)
+{
+    const struct http_request *http = r->http;
+    const struct http_target *target = &http->target;
+    struct sigv4_header *headers = arena_array(r->arena, http->header_count + 1, sizeof(*headers));
+    struct sigv4_arg *args = arena_array(r->arena, target->arg_count + 1, sizeof(*args));
+
+    if (headers == NULL || args == NULL)
+        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    for (size_t i = 0; i < http->header_count; i++) {
+        headers[i].name = http->headers[i].name;
+        headers[i].value = http->headers[i].value;
+    }
+    for (size_t i = 0; i < target->arg_count; i++) {
+        args[i].name = target->args[i].name;
+        args[i].value = target->args[i].has_value ? target->args[i].value : STR_NONE;
+    }
+    r->headers = headers;
+    r->header_count = http->header_count;
+    r->args = args;
+    r->arg_count = target->arg_count;
+    return S3_OK;
+}
+
+/* The client's clock is judged by ours at the time the request arrived. */
+static void make_auth_request(struct s3_request *r)
+{
+    const struct http_target *target = &r->http->target;
+
+    r->auth_request = (struct auth_request){
+        .method = r->http->method,
+        .raw_path = target->raw_path,
+        .path = target->path,
+        .raw_query = target->raw_query,
+        .args = r->args,
+        .arg_count = r->arg_count,
+        .headers = r->headers,
+        .header_count = r->header_count,
+        .now_ms = clock_wall_ms(),
+        .domains = r->s3->domains,
+        .domain_count = r->s3->domain_count,
+    };
+}
+
+enum s3_code s3_request_open(struct s3_request *r)
+{
+    const struct http_request *http = r->http;
+    struct str path = http->target.path;
+    enum s3_code code = make_views(r);
+
+    if (code != S3_OK)
+        return code;
+    make_auth_request(r);
+    r->is_head = str_eq(http->method, STR("HEAD"));
+    r->bucket = names_host_bucket(http->host, r->s3->domains, r->s3->domain_count);
+    if (r->bucket.len > 0)
+        r->key = str_sub(path, 1, path.len);
+    else
+        names_split_path(path, &r->bucket, &r->key);
+    return S3_OK;
+}
+
+struct str s3_arg(const struct s3_request *r, const char *name)
+{
+    const struct http_arg *arg = http_target_arg(&r->http->target, name);
+
+    if (arg == NULL)
+        return STR_NONE;
+    return arg->value.ptr != NULL ? arg->value : STR("");
+}
+
+bool s3_has_arg(const struct s3_request *r, const char *name)
+{
+    return http_target_arg(&r->http->target, name) != NULL;
+}
+
+struct str s3_header(const struct s3_request *r, const char *name)
+{
+    return http_header(r->http, name);
+}
+
+enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, int64_t fallback,
+                           int64_t *out)
+{
+    struct str text = s3_arg(r, name);
+    uint64_t value;
+
+    *out = fallback;
+    if (text.len == 0)
+        return S3_OK;
+    if (str_to_u64(text, &value) != OK || value > INT32_MAX)
+        return s3_fail_argument(&r->error, "Argument must be an integer between 0 and 2147483647",
+                                name, text);
+    *out = value > (uint64_t)max ? max : (int64_t)value;
+    return S3_OK;
+}

@@ -1,0 +1,119 @@
+#include "gateway/s3/ops.h"
+#include "gateway/s3/pipeline.h"
+
+/*
+ * Arguments that may stand without a value and select nothing. Any other bare argument is a
+ * sub-resource that we do not know, and is refused rather than ignored: falling through to a plain
+ * PUT or DELETE would do something else than was asked.
+ */
+static const char *const harmless_bare_args[] = {
+    "prefix",
+    "delimiter",
+    "marker",
+    "max-keys",
+    "encoding-type",
+    "start-after",
+    "fetch-owner",
+    "list-type",
+    "versionId",
+    "key-marker",
+    "max-uploads",
+    "continuation-token",
+    "max-parts",
+    "x-id",
+    "max-buckets",
+    "upload-id-marker",
+    "version-id-marker",
+    "part-number-marker",
+};
+
+/* Sub-resources that select an operation, or belong to one, whether they have a value or not. */
+static bool selects_a_row(struct str name)
+{
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+        if (op->query != NULL && str_eq(name, str_of(op->query)))
+            return true;
+    }
+    return false;
+}
+
+static bool is_harmless(struct str name)
+{
+    for (size_t i = 0; i < sizeof(harmless_bare_args) / sizeof(harmless_bare_args[0]); i++) {
+        if (str_eq(name, str_of(harmless_bare_args[i])))
+            return true;
+    }
+    return false;
+}
+
+static enum s3_scope scope_of(const struct s3_request *r)
+{
+    if (r->bucket.len == 0)
+        return S3_SERVICE;
+    return r->key.len == 0 ? S3_BUCKET : S3_OBJECT;
+}
+
+static bool row_matches(const struct s3_op *op, const struct s3_request *r)
+{
+    return op->scope == scope_of(r) && str_eq(r->http->method, str_of(op->method)) &&
+           (op->query == NULL || s3_has_arg(r, op->query)) &&
+           (op->query2 == NULL || s3_has_arg(r, op->query2)) &&
+           (op->header == NULL || s3_header(r, op->header).ptr != NULL);
+}
+
+/* A sub-resource beside the one that selected the row would be ignored: refuse it. */
+static bool has_foreign_argument(const struct s3_op *op, const struct s3_request *r)
+{
+    for (size_t i = 0; i < r->arg_count; i++) {
+        struct str name = r->args[i].name;
+
+        if (op->query != NULL && str_eq(name, str_of(op->query)))
+            continue;
+        if (selects_a_row(name) || (r->args[i].value.ptr == NULL && !is_harmless(name)))
+            return true;
+    }
+    return false;
+}
+
+static bool method_is_known(struct str method)
+{
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+        if (str_eq(method, str_of(op->method)))
+            return true;
+    }
+    return false;
+}
+
+const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
+{
+    *out_code = S3_OK;
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+        if (!row_matches(op, r))
+            continue;
+        if (has_foreign_argument(op, r)) {
+            *out_code = s3_fail(&r->error, S3_NOT_IMPLEMENTED,
+                                "A query argument you provided implies functionality that is not "
+                                "implemented");
+            return NULL;
+        }
+        return op;
+    }
+    *out_code = method_is_known(r->http->method)
+                    ? s3_fail(&r->error, S3_METHOD_NOT_ALLOWED, NULL)
+                    : s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This method is not implemented");
+    return NULL;
+}
+
+size_t s3_op_count(void)
+{
+    size_t count = 0;
+
+    while (s3_ops[count].name != NULL)
+        count++;
+    return count;
+}
+
+const char *s3_op_name(size_t row)
+{
+    return s3_ops[row].name;
+}
