@@ -14,6 +14,7 @@ OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 
 PACKAGES := libmicrohttpd libpq sqlite3 libcurl libcrypto jansson expat zlib gnutls
 PKG_CONFIG ?= pkg-config
@@ -87,5 +88,61 @@ $(BUILD)/tests/contract/%: $(BUILD)/tests/contract/%.o $(LIBS_gateway)
 
 unit: $(UNIT_BIN) ## Build and run the unit tests
 	@tests/run-unit $(UNIT_BIN)
+
+# --- other builds ------------------------------------------------------------------------------
+debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer (build/asan)
+	$(MAKE) FLAVOUR=asan BUILD=build/asan build/asan/kiseki unit
+
+tsan: ## Build and test with ThreadSanitizer (build/tsan)
+	$(MAKE) FLAVOUR=tsan BUILD=build/tsan build/tsan/kiseki unit
+
+FUZZ_SECONDS ?= 60
+fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), with its seeds
+	tests/run-fuzz $(FUZZ_SECONDS)
+
+# --- what users type ---------------------------------------------------------------------------
+deps: ## Install the Debian packages that building needs (root or sudo)
+	@tests/install-packages build
+
+run: ## Install what is missing, build, and serve S3 at 127.0.0.1:9000 from ./data
+	@tests/install-packages build
+	@$(MAKE) --no-print-directory -j2 all
+	@exec build/kiseki serve --quick
+
+check: ## Install what tests need and run all tests, on SQLite + directory and PostgreSQL + MinIO
+	@tests/install-packages build
+	@tests/harness/install-needs
+	@$(MAKE) --no-print-directory -j2 all
+	@tests/check
+
+bench: all ## Measure Kiseki beside MinIO and other peers on PATH
+	@tests/harness/install-needs
+	@tests/bench/run $(BENCH_ARGS)
+
+s3-tests: all ## Run the public suite: make s3-tests S3TESTS=DIR (a checkout of ceph/s3-tests)
+	@test -n "$(S3TESTS)" || { echo "give S3TESTS=DIR, a checkout of ceph/s3-tests" >&2; exit 2; }
+	@tests/harness/install-needs
+	@tests/s3tests/run "$(S3TESTS)" $(S3TESTS_ARGS)
+
+lint: ## Check layers, sizes, banned functions, headers, formatting and shell scripts
+	@tests/lint
+
+format: ## Format all C files with clang-format
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all ## Install the program, its man page and a systemd unit (DESTDIR, PREFIX)
+	install -D -m 755 build/kiseki $(DESTDIR)$(PREFIX)/bin/kiseki
+	install -D -m 644 docs/kiseki.1 $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1
+	install -D -m 644 docs/kiseki.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kiseki.service
+
+uninstall: ## Remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/kiseki $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1 \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/kiseki.service
+
+clean: ## Remove build/
+	rm -rf build
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
