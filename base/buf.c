@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAPACITY 128
+#define FIRST_CAPACITY 512
 
 void buf_init(struct buf *b, size_t max_bytes)
 {

@@ -116,10 +116,13 @@ enum err base64_decode(struct str text, void *out, size_t len)
     return OK;
 }
 
+/* RFC 3986's unreserved characters, one bit each: 0-9 - . A-Z _ a-z ~ */
+static const uint64_t unreserved[4] = {UINT64_C(0x03FF600000000000), UINT64_C(0x47FFFFFE87FFFFFE)};
+
 static bool is_unreserved(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.' || c == '~';
+    unsigned char u = (unsigned char)c;
+    return unreserved[u >> 6] >> (u & 63) & 1;
 }
 
 void percent_encode(struct buf *out, struct str s, enum percent_keep keep)

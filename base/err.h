@@ -12,7 +12,7 @@
 #ifndef KISEKI_BASE_ERR_H
 #define KISEKI_BASE_ERR_H
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE               __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 enum err {

@@ -8,6 +8,8 @@
 
 /* Strings to sign are short; a scope that a client made endless must not be. */
 #define TO_SIGN_MAX 4096
+/* Arguments or headers that are sorted on the stack; more of them cost an allocation. */
+#define FEW 24
 
 /* --- canonical request -------------------------------------------------------------------------*/
 
@@ -47,32 +49,20 @@ static struct span put_encoded(struct buf *text, struct str s)
     return (struct span){from, text->len - from};
 }
 
-/* Sorted by encoded name, then by encoded value. */
-static enum err put_query(const struct sigv4_request *r, struct buf *out)
+/* Sorted by encoded name, then by encoded value. `pairs` is room for all arguments. */
+static enum err put_sorted_query(const struct sigv4_request *r, struct pair *pairs,
+                                 struct buf *text, struct buf *out)
 {
-    struct pair *pairs = NULL;
-    struct buf text;
-    enum err e = OK;
-
-    buf_init(&text, out->max);
-    if (r->arg_count > 0) {
-        pairs = calloc(r->arg_count, sizeof(*pairs));
-        if (!pairs) {
-            e = err_set(ERR_NOMEM, "no memory for a canonical query");
-            goto out;
-        }
-    }
     for (size_t i = 0; i < r->arg_count; i++) {
-        pairs[i].name = put_encoded(&text, r->args[i].name);
-        pairs[i].value = put_encoded(&text, r->args[i].value);
+        pairs[i].name = put_encoded(text, r->args[i].name);
+        pairs[i].value = put_encoded(text, r->args[i].value);
     }
-    e = buf_check(&text);
+    enum err e = buf_check(text);
     if (e != OK)
-        goto out;
+        return e;
     for (size_t i = 0; i < r->arg_count; i++)
-        pairs[i].base = buf_str(&text).ptr;
-    if (r->arg_count > 1)
-        qsort(pairs, r->arg_count, sizeof(*pairs), compare_pairs);
+        pairs[i].base = buf_str(text).ptr;
+    qsort(pairs, r->arg_count, sizeof(*pairs), compare_pairs);
     for (size_t i = 0; i < r->arg_count; i++) {
         if (i > 0)
             buf_append_char(out, '&');
@@ -80,10 +70,26 @@ static enum err put_query(const struct sigv4_request *r, struct buf *out)
         buf_append_char(out, '=');
         buf_append_str(out, span_str(&pairs[i], pairs[i].value));
     }
-    buf_append_char(out, '\n');
-out:
+    return OK;
+}
+
+static enum err put_query(const struct sigv4_request *r, struct buf *out)
+{
+    struct pair few[FEW], *pairs = few;
+    struct buf text;
+
+    if (r->arg_count == 0)
+        return OK;
+    if (r->arg_count > FEW) {
+        pairs = calloc(r->arg_count, sizeof(*pairs));
+        if (!pairs)
+            return err_set(ERR_NOMEM, "no memory for a canonical query");
+    }
+    buf_init(&text, out->max);
+    enum err e = put_sorted_query(r, pairs, &text, out);
     buf_fini(&text);
-    free(pairs);
+    if (pairs != few)
+        free(pairs);
     return e;
 }
 
@@ -140,19 +146,12 @@ static void put_folded(struct buf *out, struct str s)
     }
 }
 
-static enum err put_headers(const struct sigv4_request *r, struct buf *out,
-                            struct buf *signed_headers)
+static void put_sorted_headers(const struct sigv4_request *r, const struct sigv4_header **sorted,
+                               struct buf *out, struct buf *signed_headers)
 {
-    const struct sigv4_header **sorted = NULL;
-
-    if (r->header_count > 0) {
-        sorted = calloc(r->header_count, sizeof(*sorted));
-        if (!sorted)
-            return err_set(ERR_NOMEM, "no memory for canonical headers");
-        for (size_t i = 0; i < r->header_count; i++)
-            sorted[i] = &r->headers[i];
-        qsort(sorted, r->header_count, sizeof(*sorted), compare_headers);
-    }
+    for (size_t i = 0; i < r->header_count; i++)
+        sorted[i] = &r->headers[i];
+    qsort(sorted, r->header_count, sizeof(*sorted), compare_headers);
     for (size_t i = 0; i < r->header_count; i++) {
         if (i > 0 && compare_names(sorted[i - 1]->name, sorted[i]->name) == 0) {
             buf_append_char(out, ',');
@@ -167,10 +166,24 @@ static enum err put_headers(const struct sigv4_request *r, struct buf *out,
         }
         put_folded(out, sorted[i]->value);
     }
-    if (r->header_count > 0)
-        buf_append_char(out, '\n');
     buf_append_char(out, '\n');
-    free(sorted);
+}
+
+static enum err put_headers(const struct sigv4_request *r, struct buf *out,
+                            struct buf *signed_headers)
+{
+    const struct sigv4_header *few[FEW], **sorted = few;
+
+    if (r->header_count == 0)
+        return OK;
+    if (r->header_count > FEW) {
+        sorted = calloc(r->header_count, sizeof(*sorted));
+        if (!sorted)
+            return err_set(ERR_NOMEM, "no memory for canonical headers");
+    }
+    put_sorted_headers(r, sorted, out, signed_headers);
+    if (sorted != few)
+        free(sorted);
     return OK;
 }
 
@@ -182,11 +195,12 @@ enum err sigv4_canonical(const struct sigv4_request *r, struct buf *out, struct 
     percent_encode(out, r->path, PERCENT_KEEP_SLASH);
     buf_append_char(out, '\n');
     enum err e = put_query(r, out);
+    buf_append_char(out, '\n');
     if (e == OK)
         e = put_headers(r, out, signed_headers);
-    if (e != OK)
-        return e;
-    e = buf_check(signed_headers);
+    buf_append_char(out, '\n');
+    if (e == OK)
+        e = buf_check(signed_headers);
     if (e != OK)
         return e;
     put_line(out, str_sub(buf_str(signed_headers), signed_from, signed_headers->len));

@@ -26,7 +26,7 @@ struct sigv4_arg {
 
 struct sigv4_request {
     struct str method;
-    struct str path; /* decoded, begins with '/' */
+    struct str path;              /* decoded, begins with '/' */
     const struct sigv4_arg *args; /* all query arguments, X-Amz-Signature left out; any order */
     size_t arg_count;
     const struct sigv4_header *headers; /* only the signed ones; repeated names are joined by ',' */

@@ -319,6 +319,49 @@ static void test_sigv4__canonical_form_needs_no_headers_or_arguments(void **stat
     buf_fini(&names);
 }
 
+static void test_sigv4__canonical_form_sorts_many_arguments_and_headers(void **state)
+{
+    enum { MANY = 1000 };
+    static char text[MANY][8];
+    static struct sigv4_header headers[MANY];
+    static struct sigv4_arg args[MANY];
+    struct sigv4_request r = {.method = STR("GET"),
+                              .path = STR("/"),
+                              .args = args,
+                              .headers = headers,
+                              .payload_hash = STR("x")};
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) { /* 7 is coprime to 1000: every number once */
+        snprintf(text[i], sizeof(text[i]), "n%03zu", i * 7 % MANY);
+        args[i] = (struct sigv4_arg){str_of(text[i]), STR("v")};
+        headers[i] = (struct sigv4_header){str_of(text[i]), STR("v")};
+    }
+    for (size_t count = 0; count <= MANY; count = count < 40 ? count + 1 : count + 160) {
+        struct buf canonical, names, expected;
+        buf_init(&canonical, 1 << 20);
+        buf_init(&names, 1 << 20);
+        buf_init(&expected, 1 << 20);
+        bool present[MANY] = {false};
+        r.arg_count = r.header_count = count;
+        for (size_t i = 0; i < count; i++)
+            present[i * 7 % MANY] = true;
+        for (size_t n = 0; n < MANY; n++) {
+            if (present[n])
+                buf_printf(&expected, "%sn%03zu", expected.len ? ";" : "", n);
+        }
+        assert_ok(sigv4_canonical(&r, &canonical, &names));
+        assert_str(buf_str(&names), buf_str(&expected));
+        size_t lines = 0;
+        for (size_t i = 0; i < canonical.len; i++)
+            lines += canonical.data[i] == '\n';
+        assert_int_equal(lines, 5 + count);
+        buf_fini(&canonical);
+        buf_fini(&names);
+        buf_fini(&expected);
+    }
+}
+
 static void test_sigv4__canonical_form_stays_within_its_limits(void **state)
 {
     const struct sigv4_header headers[] = {HOST};
@@ -415,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_sigv4__signs_the_published_trailer),
         cmocka_unit_test(test_sigv4__canonical_form_sorts_encodes_and_folds),
         cmocka_unit_test(test_sigv4__canonical_form_needs_no_headers_or_arguments),
+        cmocka_unit_test(test_sigv4__canonical_form_sorts_many_arguments_and_headers),
         cmocka_unit_test(test_sigv4__canonical_form_stays_within_its_limits),
         cmocka_unit_test(test_sigv4__keys_are_remembered_apart),
         cmocka_unit_test(test_sigv4__takes_long_secrets_and_refuses_endless_ones),
