@@ -2,7 +2,7 @@
  * A backing store: where slices and the volume's marker object live, as named immutable objects.
  *
  *     store_open("dir:PATH" | "s3://BUCKET[/PREFIX]?endpoint=...") -> struct store
- *     fs/  --store_put, store_get ...-->  store.c (checks, counts)  --ops-->  dir.c | s3.c | fault.c
+ *     fs/ --store_put, store_get ...--> store.c (checks, counts) --ops--> dir.c | s3.c | fault.c
  *
  * Names are made by fs/ and never by a client: 1..128 bytes of [a-z0-9/-], with no empty segment,
  * and no object's name may be a folder of another's ("a" beside "a/b"). Objects are immutable: a
@@ -154,7 +154,7 @@ void store_stats(const struct store *s, struct store_stats *out);
 const char *store_op_name(enum store_op op);             /* "put" */
 const char *store_result_name(enum store_result result); /* "not_found" */
 
-/* --- for backends ------------------------------------------------------------------------------ */
+/* --- for backends ------------------------------------------------------------------------- */
 
 bool store_name_ok(const char *name);
 bool store_prefix_ok(const char *prefix);
