@@ -1,0 +1,324 @@
+#include "fs/store/s3_internal.h"
+
+#include "base/codec.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "fs/store/backends.h"
+
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long after a put's last attempt was given up the store may still finish it. */
+#define LATE_PUT_MS 60000
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_started;
+
+static void start_curl(void)
+{
+    curl_started = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static struct s3_store *s3_of(struct store *s)
+{
+    return (struct s3_store *)s;
+}
+
+/* A call whose answer has no further use. */
+static enum err call(struct s3_store *s, const struct s3_request *r)
+{
+    struct s3_answer a;
+
+    s3_answer_init(&a);
+    enum err e = s3_call(s, r, &a);
+    s3_answer_fini(&a);
+    return e;
+}
+
+/* --- objects ---------------------------------------------------------------------------------- */
+
+static enum err crc32c_base64(const struct iovec *iov, int count, char out[16])
+{
+    struct hash h = {0};
+    uint8_t digest[HASH_MAX_BYTES];
+
+    enum err e = hash_init(&h, HASH_CRC32C);
+    if (e == OK) {
+        for (int i = 0; i < count; i++)
+            hash_update(&h, iov[i].iov_base, iov[i].iov_len);
+        hash_final(&h, digest);
+        base64_encode(digest, hash_size(HASH_CRC32C), out);
+    }
+    hash_fini(&h);
+    return e;
+}
+
+static enum err s3_put(struct store *store, const char *name, const struct iovec *iov, int count,
+                       size_t len)
+{
+    struct s3_store *s = s3_of(store);
+    struct s3_request r = {
+        .method = "PUT", .name = name, .iov = iov, .iov_count = count, .body_len = len};
+
+    enum err e = s->target.checksum ? crc32c_base64(iov, count, r.checksum) : OK;
+    if (e == OK)
+        e = call(s, &r);
+    /* Whatever is missing here, it is not the object. */
+    if (e == ERR_NOT_FOUND) {
+        struct err_info info;
+        err_save(e, &info);
+        e = err_set(ERR_IO, "%s", info.text);
+    }
+    return e;
+}
+
+static enum err s3_get(struct store *store, const char *name, uint64_t offset, size_t len,
+                       void *out)
+{
+    struct s3_store *s = s3_of(store);
+    struct s3_request r = {
+        .method = "GET", .name = name, .out = out, .offset = offset, .out_len = len};
+    struct s3_answer a;
+
+    s3_answer_init(&a);
+    enum err e = s3_call(s, &r, &a);
+    if (e == OK && a.got != len)
+        e = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
+                    store->label, name, offset + a.got, len, offset);
+    s3_answer_fini(&a);
+    return e;
+}
+
+static enum err s3_size(struct store *store, const char *name, uint64_t *out)
+{
+    struct s3_store *s = s3_of(store);
+    struct s3_request r = {.method = "HEAD", .name = name};
+    struct s3_answer a;
+
+    s3_answer_init(&a);
+    enum err e = s3_call(s, &r, &a);
+    if (e == OK && a.content_length < 0)
+        e = err_set(ERR_IO, "%s: HEAD %s: no Content-Length", store->label, name);
+    if (e == OK)
+        *out = (uint64_t)a.content_length;
+    s3_answer_fini(&a);
+    return e;
+}
+
+static enum err s3_del(struct store *store, const char *name)
+{
+    struct s3_request r = {.method = "DELETE", .name = name};
+
+    enum err e = call(s3_of(store), &r);
+    return e == ERR_NOT_FOUND ? OK : e;
+}
+
+/* --- listing ---------------------------------------------------------------------------------- */
+
+static struct sigv4_arg arg(const char *name, struct str value)
+{
+    return (struct sigv4_arg){.name = str_of(name), .value = value};
+}
+
+/* One page into `a`; `token` is empty for the first. */
+static enum err fetch_page(struct s3_store *s, const char *prefix, struct str token,
+                           const char *max_keys, struct s3_answer *a)
+{
+    char full[S3_PREFIX_MAX + STORE_NAME_MAX + 2];
+    struct sigv4_arg args[4];
+    size_t count = 0;
+
+    snprintf(full, sizeof(full), "%s%s", s->target.prefix, prefix);
+    if (token.len > 0)
+        args[count++] = arg("continuation-token", token);
+    args[count++] = arg("list-type", STR("2"));
+    args[count++] = arg("max-keys", str_of(max_keys));
+    args[count++] = arg("prefix", str_of(full));
+    struct s3_request r = {.method = "GET", .args = args, .arg_count = count};
+    enum err e = s3_call(s, &r, a);
+    return e == OK ? buf_check(&a->text) : e;
+}
+
+/* The answer is whole before the first callback, so a retry repeats none. */
+static enum err s3_list(struct store *store, const char *prefix, store_list_fn *each, void *user)
+{
+    struct s3_store *s = s3_of(store);
+    struct s3_page page = {.each = each, .user = user, .prefix = s->target.prefix};
+    struct s3_answer a;
+    enum err e;
+
+    s3_answer_init(&a);
+    buf_init(&page.token, 4096);
+    do {
+        e = fetch_page(s, prefix, buf_str(&page.token), "1000", &a);
+        if (e == OK)
+            e = s3_xml_page(buf_str(&a.text), &page);
+        else if (e == ERR_NOT_FOUND)
+            e = err_set(ERR_IO, "%s: the bucket can not be listed: 404", store->label);
+    } while (e == OK && page.truncated);
+    buf_fini(&page.token);
+    s3_answer_fini(&a);
+    return e;
+}
+
+/* --- open and close --------------------------------------------------------------------------- */
+
+static void s3_close(struct store *store)
+{
+    struct s3_store *s = s3_of(store);
+
+    s3_pool_fini(s);
+    pthread_mutex_destroy(&s->lock);
+    explicit_bzero(s->secret_key, sizeof(s->secret_key));
+    free(s);
+}
+
+static const struct store_ops s3_ops = {
+    .put = s3_put,
+    .get = s3_get,
+    .size = s3_size,
+    .del = s3_del,
+    .list = s3_list,
+    .close = s3_close,
+};
+
+/* Success when somebody else of the same account was faster: two gateways may start at once. */
+static enum err create_bucket(struct s3_store *s)
+{
+    char body[256] = "";
+    struct iovec iov = {.iov_base = body};
+    struct s3_request r = {.method = "PUT", .iov = &iov, .iov_count = 1};
+    struct s3_answer a;
+
+    /* us-east-1 is the one region that must not be named. */
+    if (strcmp(s->target.region, "us-east-1") != 0)
+        snprintf(body, sizeof(body),
+                 "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                 "<LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>",
+                 s->target.region);
+    iov.iov_len = r.body_len = strlen(body);
+    s3_answer_init(&a);
+    enum err e = s3_call(s, &r, &a);
+    if (e != OK && strcmp(a.code, "BucketAlreadyOwnedByYou") == 0)
+        e = OK;
+    else if (e != OK)
+        e = err_prefix(e,
+                       "the bucket %s does not exist and could not be made; create it, or allow "
+                       "the key s3:CreateBucket",
+                       s->target.bucket);
+    else
+        log_info("%s: made the bucket", s->base.label);
+    s3_answer_fini(&a);
+    return e;
+}
+
+/* Puts what a user can do about a failed probe before the store's own words. */
+static enum err advise(const struct s3_store *s, const struct s3_answer *a, enum err e)
+{
+    const char *code = a->code;
+
+    if (strcmp(code, "InvalidAccessKeyId") == 0)
+        return err_prefix(e, "the store does not know the access key; set the store's access and "
+                             "secret key");
+    if (strcmp(code, "SignatureDoesNotMatch") == 0)
+        return err_prefix(e, "the store's secret key is wrong for its access key");
+    if (strcmp(code, "RequestTimeTooSkewed") == 0)
+        return err_prefix(e, "this machine's clock and the store's differ; set the clock");
+    if (strcmp(code, "AuthorizationHeaderMalformed") == 0 || strcmp(code, "PermanentRedirect") == 0)
+        return err_prefix(e, "the bucket is not in region %s; set region= of the store's URL",
+                          s->target.region);
+    if (a->status == 401 || a->status == 403)
+        return err_prefix(e,
+                          "the store's key may not list the bucket %s; it needs s3:ListBucket, "
+                          "s3:GetObject, s3:PutObject and s3:DeleteObject",
+                          s->target.bucket);
+    if (e == ERR_BUSY)
+        return err_prefix(e, "the store can not be reached or is overloaded; check its endpoint");
+    if (e == ERR_DENIED)
+        return err_prefix(e, "the store's certificate is not trusted; give its CA file");
+    return err_prefix(e, "the store can not be used");
+}
+
+/* Lists one object: proves address, region, keys and bucket. */
+static enum err probe(struct s3_store *s, bool may_create)
+{
+    struct s3_answer a;
+
+    s3_answer_init(&a);
+    enum err e = fetch_page(s, "", STR_NONE, "1", &a);
+    if (e != OK && may_create && strcmp(a.code, "NoSuchBucket") == 0) {
+        e = create_bucket(s);
+        if (e == OK)
+            e = probe(s, false);
+    } else if (e != OK) {
+        e = advise(s, &a, e);
+    }
+    s3_answer_fini(&a);
+    return e;
+}
+
+static enum err copy_option(char *out, size_t size, const char *value, const char *what)
+{
+    size_t len = value ? strlen(value) : 0;
+
+    if (len >= size)
+        return err_set(ERR_INVALID, "the store's %s is too long", what);
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)value[i] < ' ')
+            return err_set(ERR_INVALID, "the store's %s has a control character or line end in it",
+                           what);
+    }
+    memcpy(out, value ? value : "", len + 1);
+    return OK;
+}
+
+static enum err set_up(struct s3_store *s, const char *spec, const struct store_options *opts)
+{
+    const struct s3_target *t = &s->target;
+    char label[sizeof(s->base.label)];
+
+    enum err e = s3_target_parse(spec, &s->target);
+    if (e != OK)
+        return e;
+    snprintf(label, sizeof(label), "s3://%s%s%.*s at %.90s", t->bucket, t->prefix[0] ? "/" : "", 80,
+             t->prefix, t->base);
+    store_init(&s->base, &s3_ops, label);
+    s->base.put_limit_ms = (int64_t)opts->call_timeout_ms + LATE_PUT_MS;
+    e = copy_option(s->access_key, sizeof(s->access_key), opts->access_key, "access key");
+    if (e == OK)
+        e = copy_option(s->secret_key, sizeof(s->secret_key), opts->secret_key, "secret key");
+    if (e == OK)
+        e = copy_option(s->ca_file, sizeof(s->ca_file), opts->ca_file, "CA file's path");
+    if (e == OK && (s->access_key[0] == '\0' || s->secret_key[0] == '\0'))
+        e = err_set(ERR_INVALID, "%s needs an access key and a secret key", label);
+    s->opts = *opts;
+    s->opts.access_key = s->access_key;
+    s->opts.secret_key = s->secret_key;
+    s->opts.ca_file = s->ca_file;
+    return e;
+}
+
+enum err store_s3_open(const char *spec, const struct store_options *opts, struct store **out)
+{
+    pthread_once(&curl_once, start_curl);
+    if (curl_started != CURLE_OK)
+        return err_set(ERR_IO, "libcurl can not start: %s", curl_easy_strerror(curl_started));
+    struct s3_store *s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(ERR_NOMEM, "no memory for the store");
+    pthread_mutex_init(&s->lock, NULL);
+    enum err e = set_up(s, spec, opts);
+    if (e == OK)
+        e = probe(s, true);
+    if (e == OK) {
+        *out = &s->base;
+        return OK;
+    }
+    struct err_info info;
+    err_save(e, &info);
+    s3_close(&s->base);
+    return err_restore(&info);
+}

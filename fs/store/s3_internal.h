@@ -1,0 +1,107 @@
+/*
+ * What the files of the S3 store share.
+ *
+ *     s3.c       the operations, opening and probing
+ *     s3_url.c   the URL -> struct s3_target
+ *     s3_http.c  one call: sign, send, receive, retry; the pool of curl handles
+ *     s3_xml.c   error and listing documents
+ *
+ * Payloads are sent as UNSIGNED-PAYLOAD: SHA-256 of a slice would cost three times what sending it
+ * does. So that a put is not acknowledged with bytes that were damaged under way (the granule
+ * checksums would tell only at the first read, when it is too late), each put carries its CRC32C,
+ * which the store verifies: 0.2 ms for 4 MiB here, and little beside the MD5 that the store
+ * takes of every object anyway. Stores that do not know the header ignore it.
+ */
+#ifndef KISEKI_FS_STORE_S3_INTERNAL_H
+#define KISEKI_FS_STORE_S3_INTERNAL_H
+
+#include "base/sigv4.h"
+#include "fs/store/store.h"
+
+#include <pthread.h>
+
+#define S3_TEXT_MAX   ((size_t)8 << 20) /* an answer that is not an object: a listing's page */
+#define S3_IDLE_MAX   64                /* connections kept open while nobody uses them */
+#define S3_PREFIX_MAX 256
+#define S3_REGION_MAX 64
+#define S3_HOST_MAX   320
+#define S3_BUCKET_MAX 63
+#define S3_SECRET_MAX 256
+
+/* Where the objects are; immutable after parsing. */
+struct s3_target {
+    char bucket[S3_BUCKET_MAX + 1];
+    char prefix[S3_PREFIX_MAX + 2]; /* "" or ending in '/' */
+    char region[S3_REGION_MAX];
+    char base[S3_HOST_MAX + 16]; /* scheme and host, to put before a path */
+    char host[S3_HOST_MAX];      /* the Host header */
+    bool path_style;
+    bool checksum;
+    bool own_endpoint; /* given by the user: reached directly, not through a proxy */
+};
+
+struct s3_store {
+    struct store base;
+    /* immutable after open */
+    struct s3_target target;
+    struct store_options opts; /* its texts point to what follows */
+    char access_key[S3_SECRET_MAX];
+    char secret_key[S3_SECRET_MAX];
+    char ca_file[4096];
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    void *idle[S3_IDLE_MAX]; /* CURL handles with their connection */
+    size_t idle_count;
+};
+
+/* One call, borrowed from the caller. */
+struct s3_request {
+    const char *method; /* GET, PUT, HEAD, DELETE */
+    const char *name;   /* of an object; NULL: the bucket itself */
+    const struct sigv4_arg *args;
+    size_t arg_count;
+    const struct iovec *iov; /* PUT */
+    int iov_count;
+    size_t body_len;
+    char checksum[16]; /* base64 CRC32C of the body, "" for none */
+    uint8_t *out;      /* GET of an object: out_len bytes from offset */
+    uint64_t offset;
+    size_t out_len;
+};
+
+#define S3_CODE_MAX 64
+
+struct s3_answer {
+    long status; /* 0: no answer */
+    size_t got;  /* bytes put into s3_request.out */
+    int64_t content_length;
+    char code[S3_CODE_MAX]; /* S3's error code, "" if none */
+    char message[256];
+    struct buf text;
+};
+
+/* From "BUCKET[/PREFIX][?...]". */
+MUST_USE enum err s3_target_parse(const char *spec, struct s3_target *out);
+
+void s3_answer_init(struct s3_answer *a);
+void s3_answer_fini(struct s3_answer *a);
+
+/* OK for a 2xx answer, else an error with its text, after retries; the answer is filled anyway. */
+MUST_USE enum err s3_call(struct s3_store *s, const struct s3_request *r, struct s3_answer *a);
+/* Closes the idle connections. */
+void s3_pool_fini(struct s3_store *s);
+
+/* Code and Message of an error document; they stay as they are when it is none. */
+void s3_xml_error(struct str document, struct s3_answer *a);
+
+/* A page of ListObjectsV2. `keys` are as the store gave them, with the prefix. */
+struct s3_page {
+    store_list_fn *each;
+    void *user;
+    const char *prefix; /* of the volume, cut off the keys */
+    bool truncated;
+    struct buf token; /* the next page's */
+};
+MUST_USE enum err s3_xml_page(struct str document, struct s3_page *page);
+
+#endif
