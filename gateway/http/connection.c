@@ -1,0 +1,513 @@
+/*
+ * libmicrohttpd's callbacks, in the order of a request's life: on_target (request line), on_access
+ * (headers; pieces of the body; end of the body; again after each resume), on_completed.
+ *
+ * libmicrohttpd 0.9.75 closes the connection when a response is queued at the first on_access, so
+ * only a refusal that must keep a body from coming is sent there. Everything else waits for the
+ * last on_access (a GET has two calls), which also lets `100 Continue` go out for an empty body.
+ */
+#include "gateway/http/internal.h"
+#include "gateway/http/strict.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A request's id: a counter through a bijection (splitmix64), so unique here and not guessable. */
+static void make_id(struct http_server *s, char out[17])
+{
+    uint64_t z = (atomic_fetch_add(&s->next_id, 1) * 0x9e3779b97f4a7c15U) + s->id_key;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    for (int i = 0; i < 16; i++) {
+        out[i] = "0123456789ABCDEF"[(z >> (60 - 4 * i)) & 15];
+    }
+    out[16] = '\0';
+}
+
+static void link_exchange(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    atomic_fetch_add(&s->requests, 1);
+    atomic_fetch_add(&s->requests_total, 1);
+    pthread_mutex_lock(&s->lock);
+    x->next = s->exchanges;
+    if (x->next) {
+        x->next->previous = x;
+    }
+    s->exchanges = x;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void unlink_exchange(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    pthread_mutex_lock(&s->lock);
+    if (x->previous) {
+        x->previous->next = x->next;
+    } else {
+        s->exchanges = x->next;
+    }
+    if (x->next) {
+        x->next->previous = x->previous;
+    }
+    pthread_mutex_unlock(&s->lock);
+    atomic_fetch_sub(&s->requests, 1);
+}
+
+void http_request_ref(struct http_request *r)
+{
+    atomic_fetch_add(&exchange_of(r)->refs, 1);
+}
+
+void http_request_unref(struct http_request *r)
+{
+    if (atomic_fetch_sub(&exchange_of(r)->refs, 1) == 1) {
+        buf_fini(&r->body);
+        arena_free(r->arena); /* the exchange itself is in it */
+    }
+}
+
+bool http_request_stopping(const struct http_request *r)
+{
+    return atomic_load(&((const struct exchange *)r)->server->cutting);
+}
+
+static struct http_peer *peer_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *s = cls;
+    struct http_peer *peer = peer_of(mhd);
+    struct arena *arena = arena_new(s->options.arena_max_bytes);
+    struct exchange *x = arena ? arena_alloc(arena, sizeof(*x)) : NULL;
+    if (!x || !peer) {
+        arena_free(arena);
+        return NULL; /* on_access closes the connection */
+    }
+    struct http_request *r = &x->r;
+    atomic_init(&x->refs, 1);
+    atomic_init(&x->wait, WAIT_NONE);
+    x->server = s;
+    x->peer = peer;
+    x->mhd = mhd;
+    x->mhd_target = str_of(target);
+    r->arena = arena;
+    r->ctx = s->handler.ctx;
+    r->start_us = clock_mono_us();
+    r->content_length = -1;
+    r->remote = arena_str(arena, peer->remote_text);
+    r->is_tls = s->options.tls_cert_path != NULL;
+    r->target.raw = arena_str(arena, x->mhd_target);
+    buf_init(&r->body, 0);
+    make_id(s, r->id);
+    link_exchange(x);
+    atomic_store(&peer->head_deadline_ms,
+                 clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
+    return x;
+}
+
+void http_refuse(struct exchange *x, unsigned status, const char *why)
+{
+    struct http_request *r = &x->r;
+    const struct http_handler *h = &x->server->handler;
+    log_debug("refused with %u: %s", status, why);
+    atomic_fetch_add(&x->server->refused_total, 1);
+    http_reply_reset(r);
+    r->reply.status = status;
+    if (h->refuse) {
+        h->refuse(r, status, why);
+    } else {
+        struct str text = arena_str(r->arena, str_of(why));
+        http_reply_bytes(r, status, text);
+        enum err e = http_reply_header(r, "Content-Type", STR("text/plain"));
+        (void)e; /* an answer without it will do */
+    }
+    r->reply.status = status;
+}
+
+struct field_list {
+    struct http_header *fields;
+    size_t count, room;
+};
+
+static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    struct field_list *list = cls;
+    if (list->count < list->room) {
+        list->fields[list->count].name = (struct str){name, name_size};
+        list->fields[list->count].value = (struct str){value ? value : "", value_size};
+        list->count++;
+    }
+    return MHD_YES;
+}
+
+enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
+                             const struct http_header **out, size_t *out_count)
+{
+    int found = MHD_get_connection_values_n(x->mhd, kind, NULL, NULL);
+    struct field_list list = {.room = found > 0 ? (size_t)found : 0};
+    *out = NULL;
+    *out_count = 0;
+    if (list.room == 0) {
+        return OK;
+    }
+    list.fields = arena_array(x->r.arena, list.room, sizeof(*list.fields));
+    if (!list.fields) {
+        return err_set(ERR_NOMEM, "no memory for header fields");
+    }
+    (void)MHD_get_connection_values_n(x->mhd, kind, add_field, &list);
+    *out = list.fields;
+    *out_count = list.count;
+    return OK;
+}
+
+#if HTTP_PARSES_IN_PLACE
+static enum err check_layout(const struct exchange *x, const char *method, const char *version)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (!info) {
+        return err_set(ERR_BUG, "libmicrohttpd does not tell the size of the header");
+    }
+    struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
+                                 method + info->header_size};
+    return http_strict_layout(&layout, x->r.headers, x->r.header_count);
+}
+#else
+static enum err check_layout(const struct exchange *x, const char *method, const char *version)
+{
+    (void)x;
+    (void)method;
+    (void)version;
+    return OK; /* MHD_OPTION_CLIENT_DISCIPLINE_LVL sees to it */
+}
+#endif
+
+/* Fills in the request from the head. Its strings stay in libmicrohttpd's memory until done(). */
+static enum err read_head(struct exchange *x, const char *method, const char *version)
+{
+    struct http_request *r = &x->r;
+    r->method = str_of(method);
+    r->version = str_of(version);
+    enum err e = http_collect_fields(x, MHD_HEADER_KIND, &r->headers, &r->header_count);
+    if (e == OK) {
+        e = check_layout(x, method, version);
+    }
+    if (e != OK) {
+        r->headers = NULL; /* nothing of it is to be trusted, not for logs either */
+        r->header_count = 0;
+        return e;
+    }
+    struct http_header *fields = (struct http_header *)r->headers;
+    for (size_t i = 0; i < r->header_count; i++) {
+        fields[i].value = str_trim(fields[i].value);
+    }
+    struct http_framing framing;
+    e = http_strict_check(r->method, r->version, r->headers, r->header_count, &framing);
+    if (e != OK) {
+        return e;
+    }
+    r->content_length = framing.content_length;
+    r->is_chunked = framing.is_chunked;
+    r->wants_100 = framing.wants_100;
+    struct str raw = r->target.raw;
+    e = http_target_parse(raw, r->arena, &r->target);
+    r->target.raw = raw;
+    r->host = r->target.authority.len > 0 ? r->target.authority : framing.host;
+    return e;
+}
+
+/* First call with a head: checks it and asks the handler. */
+static void begin(struct exchange *x, const char *method, const char *version)
+{
+    atomic_store(&x->peer->head_deadline_ms, 0);
+    x->phase = PHASE_HEAD;
+    enum err e = read_head(x, method, version);
+    if (e == OK) {
+        x->next_step = x->server->handler.head(&x->r);
+        return;
+    }
+    unsigned status = e == ERR_INVALID ? 400 : e == ERR_UNSUPPORTED ? 417 : 500;
+    char why[ERR_TEXT_MAX];
+    snprintf(why, sizeof(why), "%s", status == 500 ? "Internal error." : err_text(e));
+    http_refuse(x, status, why);
+    x->r.reply.close = true;
+    x->next_step = HTTP_REPLY;
+}
+
+enum outcome { GO_ON, SUSPENDED, CLOSE };
+
+/* While the handler wants work: runs it, suspended on the pool or in place when there is none. */
+static enum outcome settle(struct exchange *x)
+{
+    while (x->next_step == HTTP_WORK) {
+        if (!x->server->options.pool) {
+            x->next_step = x->server->handler.work(&x->r);
+            continue;
+        }
+        if (!http_hold(x)) {
+            return CLOSE;
+        }
+        enum err e = http_run_job(x, true);
+        if (e == OK) {
+            return SUSPENDED;
+        }
+        if (e != ERR_EXISTS) {
+            http_refuse(x, 503, "The server is busy.");
+            x->next_step = HTTP_REPLY;
+        }
+    }
+    return GO_ON;
+}
+
+/* An answer made before the body has come: send it now, or let a little body pass first? */
+static bool must_send_early(const struct exchange *x)
+{
+    const struct http_request *r = &x->r;
+    if (r->wants_100) {
+        /* Instead of `100 Continue`; but a good answer to an empty body comes after it. */
+        return r->content_length != 0 || r->reply.status >= 300;
+    }
+    return r->reply.close || r->is_chunked || r->content_length > HTTP_SWALLOW_BYTES;
+}
+
+static void end_body(struct exchange *x, enum err result)
+{
+    x->body_ended = true;
+    x->next_step = x->server->handler.body_end(&x->r, result);
+}
+
+static enum MHD_Result after_head(struct exchange *x)
+{
+    switch (settle(x)) {
+    case SUSPENDED:
+        return MHD_YES;
+    case CLOSE:
+        return MHD_NO;
+    case GO_ON:
+        break;
+    }
+    if (x->next_step == HTTP_BODY && !x->takes_body) {
+        x->takes_body = true;
+        enum err e = http_receive_begin(x);
+        if (e != OK) { /* too large by its own word: say so before it comes */
+            end_body(x, e);
+            return after_head(x);
+        }
+    } else if (must_send_early(x)) {
+        return http_send(x);
+    } else {
+        x->discards = true;
+    }
+    x->phase = PHASE_BODY;
+    return MHD_YES;
+}
+
+static enum MHD_Result at_end(struct exchange *x)
+{
+    if (x->phase == PHASE_BODY) {
+        x->phase = PHASE_END;
+        if (x->takes_body && !x->body_ended) {
+            end_body(x, http_receive_end(x));
+        }
+    }
+    switch (settle(x)) {
+    case SUSPENDED:
+        return MHD_YES;
+    case CLOSE:
+        return MHD_NO;
+    case GO_ON:
+        break;
+    }
+    return http_send(x);
+}
+
+static enum MHD_Result step(struct exchange *x, const char *method, const char *version,
+                            const char *data, size_t *size)
+{
+    if (atomic_load(&x->server->cutting)) {
+        return MHD_NO;
+    }
+    if (x->phase == PHASE_NEW) {
+        begin(x, method, version);
+    }
+    if (x->phase == PHASE_HEAD) {
+        return after_head(x);
+    }
+    if (*size > 0) {
+        return http_receive_piece(x, data, size);
+    }
+    return at_end(x);
+}
+
+enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *size, void **exchange)
+{
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    struct exchange *x = *exchange;
+    if (!x) {
+        return MHD_NO;
+    }
+    log_set_request_id(x->r.id);
+    enum MHD_Result result = step(x, method, version, data, size);
+    log_set_request_id("");
+    return result;
+}
+
+/* What a body that did not end well is told. */
+static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminationCode why,
+                            unsigned answered)
+{
+    if (x->body_error.code != OK) {
+        return err_restore(&x->body_error);
+    }
+    if (x->cut == ERR_TIMEOUT || why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+        return err_set(ERR_TIMEOUT, "the client was too slow");
+    }
+    if (answered != 0 && !x->cut) {
+        return err_set(ERR_INVALID, "the body's framing is broken");
+    }
+    return err_set(ERR_CANCELLED, why == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN
+                                      ? "the server is stopping"
+                                      : "the client went away");
+}
+
+static void finish(struct exchange *x, struct MHD_Connection *mhd,
+                   enum MHD_RequestTerminationCode why)
+{
+    struct http_request *r = &x->r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
+    unsigned answered = info ? info->http_status : 0;
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+        atomic_fetch_add(&x->server->timeouts_total, 1);
+    }
+    /* A worker may have said HTTP_BODY and the connection ended before that was obeyed. */
+    bool owed = x->takes_body || (x->phase == PHASE_HEAD && x->next_step == HTTP_BODY);
+    if (owed && !x->body_ended) {
+        x->body_ended = true;
+        (void)x->server->handler.body_end(r, broken_body(x, why, answered));
+    }
+    http_wait_over(x);
+    http_reply_reset(r);
+    r->reply.status = answered;
+    r->is_complete = why == MHD_REQUEST_TERMINATED_COMPLETED_OK && answered != 0;
+    r->end_us = clock_mono_us();
+    x->server->handler.done(r);
+}
+
+void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
+                       enum MHD_RequestTerminationCode why)
+{
+    struct http_server *s = cls;
+    struct exchange *x = *exchange;
+    *exchange = NULL;
+    if (!x) {
+        return;
+    }
+    log_set_request_id(x->r.id);
+    finish(x, mhd, why);
+    log_set_request_id("");
+    int64_t wait_s = (int64_t)s->options.idle_timeout_s + s->options.head_timeout_s;
+    atomic_store(&x->peer->head_deadline_ms, clock_boot_ms() + wait_s * 1000);
+    unlink_exchange(x);
+    http_request_unref(&x->r);
+}
+
+static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char ip[INET6_ADDRSTRLEN] = "?";
+    unsigned port = 0;
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    bool is_v6 = address && address->sa_family == AF_INET6;
+    if (is_v6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
+        port = ntohs(in6->sin6_port);
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+            is_v6 = false;
+            memmove(ip, ip + strlen("::ffff:"), strlen(ip + strlen("::ffff:")) + 1);
+        }
+    } else if (address && address->sa_family == AF_INET) {
+        const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)address;
+        inet_ntop(AF_INET, &in4->sin_addr, ip, sizeof(ip));
+        port = ntohs(in4->sin_port);
+    }
+    snprintf(peer->remote, sizeof(peer->remote), is_v6 ? "[%s]:%u" : "%s:%u", ip, port);
+    peer->remote_text = str_of(peer->remote);
+}
+
+static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **context)
+{
+    atomic_fetch_add(&s->connections, 1);
+    atomic_fetch_add(&s->connections_total, 1);
+    struct http_peer *peer = calloc(1, sizeof(*peer));
+    *context = peer;
+    if (!peer) {
+        return; /* on_target refuses */
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer->server = s;
+    peer->fd = info ? info->connect_fd : -1;
+    print_remote(mhd, peer);
+    atomic_init(&peer->head_deadline_ms,
+                clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
+    pthread_mutex_lock(&s->lock);
+    peer->next = s->peers;
+    if (peer->next) {
+        peer->next->previous = peer;
+    }
+    s->peers = peer;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void peer_close(struct http_server *s, void **context)
+{
+    atomic_fetch_sub(&s->connections, 1);
+    struct http_peer *peer = *context;
+    *context = NULL;
+    if (!peer) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    if (peer->previous) {
+        peer->previous->next = peer->next;
+    } else {
+        s->peers = peer->next;
+    }
+    if (peer->next) {
+        peer->next->previous = peer->previous;
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(peer);
+}
+
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
+                        enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        peer_open(cls, mhd, peer);
+    } else {
+        peer_close(cls, peer);
+    }
+}

@@ -1,0 +1,194 @@
+/*
+ * What the files of gateway/http share and nobody else sees.
+ *
+ *   listen.c      the listening socket; one thread that accepts and watches slow heads
+ *   connection.c  libmicrohttpd's callbacks: from the request line to done()
+ *   receive.c     the body: sink, collecting, swallowing, minimum rate, trailers
+ *   wait.c        suspending and resuming; jobs on the worker pool
+ *   send.c        a reply becomes a libmicrohttpd response; the generator is read
+ *   strict.c      what is refused (pure)       target.c  the request target (pure)
+ *   tls.c         certificate and key          server.c  start, stop, statistics
+ *
+ * The exchange is one request as the server sees it. It belongs to the epoll thread of its
+ * connection, except while a job runs (then to the worker). The two hand it over through `wait`,
+ * the one field that both touch at any time.
+ */
+#ifndef KISEKI_GATEWAY_HTTP_INTERNAL_H
+#define KISEKI_GATEWAY_HTTP_INTERNAL_H
+
+#include "gateway/http/request.h"
+#include "gateway/http/server.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* 1.0 changed the parser (it can be told to be strict) and the place of the pieces in memory. */
+#define HTTP_PARSES_IN_PLACE (MHD_VERSION < 0x01000000)
+
+/*
+ * A connection's memory in libmicrohttpd, mapped on demand: with its bookkeeping it stays below
+ * 32 KiB. A head may fill most of it, uploads are handed over in pieces of about half.
+ */
+#define HTTP_CONNECTION_MEMORY (28 * 1024)
+
+/* After a refusal in the middle of a body, this much is thrown away for the answer to be seen. */
+#define HTTP_SWALLOW_BYTES (1024 * 1024)
+#define HTTP_SWALLOW_US    (1000 * 1000)
+
+/* An open connection (libmicrohttpd's socket context). */
+struct http_peer {
+    struct http_server *server;
+    int fd;
+    char remote[64];
+    struct str remote_text;
+    _Atomic int64_t head_deadline_ms;  /* boot clock; 0: not waiting for a head */
+    struct http_peer *previous, *next; /* guarded by server->lock */
+};
+
+enum wait_state {
+    WAIT_NONE,        /* the epoll thread has it */
+    WAIT_PARKED_JOB,  /* suspended until the worker's job has run */
+    WAIT_PARKED_SINK, /* suspended until http_request_resume_body() */
+    WAIT_WOKEN_JOB,   /* the job ended before the connection was suspended */
+    WAIT_WOKEN_SINK,  /* likewise the sink */
+    WAIT_OVER         /* done() was called: the connection is not ours any more */
+};
+
+enum phase {
+    PHASE_NEW,  /* the request line has arrived */
+    PHASE_HEAD, /* head() was called; its answer is being obeyed */
+    PHASE_BODY, /* the body arrives */
+    PHASE_END,  /* the body has ended; the answer is being made */
+    PHASE_REPLY /* the answer was queued */
+};
+
+struct exchange {
+    struct http_request r; /* first: a request is its exchange */
+    struct http_server *server;
+    struct http_peer *peer;
+    struct MHD_Connection *mhd;
+    struct exchange *previous, *next; /* guarded by server->lock */
+    atomic_int refs;
+    atomic_int wait; /* enum wait_state */
+
+    enum phase phase;
+    enum http_next next_step; /* what the handler said last */
+    struct str mhd_target;    /* the target in libmicrohttpd's memory */
+
+    struct pool_job job;
+    bool job_is_next; /* the job reads the generator, else it is work() */
+
+    bool takes_body;            /* HTTP_BODY was said: body_end() is owed ... */
+    bool body_ended;            /* ... and was called */
+    bool discards;              /* the rest of the body is thrown away */
+    struct err_info body_error; /* why, if it is for an error */
+    enum err cut;               /* we closed the connection for this reason */
+    uint64_t discarded;
+    int64_t discard_since_us;
+    uint64_t rate_bytes;   /* minimum rate: taken since ... */
+    int64_t rate_since_us; /* ... 0: begins with the next piece */
+
+    struct str piece; /* the generator's, not yet handed on */
+    enum err piece_error;
+    struct err_info piece_info;
+    bool has_piece; /* a job has brought piece or piece_error */
+    bool piece_end; /* the generator has said its end */
+};
+
+struct tls_keys;
+
+struct http_server {
+    /* Immutable after start. */
+    struct http_options options; /* defaults filled in; strings are copies */
+    struct http_handler handler;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    char address[128];
+    uint64_t id_key;
+
+    /* The accepting thread's while it runs. */
+    int listen_fd;
+    int wake_fd; /* written to have it look at `draining` and `quit` */
+    pthread_t accept_thread;
+    bool accepts; /* the thread runs; main's */
+    atomic_bool quit;
+
+    pthread_mutex_t lock;
+    pthread_cond_t deaf;
+    bool is_deaf;               /* guarded by lock: no connection is accepted any more */
+    struct http_peer *peers;    /* guarded by lock */
+    struct exchange *exchanges; /* guarded by lock */
+    struct tls_keys *tls;       /* guarded by lock: the current one, then retired ones */
+
+    atomic_bool draining; /* quiesced: answers close their connections */
+    atomic_bool cutting;  /* stopping: nothing is suspended any more */
+    /*
+     * Connections suspended or about to be. http_hold() counts up before it looks at `cutting`;
+     * stop sets `cutting` and then waits for zero. So none is suspended when the daemon stops
+     * (libmicrohttpd would abort the process).
+     */
+    _Atomic uint64_t held;
+    _Atomic uint64_t next_id;
+    _Atomic uint64_t connections, connections_total, requests, requests_total;
+    _Atomic uint64_t refused_total, timeouts_total;
+};
+
+static inline struct exchange *exchange_of(struct http_request *r)
+{
+    return (struct exchange *)r;
+}
+
+/* listen.c */
+MUST_USE enum err http_listen(struct http_server *s);
+MUST_USE enum err http_accept_start(struct http_server *s);
+void http_accept_quiesce(struct http_server *s); /* returns when new connections are refused */
+void http_accept_stop(struct http_server *s);    /* joins, closes the socket; twice is fine */
+
+/* connection.c: libmicrohttpd's callbacks; cls is the server */
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *size, void **exchange);
+void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
+                       enum MHD_RequestTerminationCode why);
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
+                        enum MHD_ConnectionNotificationCode what);
+/* Fills in the reply of a refusal by the server itself. */
+void http_refuse(struct exchange *x, unsigned status, const char *why);
+/* Header or trailer fields as libmicrohttpd has them, borrowed until on_completed. */
+MUST_USE enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
+                                      const struct http_header **out, size_t *out_count);
+
+/* receive.c */
+/* ERR_TOO_LARGE when Content-Length already says so. */
+MUST_USE enum err http_receive_begin(struct exchange *x);
+enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size);
+/* Trailers, and the error to give to body_end() with its text set in this thread. */
+enum err http_receive_end(struct exchange *x);
+
+/* wait.c */
+/* Announces that the connection may be suspended; false: stopping, close it instead. */
+bool http_hold(struct exchange *x);
+void http_unhold(struct exchange *x);
+/*
+ * Runs the job on the pool, the connection suspended; http_hold() was true. OK: suspended, the
+ * callback returns. ERR_EXISTS: it has run already, go on. ERR_BUSY: refused, not held any more.
+ */
+MUST_USE enum err http_run_job(struct exchange *x, bool may_refuse);
+/* Suspends for the sink; http_hold() was true. False: resumed already, not held any more. */
+bool http_park_for_sink(struct exchange *x);
+bool http_is_parked(struct exchange *x);
+/* From now on http_request_resume_body() does nothing. */
+void http_wait_over(struct exchange *x);
+
+/* send.c */
+enum MHD_Result http_send(struct exchange *x);
+
+/* tls.c */
+MUST_USE enum err http_tls_load(struct http_server *s);
+void http_tls_free(struct http_server *s);
+/* gnutls_certificate_retrieve_function2, as a pointer that libmicrohttpd's option takes. */
+void *http_tls_callback(void);
+
+#endif

@@ -1,0 +1,271 @@
+/*
+ * The listening socket, and the one thread that accepts and keeps an eye on slow heads.
+ *
+ * libmicrohttpd could accept by itself; but quiescing its thread pool under load can abort the
+ * process (0.9.75: the thread and MHD_quiesce_daemon both take the socket out of the epoll set),
+ * over its limit it would close connections instead of leaving them in the kernel's queue, and
+ * it knows no time-out for heads that come byte by byte. So connections are handed to it.
+ */
+#include "gateway/http/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SWEEP_MS   500 /* how often heads' deadlines are looked at */
+#define BACKOFF_MS 50  /* over the connection limit, or out of descriptors */
+
+/* "[::1]:9000", "host:9000", ":9000" into host and port; false when it is none of them. */
+static bool split_address(const char *text, char *host, size_t host_size, const char **out_port)
+{
+    struct str s = str_of(text);
+    size_t colon = s.len;
+    while (colon > 0 && s.ptr[colon - 1] != ':') {
+        colon--;
+    }
+    uint64_t port;
+    if (colon == 0 || str_to_u64(str_sub(s, colon, s.len), &port) != OK || port > 65535) {
+        return false;
+    }
+    struct str name = str_sub(s, 0, colon - 1);
+    bool in_brackets = str_starts(name, STR("[")) && str_ends(name, STR("]")) && name.len > 2;
+    if (in_brackets) {
+        name = str_sub(name, 1, name.len - 2);
+    } else if (str_find(name, ':') < name.len) {
+        return false;
+    }
+    if (name.len >= host_size) {
+        return false;
+    }
+    if (name.len > 0) {
+        memcpy(host, name.ptr, name.len);
+    }
+    host[name.len] = '\0';
+    *out_port = text + colon;
+    return true;
+}
+
+static enum err of_errno(int number)
+{
+    switch (number) {
+    case EADDRINUSE:
+        return ERR_EXISTS;
+    case EACCES:
+    case EPERM:
+        return ERR_DENIED;
+    default:
+        return ERR_IO;
+    }
+}
+
+static int open_socket(const struct addrinfo *a)
+{
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    int on = 1, off = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (a->ai_family == AF_INET6) {
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    }
+    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+        int keep = errno;
+        close(fd);
+        errno = keep;
+        return -1;
+    }
+    return fd;
+}
+
+/* IPv6 first, which takes both where no host is named. */
+static int open_first(const struct addrinfo *list)
+{
+    int families[2] = {AF_INET6, AF_INET};
+    errno = EADDRNOTAVAIL;
+    for (int f = 0; f < 2; f++) {
+        for (const struct addrinfo *a = list; a; a = a->ai_next) {
+            int fd = a->ai_family == families[f] ? open_socket(a) : -1;
+            if (fd >= 0) {
+                return fd;
+            }
+        }
+    }
+    return -1;
+}
+
+static void print_address(struct http_server *s)
+{
+    struct sockaddr_storage bound = {0};
+    socklen_t size = sizeof(bound);
+    char host[80] = "?", port[8] = "0";
+    if (getsockname(s->listen_fd, (struct sockaddr *)&bound, &size) == 0) {
+        (void)getnameinfo((struct sockaddr *)&bound, size, host, sizeof(host), port, sizeof(port),
+                          NI_NUMERICHOST | NI_NUMERICSERV);
+    }
+    uint64_t number = 0;
+    if (str_to_u64(str_of(port), &number) == OK) {
+        s->port = (uint16_t)number;
+    }
+    snprintf(s->address, sizeof(s->address), bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+             host, port);
+}
+
+enum err http_listen(struct http_server *s)
+{
+    const char *text = s->options.listen ? s->options.listen : "";
+    char host[256];
+    const char *port;
+    if (!split_address(text, host, sizeof(host), &port)) {
+        return err_set(ERR_INVALID, "'%s' is no address to listen on (HOST:PORT, [IPV6]:PORT)",
+                       text);
+    }
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    struct addrinfo *list = NULL;
+    int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);
+    if (failed != 0) {
+        return err_set(ERR_INVALID, "can not listen on %s: %s", text, gai_strerror(failed));
+    }
+    s->listen_fd = open_first(list);
+    int number = errno;
+    freeaddrinfo(list);
+    if (s->listen_fd < 0) {
+        return err_set(of_errno(number), "can not listen on %s: %s", text, strerror(number));
+    }
+    print_address(s);
+    return OK;
+}
+
+/* Shuts connections whose head is overdue; libmicrohttpd then sees their end and closes them. */
+static void sweep(struct http_server *s)
+{
+    int64_t now = clock_boot_ms();
+    pthread_mutex_lock(&s->lock);
+    for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
+        int64_t deadline = atomic_load(&peer->head_deadline_ms);
+        if (deadline != 0 && now >= deadline) {
+            atomic_store(&peer->head_deadline_ms, 0);
+            atomic_fetch_add(&s->timeouts_total, 1);
+            (void)shutdown(peer->fd, SHUT_RDWR);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Takes what waits; false: better pause. */
+static bool accept_all(struct http_server *s)
+{
+    while (atomic_load(&s->connections) < s->options.max_connections) {
+        struct sockaddr_storage from;
+        socklen_t size = sizeof(from);
+        int fd =
+            accept4(s->listen_fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR)) {
+            continue;
+        }
+        if (fd < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK) {
+                log_warn("can not accept connections: %s", strerror(errno));
+                return false;
+            }
+            return true;
+        }
+        /* On failure libmicrohttpd has closed it and says why in the log. */
+        (void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&from, size);
+    }
+    return false;
+}
+
+/* Quiesced: takes what the kernel has taken already, then refuses. */
+static void stop_listening(struct http_server *s)
+{
+    (void)accept_all(s);
+    (void)shutdown(s->listen_fd, SHUT_RDWR);
+    pthread_mutex_lock(&s->lock);
+    s->is_deaf = true;
+    pthread_cond_broadcast(&s->deaf);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *accept_main(void *arg)
+{
+    struct http_server *s = arg;
+    bool pause = false, listening = true;
+    int64_t swept = clock_boot_ms();
+    while (!atomic_load(&s->quit)) {
+        if (listening && atomic_load(&s->draining)) {
+            stop_listening(s);
+            listening = false;
+        }
+        int listen_fd = listening && !pause ? s->listen_fd : -1; /* poll skips -1 */
+        struct pollfd fds[2] = {{s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}};
+        int ready = poll(fds, 2, pause ? BACKOFF_MS : SWEEP_MS);
+        if (ready > 0 && fds[0].revents) {
+            eventfd_t count;
+            (void)eventfd_read(s->wake_fd, &count);
+        }
+        pause = ready > 0 && fds[1].revents && !accept_all(s);
+        if (clock_boot_ms() - swept >= SWEEP_MS) {
+            sweep(s);
+            swept = clock_boot_ms();
+        }
+    }
+    return NULL;
+}
+
+enum err http_accept_start(struct http_server *s)
+{
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0) {
+        return err_set(ERR_IO, "can not make an eventfd: %s", strerror(errno));
+    }
+    int failed = pthread_create(&s->accept_thread, NULL, accept_main, s);
+    if (failed != 0) {
+        return err_set(ERR_NOMEM, "can not start a thread: %s", strerror(failed));
+    }
+    (void)pthread_setname_np(s->accept_thread, "http-accept");
+    s->accepts = true;
+    return OK;
+}
+
+void http_accept_quiesce(struct http_server *s)
+{
+    atomic_store(&s->draining, true);
+    if (!s->accepts) {
+        return;
+    }
+    (void)eventfd_write(s->wake_fd, 1);
+    pthread_mutex_lock(&s->lock);
+    while (!s->is_deaf) {
+        pthread_cond_wait(&s->deaf, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_accept_stop(struct http_server *s)
+{
+    if (s->accepts) {
+        atomic_store(&s->quit, true);
+        (void)eventfd_write(s->wake_fd, 1);
+        (void)pthread_join(s->accept_thread, NULL);
+        s->accepts = false;
+    }
+    if (s->listen_fd >= 0) {
+        close(s->listen_fd);
+        s->listen_fd = -1;
+    }
+    if (s->wake_fd >= 0) {
+        close(s->wake_fd);
+        s->wake_fd = -1;
+    }
+}

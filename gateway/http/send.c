@@ -1,0 +1,191 @@
+/* The way out: a reply becomes a libmicrohttpd response; generators are read piece by piece. */
+#include "gateway/http/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <string.h>
+
+/* A generator's bytes are copied through a block of this size, or of the whole body's. */
+#define BLOCK_BYTES ((uint64_t)64 * 1024)
+
+const char *http_reason(unsigned status)
+{
+    const char *reason = MHD_get_reason_phrase_for(status);
+    return reason ? reason : "Unknown";
+}
+
+/*
+ * Brings the next piece. OK (an empty piece: the end), ERR_AGAIN: it would have to wait, and when
+ * can_suspend is set the connection is suspended for it; or the failure.
+ */
+static enum err fetch_piece(struct exchange *x, bool can_suspend)
+{
+    struct http_body *body = x->r.reply.body;
+    if (!x->has_piece) {
+        x->piece = STR_NONE;
+        enum err e = body->next(body, false, &x->piece);
+        if (e != ERR_AGAIN || !can_suspend) {
+            return e;
+        }
+        if (!x->server->options.pool) {
+            return body->next(body, true, &x->piece);
+        }
+        if (!http_hold(x)) {
+            return err_set(ERR_CANCELLED, "the server is stopping");
+        }
+        x->job_is_next = true;
+        if (http_run_job(x, false) == OK) {
+            return ERR_AGAIN;
+        }
+    }
+    x->has_piece = false;
+    return x->piece_error == OK ? OK : err_restore(&x->piece_info);
+}
+
+static bool is_short(const struct exchange *x)
+{
+    const struct http_reply *reply = &x->r.reply;
+    return reply->content_length != HTTP_LENGTH_UNKNOWN && x->r.bytes_out < reply->content_length;
+}
+
+static ssize_t fill_block(struct exchange *x, char *block, size_t room)
+{
+    size_t filled = 0;
+    while (filled < room && !x->piece_end) {
+        if (x->piece.len == 0) {
+            enum err e = fetch_piece(x, filled == 0);
+            if (e == ERR_AGAIN) {
+                break; /* first send what there is */
+            }
+            if (e != OK) {
+                log_warn("the answer is cut off: %s", err_text(e));
+                return MHD_CONTENT_READER_END_WITH_ERROR;
+            }
+            x->piece_end = x->piece.len == 0;
+        }
+        size_t len = x->piece.len < room - filled ? x->piece.len : room - filled;
+        if (len > 0) {
+            memcpy(block + filled, x->piece.ptr, len);
+        }
+        x->piece = str_sub(x->piece, len, x->piece.len);
+        filled += len;
+    }
+    x->r.bytes_out += filled;
+    if (filled > 0 || !x->piece_end) {
+        return (ssize_t)filled;
+    }
+    if (is_short(x)) {
+        log_warn("the answer's body ended after %llu of %llu bytes",
+                 (unsigned long long)x->r.bytes_out, (unsigned long long)x->r.reply.content_length);
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static ssize_t read_generator(void *cls, uint64_t position, char *block, size_t room)
+{
+    (void)position;
+    struct exchange *x = cls;
+    if (atomic_load(&x->server->cutting)) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    log_set_request_id(x->r.id);
+    ssize_t filled = fill_block(x, block, room);
+    log_set_request_id("");
+    return filled;
+}
+
+static ssize_t read_nothing(void *cls, uint64_t position, char *block, size_t room)
+{
+    (void)cls;
+    (void)position;
+    (void)block;
+    (void)room;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* A head that announces a body which is not sent (HEAD, 304). */
+static struct MHD_Response *make_bodyless(const struct http_reply *reply)
+{
+    uint64_t length = reply->body || reply->has_length ? reply->content_length : reply->bytes.len;
+    if (length == 0) {
+        return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+    }
+    bool is_known = length != HTTP_LENGTH_UNKNOWN;
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        is_known ? length : MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
+    if (response && !is_known) {
+        /* Else 0.9.75 sends the last chunk of a body that a HEAD must not have. */
+        (void)MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+    }
+    return response;
+}
+
+static struct MHD_Response *make_response(struct exchange *x)
+{
+    const struct http_reply *reply = &x->r.reply;
+    if (str_eq(x->r.method, STR("HEAD")) || reply->status == 304) {
+        return make_bodyless(reply);
+    }
+    if (reply->body && reply->status != 204) {
+        uint64_t length = reply->content_length;
+        bool is_known = length != HTTP_LENGTH_UNKNOWN;
+        uint64_t block = is_known && length < BLOCK_BYTES ? length : BLOCK_BYTES;
+        return MHD_create_response_from_callback(is_known ? length : MHD_SIZE_UNKNOWN,
+                                                 block > 0 ? (size_t)block : 1, read_generator, x,
+                                                 NULL);
+    }
+    struct str bytes = reply->status == 204 || reply->body ? STR_NONE : reply->bytes;
+    x->r.bytes_out = bytes.len;
+    return MHD_create_response_from_buffer(
+        bytes.len, (void *)(uintptr_t)(bytes.len ? bytes.ptr : ""), MHD_RESPMEM_PERSISTENT);
+}
+
+static bool add_fields(struct exchange *x, struct MHD_Response *response)
+{
+    bool ok = MHD_add_response_header(response, "Server", "Kiseki") == MHD_YES;
+    const struct http_reply_field *f = x->r.reply.fields;
+    for (; ok && f; f = f->next) {
+        /* libmicrohttpd takes no empty value; a blank is the same to whoever reads it. */
+        ok = MHD_add_response_header(response, f->name.ptr, f->value.len ? f->value.ptr : " ") ==
+             MHD_YES;
+        if (!ok) {
+            log_error("libmicrohttpd does not take the answer's header %s", f->name.ptr);
+        }
+    }
+    bool close = x->r.reply.close || atomic_load(&x->server->draining);
+    if (ok && close) {
+        ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    }
+    return ok;
+}
+
+static bool is_sane(const struct exchange *x)
+{
+    const struct http_reply *reply = &x->r.reply;
+    return x->next_step == HTTP_REPLY && reply->status >= 200 && reply->status <= 599;
+}
+
+enum MHD_Result http_send(struct exchange *x)
+{
+    if (!is_sane(x)) {
+        log_error("a handler gave no reply (step %d, status %u)", (int)x->next_step,
+                  x->r.reply.status);
+        http_refuse(x, 500, "Internal error.");
+        x->next_step = HTTP_REPLY;
+    }
+    struct MHD_Response *response = make_response(x);
+    if (!response) {
+        log_error("no memory for an answer");
+        return MHD_NO;
+    }
+    enum MHD_Result result = MHD_NO;
+    if (add_fields(x, response)) {
+        x->phase = PHASE_REPLY;
+        x->r.first_byte_us = clock_mono_us();
+        result = MHD_queue_response(x->mhd, x->r.reply.status, response);
+    }
+    MHD_destroy_response(response);
+    return result;
+}

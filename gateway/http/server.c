@@ -1,0 +1,250 @@
+#include "gateway/http/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
+/* Descriptors that the rest of the program may need besides connections. */
+#define OTHER_FDS 512
+
+static void fill_defaults(struct http_options *o)
+{
+    o->threads = o->threads ? o->threads : 2;
+    o->max_connections = o->max_connections ? o->max_connections : 10000;
+    o->idle_timeout_s = o->idle_timeout_s ? o->idle_timeout_s : 60;
+    o->head_timeout_s = o->head_timeout_s ? o->head_timeout_s : 60;
+    o->body_min_rate = o->body_min_rate ? o->body_min_rate : 1024;
+    o->body_rate_window_s = o->body_rate_window_s ? o->body_rate_window_s : 30;
+    o->arena_max_bytes = o->arena_max_bytes ? o->arena_max_bytes : (size_t)64 * 1024 * 1024;
+}
+
+static enum err copy_options(struct http_server *s, const struct http_options *from)
+{
+    struct http_options *o = &s->options;
+    *o = *from;
+    fill_defaults(o);
+    o->listen = from->listen ? strdup(from->listen) : NULL;
+    o->tls_cert_path = from->tls_cert_path ? strdup(from->tls_cert_path) : NULL;
+    o->tls_key_path = from->tls_key_path ? strdup(from->tls_key_path) : NULL;
+    if ((from->listen && !o->listen) || (from->tls_cert_path && !o->tls_cert_path) ||
+        (from->tls_key_path && !o->tls_key_path)) {
+        return err_set(ERR_NOMEM, "no memory for a server");
+    }
+    if (!o->tls_cert_path != !o->tls_key_path) {
+        return err_set(ERR_INVALID, "a certificate needs its key and a key its certificate");
+    }
+    return OK;
+}
+
+/* libmicrohttpd's messages are mostly about what clients did: for whoever looks for it. */
+static void log_message(void *cls, const char *format, va_list args)
+{
+    (void)cls;
+    if (!log_enabled(LOG_DEBUG)) {
+        return;
+    }
+    char text[512];
+    int len = vsnprintf(text, sizeof(text), format, args);
+    size_t end = len < 0 ? 0 : (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+    while (end > 0 && text[end - 1] == '\n') {
+        end--;
+    }
+    text[end] = '\0';
+    log_debug("libmicrohttpd: %s", text);
+}
+
+/* The target is parsed from its raw form (target.c); libmicrohttpd's own stays as it is. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+/* As many descriptors as connections may need, where the hard limit lets us. */
+static void raise_fd_limit(unsigned connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + OTHER_FDS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
+        log_warn("%llu open files are allowed, %u connections may need %llu",
+                 (unsigned long long)limit.rlim_cur, connections, (unsigned long long)wanted);
+    }
+}
+
+static enum err start_daemon(struct http_server *s)
+{
+    const struct http_options *o = &s->options;
+    bool is_tls = o->tls_cert_path != NULL;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0);
+    /* Its limit is divided among the threads; ours is listen.c's. */
+    unsigned limit = (o->max_connections + 64) * o->threads;
+    struct MHD_OptionItem options[16];
+    size_t n = 0;
+    if (o->threads > 1) {
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL};
+    }
+    if (is_tls) {
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+                                               (void *)(uintptr_t)TLS_PRIORITIES};
+        options[n++] =
+            (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, http_tls_callback()};
+    }
+#if !HTTP_PARSES_IN_PLACE
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL};
+#endif
+    options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, http_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s,
+        MHD_OPTION_URI_LOG_CALLBACK, http_on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+        NULL, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+        http_on_connection, s, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return s->daemon ? OK : err_set(ERR_IO, "libmicrohttpd does not start: %s", strerror(errno));
+}
+
+static void server_free(struct http_server *s)
+{
+    http_tls_free(s);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->deaf);
+    free((void *)(uintptr_t)s->options.listen);
+    free((void *)(uintptr_t)s->options.tls_cert_path);
+    free((void *)(uintptr_t)s->options.tls_key_path);
+    free(s);
+}
+
+enum err http_server_start(const struct http_options *options, const struct http_handler *handler,
+                           struct http_server **out)
+{
+    *out = NULL;
+    struct http_server *s = calloc(1, sizeof(*s));
+    if (!s) {
+        return err_set(ERR_NOMEM, "no memory for a server");
+    }
+    s->listen_fd = s->wake_fd = -1;
+    s->handler = *handler;
+    s->id_key = rand_u64();
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->deaf, NULL);
+    enum err e = copy_options(s, options);
+    if (e == OK && s->options.tls_cert_path) {
+        e = http_tls_load(s);
+    }
+    if (e == OK) {
+        e = http_listen(s);
+    }
+    if (e == OK) {
+        raise_fd_limit(s->options.max_connections);
+        e = start_daemon(s);
+    }
+    if (e == OK) {
+        e = http_accept_start(s);
+    }
+    if (e != OK) {
+        http_accept_stop(s);
+        if (s->daemon) {
+            MHD_stop_daemon(s->daemon);
+        }
+        server_free(s);
+        return e;
+    }
+    *out = s;
+    return OK;
+}
+
+uint16_t http_server_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+const char *http_server_address(const struct http_server *s)
+{
+    return s->address;
+}
+
+enum err http_server_reload_tls(struct http_server *s)
+{
+    if (!s->options.tls_cert_path) {
+        return OK;
+    }
+    enum err e = http_tls_load(s);
+    if (e == OK) {
+        log_info("certificate loaded again from %s", s->options.tls_cert_path);
+    } else {
+        log_error("the certificate in use stays: %s", err_text(e));
+    }
+    return e;
+}
+
+void http_server_quiesce(struct http_server *s)
+{
+    http_accept_quiesce(s);
+}
+
+static void nap(void)
+{
+    struct timespec pause = {0, 5 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+}
+
+/* Those that wait for a sink will not be resumed by anybody else. */
+static void wake_all(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct exchange *x = s->exchanges; x; x = x->next) {
+        http_request_resume_body(&x->r);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_server_stop(struct http_server *s, unsigned deadline_ms)
+{
+    if (!s) {
+        return;
+    }
+    http_server_quiesce(s);
+    int64_t deadline = clock_boot_ms() + deadline_ms;
+    while (atomic_load(&s->requests) > 0 && clock_boot_ms() < deadline) {
+        nap();
+    }
+    uint64_t left = atomic_load(&s->requests);
+    if (left > 0) {
+        log_warn("stopping: %llu requests are cut off", (unsigned long long)left);
+    }
+    atomic_store(&s->cutting, true);
+    while (atomic_load(&s->held) > 0) {
+        wake_all(s);
+        nap();
+    }
+    http_accept_stop(s);
+    MHD_stop_daemon(s->daemon);
+    server_free(s);
+}
+
+void http_server_stats(const struct http_server *s, struct http_server_stats *out)
+{
+    out->connections = atomic_load(&s->connections);
+    out->connections_total = atomic_load(&s->connections_total);
+    out->requests = atomic_load(&s->requests);
+    out->requests_total = atomic_load(&s->requests_total);
+    out->suspended = atomic_load(&s->held);
+    out->refused_total = atomic_load(&s->refused_total);
+    out->timeouts_total = atomic_load(&s->timeouts_total);
+}

@@ -1,0 +1,211 @@
+/*
+ * Certificate and key, loaded from PEM files and exchanged while connections go on.
+ *
+ * GnuTLS borrows what the callback gives until the handshake is over, and a handshake may take as
+ * long as head_timeout_s (listen.c cuts it then). So replaced keys are retired first and freed by
+ * a later reload, when no handshake can hold them any more, or at the end.
+ */
+#include "gateway/http/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHAIN_MAX 16
+
+struct tls_keys {
+    gnutls_pcert_st chain[CHAIN_MAX];
+    unsigned chain_len;
+    gnutls_privkey_t key;
+    int64_t retired_ms;    /* boot clock; of those behind the first */
+    struct tls_keys *next; /* the one that this replaced */
+};
+
+static void keys_free(struct tls_keys *k)
+{
+    if (!k) {
+        return;
+    }
+    for (unsigned i = 0; i < k->chain_len; i++) {
+        gnutls_pcert_deinit(&k->chain[i]);
+    }
+    gnutls_privkey_deinit(k->key);
+    free(k);
+}
+
+static enum err bad_file(const char *path, int code)
+{
+    return err_set(ERR_INVALID, "%s: %s", path, gnutls_strerror(code));
+}
+
+static enum err load_file(const char *path, gnutls_datum_t *out)
+{
+    int code = gnutls_load_file(path, out);
+    return code == 0 ? OK : err_set(ERR_INVALID, "can not read %s", path);
+}
+
+static enum err load_chain(struct tls_keys *k, const char *path)
+{
+    gnutls_datum_t pem = {0};
+    enum err e = load_file(path, &pem);
+    if (e != OK) {
+        return e;
+    }
+    unsigned count = CHAIN_MAX;
+    int code = gnutls_pcert_list_import_x509_raw(k->chain, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
+    gnutls_free(pem.data);
+    if (code < 0) {
+        return bad_file(path, code);
+    }
+    k->chain_len = count;
+    return count > 0 ? OK : err_set(ERR_INVALID, "%s: no certificate in it", path);
+}
+
+static enum err load_key(struct tls_keys *k, const char *path)
+{
+    gnutls_datum_t pem = {0};
+    enum err e = load_file(path, &pem);
+    if (e != OK) {
+        return e;
+    }
+    int code = gnutls_privkey_init(&k->key);
+    if (code == 0) {
+        code = gnutls_privkey_import_x509_raw(k->key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
+    }
+    gnutls_memset(pem.data, 0, pem.size);
+    gnutls_free(pem.data);
+    return code == 0 ? OK : bad_file(path, code);
+}
+
+/* Certificate and key belong together: their public parts have one id. */
+static enum err check_pair(const struct tls_keys *k, const char *cert_path, const char *key_path)
+{
+    unsigned char of_cert[64], of_key[64];
+    size_t cert_size = sizeof(of_cert), key_size = sizeof(of_key);
+    gnutls_pubkey_t public_key = NULL;
+    int code = gnutls_pubkey_init(&public_key);
+    if (code == 0) {
+        code = gnutls_pubkey_import_privkey(public_key, k->key, 0, 0);
+    }
+    if (code == 0) {
+        code = gnutls_pubkey_get_key_id(public_key, 0, of_key, &key_size);
+    }
+    if (code == 0) {
+        code = gnutls_pubkey_get_key_id(k->chain[0].pubkey, 0, of_cert, &cert_size);
+    }
+    gnutls_pubkey_deinit(public_key);
+    if (code != 0) {
+        return bad_file(key_path, code);
+    }
+    if (cert_size != key_size || memcmp(of_cert, of_key, key_size) != 0) {
+        return err_set(ERR_INVALID, "%s is not the key of %s", key_path, cert_path);
+    }
+    return OK;
+}
+
+static enum err load_keys(const struct http_options *o, struct tls_keys **out)
+{
+    struct tls_keys *k = calloc(1, sizeof(*k));
+    if (!k) {
+        return err_set(ERR_NOMEM, "no memory for a certificate");
+    }
+    enum err e = load_chain(k, o->tls_cert_path);
+    if (e == OK) {
+        e = load_key(k, o->tls_key_path);
+    }
+    if (e == OK) {
+        e = check_pair(k, o->tls_cert_path, o->tls_key_path);
+    }
+    if (e != OK) {
+        keys_free(k);
+        return e;
+    }
+    *out = k;
+    return OK;
+}
+
+/* Takes out of the list what was retired before any handshake of now began. */
+static struct tls_keys *cut_expired(struct http_server *s)
+{
+    int64_t grace_ms = ((int64_t)s->options.head_timeout_s + s->options.idle_timeout_s) * 2000;
+    int64_t before = clock_boot_ms() - grace_ms;
+    for (struct tls_keys *k = s->tls; k && k->next; k = k->next) {
+        if (k->next->retired_ms < before) {
+            struct tls_keys *expired = k->next; /* and all behind it, which are older */
+            k->next = NULL;
+            return expired;
+        }
+    }
+    return NULL;
+}
+
+static void free_list(struct tls_keys *k)
+{
+    while (k) {
+        struct tls_keys *next = k->next;
+        keys_free(k);
+        k = next;
+    }
+}
+
+enum err http_tls_load(struct http_server *s)
+{
+    struct tls_keys *fresh = NULL;
+    enum err e = load_keys(&s->options, &fresh);
+    if (e != OK) {
+        return e;
+    }
+    pthread_mutex_lock(&s->lock);
+    fresh->next = s->tls;
+    if (fresh->next) {
+        fresh->next->retired_ms = clock_boot_ms();
+    }
+    s->tls = fresh;
+    struct tls_keys *expired = cut_expired(s);
+    pthread_mutex_unlock(&s->lock);
+    free_list(expired);
+    return OK;
+}
+
+void http_tls_free(struct http_server *s)
+{
+    free_list(s->tls);
+    s->tls = NULL;
+}
+
+/* libmicrohttpd sets the session's pointer to its connection; ours is that one's context. */
+static int retrieve(gnutls_session_t session, const gnutls_datum_t *ca_names, int ca_count,
+                    const gnutls_pk_algorithm_t *algorithms, int algorithm_count,
+                    gnutls_pcert_st **out_chain, unsigned *out_len, gnutls_privkey_t *out_key)
+{
+    (void)ca_names;
+    (void)ca_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    struct MHD_Connection *mhd = gnutls_session_get_ptr(session);
+    const union MHD_ConnectionInfo *info =
+        mhd ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
+    struct http_peer *peer = info ? info->socket_context : NULL;
+    if (!peer) {
+        return -1;
+    }
+    pthread_mutex_lock(&peer->server->lock);
+    struct tls_keys *k = peer->server->tls;
+    pthread_mutex_unlock(&peer->server->lock);
+    *out_chain = k->chain;
+    *out_len = k->chain_len;
+    *out_key = k->key;
+    return 0;
+}
+
+void *http_tls_callback(void)
+{
+    gnutls_certificate_retrieve_function2 *function = retrieve;
+    void *pointer;
+    memcpy(&pointer, &function, sizeof(pointer)); /* ISO C has no cast for it */
+    return pointer;
+}

@@ -1,0 +1,136 @@
+/*
+ * Suspending a connection while a worker or a sink is busy, without losing a wake-up.
+ *
+ * The waker and the epoll thread meet in one atomic, `wait`: whoever comes second does the resume.
+ * A job and a sink have states of their own, so that a late http_request_resume_body() can not
+ * wake a connection whose job still runs. Each holds a reference across its wake-up, because the
+ * request may be over as soon as the connection is resumed.
+ */
+#include "gateway/http/internal.h"
+
+#include "base/log.h"
+
+bool http_hold(struct exchange *x)
+{
+    atomic_fetch_add(&x->server->held, 1);
+    if (!atomic_load(&x->server->cutting)) {
+        return true;
+    }
+    http_unhold(x);
+    return false;
+}
+
+void http_unhold(struct exchange *x)
+{
+    atomic_fetch_sub(&x->server->held, 1);
+}
+
+/* Suspends until `woken` is seen; false when it was there already (then nothing was suspended). */
+static bool park(struct exchange *x, int parked, int woken)
+{
+    int state = woken;
+    if (atomic_compare_exchange_strong(&x->wait, &state, WAIT_NONE)) {
+        http_unhold(x);
+        return false;
+    }
+    MHD_suspend_connection(x->mhd);
+    state = atomic_load(&x->wait);
+    for (;;) {
+        int wanted = state == woken ? WAIT_NONE : parked;
+        if (atomic_compare_exchange_weak(&x->wait, &state, wanted)) {
+            break;
+        }
+    }
+    if (state == woken) {
+        MHD_resume_connection(x->mhd);
+        http_unhold(x);
+    }
+    return true;
+}
+
+static void wake(struct exchange *x, int parked, int woken)
+{
+    struct http_server *s = x->server;
+    struct MHD_Connection *mhd = x->mhd;
+    int state = atomic_load(&x->wait);
+    for (;;) {
+        bool for_sink = woken == WAIT_WOKEN_SINK;
+        if (state == WAIT_OVER ||
+            (for_sink && (state == WAIT_PARKED_JOB || state == WAIT_WOKEN_JOB))) {
+            return;
+        }
+        int wanted = state == parked ? WAIT_NONE : woken;
+        if (atomic_compare_exchange_weak(&x->wait, &state, wanted)) {
+            break;
+        }
+    }
+    if (state == parked) {
+        MHD_resume_connection(mhd);
+        atomic_fetch_sub(&s->held, 1);
+    }
+}
+
+bool http_is_parked(struct exchange *x)
+{
+    int state = atomic_load(&x->wait);
+    return state == WAIT_PARKED_JOB || state == WAIT_PARKED_SINK;
+}
+
+void http_wait_over(struct exchange *x)
+{
+    atomic_store(&x->wait, WAIT_OVER);
+}
+
+bool http_park_for_sink(struct exchange *x)
+{
+    return park(x, WAIT_PARKED_SINK, WAIT_WOKEN_SINK);
+}
+
+void http_request_resume_body(struct http_request *r)
+{
+    wake(exchange_of(r), WAIT_PARKED_SINK, WAIT_WOKEN_SINK);
+}
+
+/* Runs on a worker; afterwards the exchange is the epoll thread's again. */
+static void run_job(struct pool_job *job)
+{
+    struct exchange *x = (struct exchange *)((char *)job - offsetof(struct exchange, job));
+    struct http_request *r = &x->r;
+    log_set_request_id(r->id);
+    if (x->job_is_next) {
+        x->piece = STR_NONE;
+        x->piece_error = r->reply.body->next(r->reply.body, true, &x->piece);
+        err_save(x->piece_error, &x->piece_info);
+        x->has_piece = true;
+    } else {
+        x->next_step = x->server->handler.work(r);
+    }
+    log_set_request_id("");
+    if (!x->job_is_next && x->next_step == HTTP_WORK) {
+        if (pool_submit(x->server->options.pool, &x->job) == OK) {
+            return;
+        }
+        http_refuse(x, 503, "The server is busy.");
+        x->next_step = HTTP_REPLY;
+    }
+    wake(x, WAIT_PARKED_JOB, WAIT_WOKEN_JOB);
+    http_request_unref(r);
+}
+
+enum err http_run_job(struct exchange *x, bool may_refuse)
+{
+    struct pool *pool = x->server->options.pool;
+    x->job.run = run_job;
+    http_request_ref(&x->r);
+    if (may_refuse) {
+        enum err e = pool_submit(pool, &x->job);
+        if (e != OK) {
+            http_request_unref(&x->r);
+            http_unhold(x);
+            return e;
+        }
+    } else {
+        pool_submit_always(pool, &x->job);
+    }
+    return park(x, WAIT_PARKED_JOB, WAIT_WOKEN_JOB) ? OK : ERR_EXISTS;
+}
