@@ -16,7 +16,7 @@
  *     operation itself always sees the space, as S3 has it.
  *   - percent forms of the path (`%7e` or `~`, lower-case digits) are compared decoded and
  *     re-encoded canonically; the path is encoded once and never normalised.
- *   - Host with and without the scheme's default port, since proxies add and drop it.
+ *   - Host with and without a default port (80, 443), since proxies add and drop it.
  *   - accept-encoding, when signed: proxies rewrite it, so `identity`, `gzip`, the empty value and
  *     what SDKs send are tried. It does not change what S3 does.
  *
@@ -39,11 +39,10 @@ struct auth_request {
     struct str raw_path;          /* as it was sent, without the query: "/b/a%20b" */
     struct str path;              /* raw_path percent-decoded: "/b/a b" */
     struct str raw_query;         /* as it was sent, without '?' */
-    const struct sigv4_arg *args; /* raw_query decoded, '+' a space; value NULL for a bare name */
+    const struct sigv4_arg *args; /* raw_query decoded, '+' a space */
     size_t arg_count;
     const struct sigv4_header *headers; /* all, as sent, repeated names apart */
     size_t header_count;
-    bool is_tls; /* which port is Host's default */
     int64_t now_ms;
     const struct str *domains; /* configured virtual-host domains (version 2 signs the bucket) */
     size_t domain_count;

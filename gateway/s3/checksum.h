@@ -63,8 +63,8 @@ MUST_USE enum s3_code checksum_type_parse(struct str name, enum checksum_type *o
  * that form.
  */
 bool checksum_of_header(struct str header_name, enum checksum_algo *out, bool *out_known);
-/* "ChecksumCRC32": true and the algorithm. */
-bool checksum_of_element(struct str element, enum checksum_algo *out);
+/* The same for elements: "ChecksumCRC32"; ChecksumType and ChecksumAlgorithm are not of the form. */
+bool checksum_of_element(struct str element, enum checksum_algo *out, bool *out_known);
 
 /*
  * The rules of CreateMultipartUpload: algorithm and type as asked (either may be NONE) -> what

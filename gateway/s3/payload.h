@@ -55,7 +55,7 @@ struct payload_result {
 
 /*
  * InvalidDigest (Content-MD5 is not base64 of 16 bytes), InvalidRequest (two checksums, an
- * unknown algorithm, one that contradicts x-amz-sdk-checksum-algorithm, a trailer without
+ * unknown algorithm, x-amz-sdk-checksum-algorithm without any, a trailer without
  * framing for it, no integrity where it is needed), InternalError (memory).
  */
 MUST_USE enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
@@ -63,7 +63,7 @@ MUST_USE enum s3_code payload_init(struct payload *p, const struct payload_spec 
 void payload_update(struct payload *p, const void *data, size_t len);
 /*
  * `trailers` are those that arrived (names in any case). BadDigest, XAmzContentSHA256Mismatch,
- * InvalidRequest (the trailer announced is missing or its value malformed).
+ * MalformedTrailerError (the trailer announced is missing), InvalidRequest (its value).
  */
 MUST_USE enum s3_code payload_finish(struct payload *p, const struct sigv4_header *trailers,
                                      size_t trailer_count, struct payload_result *out,

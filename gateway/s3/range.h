@@ -25,8 +25,8 @@ struct range {
 enum range_result range_parse(struct str header, uint64_t size, struct range *out);
 
 /*
- * "bytes=first-last", both given, within `size`: InvalidArgument otherwise. An empty header gives
- * the whole object.
+ * "bytes=first-last", both given: InvalidArgument otherwise; InvalidRange when `size` has no such
+ * bytes. An empty header gives the whole object.
  */
 MUST_USE enum s3_code range_parse_copy(struct str header, uint64_t size, struct range *out,
                                        struct s3_error *error);
