@@ -107,10 +107,10 @@ deps: ## Install the Debian packages that building needs (root or sudo)
 run: ## Install what is missing, build, and serve S3 at 127.0.0.1:9000 from ./data
 	@tests/install-packages build
 	@$(MAKE) --no-print-directory -j2 all
-	@exec build/kiseki serve --quick
+	@exec build/kiseki serve
 
-check: ## Install what tests need and run all tests, on SQLite + directory and PostgreSQL + MinIO
-	@tests/install-packages build
+check: ## Install what tests need and run all tests, on both ways to run
+	@tests/install-packages test
 	@tests/harness/install-needs
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/check
@@ -132,7 +132,8 @@ format: ## Format all C files with clang-format
 
 install: all ## Install the program, its man page and a systemd unit (DESTDIR, PREFIX)
 	install -D -m 755 build/kiseki $(DESTDIR)$(PREFIX)/bin/kiseki
-	install -D -m 644 docs/kiseki.1 $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1
+	build/kiseki man >$(BUILD)/kiseki.1
+	install -D -m 644 $(BUILD)/kiseki.1 $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1
 	install -D -m 644 docs/kiseki.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kiseki.service
 
 uninstall: ## Remove what install put there

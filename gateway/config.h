@@ -1,0 +1,44 @@
+/*
+ * Settings: one table of options (config.c) from which flags, environment variables, --help and the
+ * man page are made.
+ *
+ * A flag wins over the environment, the environment over the default. A secret has no flag (it
+ * would show in the list of processes): it comes from its variable, or from the file that the
+ * variable's name with _FILE gives, as containers have it.
+ * Threads: read by main before others start; immutable afterwards.
+ */
+#ifndef KISEKI_GATEWAY_CONFIG_H
+#define KISEKI_GATEWAY_CONFIG_H
+
+#include "base/log.h"
+
+#include <stdio.h>
+
+struct config {
+    char *listen, *metrics_listen, *region, *domain;
+    char *tls_cert, *tls_key;
+    char *log_level, *log_format;
+    char *data, *meta, *store, *store_ca;
+    char *store_access_key, *store_secret_key;
+    char *access_key, *secret_key, *master_key;
+    char *test_users;
+    char *cache_dir;
+    uint64_t cache_size, memory_size, inline_size;
+    uint64_t workers, io_threads, http_threads, connections, meta_connections;
+    uint64_t lease_s, keep_deleted_s, stop_timeout_s;
+    bool json; /* commands that print: as JSON */
+    bool help;
+};
+
+/*
+ * Fills *out from argv[first..], the environment and defaults. ERR_INVALID with a line that names
+ * the option; free with config_free() in every case.
+ */
+MUST_USE enum err config_load(int argc, char **argv, int first, struct config *out);
+void config_free(struct config *c);
+
+/* The options as --help lists them, and as the man page does (roff). */
+void config_help(FILE *out);
+void config_man(FILE *out);
+
+#endif
