@@ -53,8 +53,8 @@ struct meta_ids {
     uint64_t session, tag;           /* slices: whose the ranges are */
     uint64_t fetching_session;       /* slices: for whom the fetch under way is */
     bool fetching;
-    uint64_t failures;               /* fetches that failed, for those who wait for one */
-    struct err_info error;           /* of the last of them */
+    uint64_t failures;     /* fetches that failed, for those who wait for one */
+    struct err_info error; /* of the last of them */
     /* the fetch under way; belongs to it while fetching is set */
     struct sql_unit unit;
     struct arena *arena;
@@ -74,7 +74,6 @@ struct meta_session_state {
     _Atomic int64_t fence_boot_ms; /* our lease is over from here on; 0: no lease */
     _Atomic bool opened;           /* a session was opened once */
     _Atomic uint64_t lost;         /* sessions lost to their lease, for tests and metrics */
-    _Atomic int64_t next_txn;
 };
 
 struct meta_reads {
@@ -117,23 +116,29 @@ MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
 MUST_USE enum err meta_content_begin(struct meta *m, const struct content *c);
 void meta_content_end(struct meta *m);
 
-/* session.c: the row in `sessions`, its thread. Close waits for writes under way. */
+/*
+ * session.c: the row in `sessions`, its thread. Closing: session_stop() ends the thread and waits
+ * for writes under way, then `sql` is closed, then session_end() removes the row.
+ */
 MUST_USE enum err session_init(struct meta *m);
-void session_close(struct meta *m); /* fine when none is open, and twice */
+void session_stop(struct meta *m);
+void session_end(struct meta *m);
 void session_fini(struct meta *m);
-bool session_lease_is_over(void *meta);
-uint64_t session_id(struct meta *m);
+uint64_t session_id(struct meta *m); /* 0: none now */
 
-/* ids.c */
+/* ids.c; stocks of m->ids and m->ranges */
 MUST_USE enum err ids_init(struct meta *m, struct meta_ids *ids, bool slices);
 void ids_fini(struct meta_ids *ids);
 /* Forgets what is left and takes from `session` from now on (slices only). */
 void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag);
 /* Waits until no fetch is under way. */
 void ids_settle(struct meta_ids *ids);
+/* Adds to `u` what gives the unused ends of our ranges back; only after ids_settle(). */
+void ids_shrink(struct meta_ids *ids, struct sql_unit *u);
 
 /* epoch.c */
 uint64_t reads_published(struct meta *m);
+uint64_t reads_oldest(struct meta *m); /* of the running ones; 0: none runs */
 void reads_fetched(struct meta *m, uint64_t epoch);
 
 /* schema.c: makes the tables if they are missing, reads and checks the volume's row. */

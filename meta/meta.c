@@ -1,0 +1,107 @@
+#include "meta/internal.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LEASE_MS    15000
+#define LATE_PUT_MS (15 * 60 * 1000)
+
+static int64_t or_default(int64_t v, int64_t when_zero)
+{
+    return v > 0 ? v : when_zero;
+}
+
+static enum err copy_options(struct meta *m, const struct meta_options *o)
+{
+    m->lease_ms = or_default(o->lease_ms, LEASE_MS);
+    m->keep_deleted_ms = or_default(o->keep_deleted_ms, 0);
+    m->late_put_ms = or_default(o->late_put_ms, LATE_PUT_MS);
+    m->host = strdup(o->host != NULL ? o->host : "");
+    if (m->host == NULL)
+        return err_set(ERR_NOMEM, "no memory for a volume");
+    if (o->master_key.len != 0 && o->master_key.len != META_KEY_BYTES)
+        return err_set(ERR_INVALID, "the master key has %zu bytes, it must have %d",
+                       o->master_key.len, META_KEY_BYTES);
+    m->has_master_key = o->master_key.len != 0;
+    if (m->has_master_key)
+        memcpy(m->master_key, o->master_key.ptr, META_KEY_BYTES);
+    return OK;
+}
+
+static enum err init_locks(struct meta *m)
+{
+    if (pthread_mutex_init(&m->reads.lock, NULL) != 0 ||
+        pthread_rwlock_init(&m->accounts_lock, NULL) != 0)
+        return err_set(ERR_NOMEM, "no locks for a volume");
+    enum err e = session_init(m);
+    if (e == OK)
+        e = ids_init(m, &m->ids, false);
+    if (e == OK)
+        e = ids_init(m, &m->ranges, true);
+    return e;
+}
+
+/* The control handle gives up early: its heartbeats must learn in time that nobody answers. */
+static enum err connect(struct meta *m, const struct meta_options *o)
+{
+    struct sql_options control = {
+        .connections = 1, .wait_ms = m->lease_ms / 3, .answer_ms = m->lease_ms / 2};
+    struct sql_options work = {.connections = o->connections};
+    enum err e = sql_open(o->url, &control, &m->control);
+    if (e == OK)
+        e = sql_open(o->url, &work, &m->sql);
+    return e;
+}
+
+enum err meta_open(const struct meta_options *o, struct meta **out)
+{
+    *out = NULL;
+    struct meta *m = calloc(1, sizeof(*m));
+    if (m == NULL)
+        return err_set(ERR_NOMEM, "no memory for a volume");
+    enum err e = init_locks(m);
+    if (e != OK) { /* nothing to undo but memory: locks that could not be made */
+        free(m);
+        return e;
+    }
+    e = copy_options(m, o);
+    if (e == OK)
+        e = connect(m, o);
+    if (e == OK)
+        e = schema_open(m);
+    if (e == OK)
+        e = account_open(m);
+    if (e == OK)
+        *out = m;
+    else
+        meta_close(m);
+    return e;
+}
+
+void meta_close(struct meta *m)
+{
+    if (m == NULL)
+        return;
+    session_stop(m);
+    sql_close(m->sql);
+    m->sql = NULL;
+    if (m->control != NULL)
+        session_end(m);
+    sql_close(m->control);
+    account_fini(m);
+    ids_fini(&m->ranges);
+    ids_fini(&m->ids);
+    session_fini(m);
+    pthread_rwlock_destroy(&m->accounts_lock);
+    pthread_mutex_destroy(&m->reads.lock);
+    explicit_bzero(m->master_key, sizeof(m->master_key));
+    free(m->host);
+    free(m);
+}
+
+void meta_volume(struct meta *m, struct meta_volume *out)
+{
+    *out = m->volume;
+}
