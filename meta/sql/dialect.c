@@ -1,0 +1,135 @@
+#include "meta/sql/dialect.h"
+
+/* `%` stands for the token's argument. */
+struct token {
+    const char *name;
+    const char *text[2]; /* by enum sql_dialect */
+};
+
+static const struct token tokens[] = {
+    {"PG:", {"%", ""}},
+    {"LITE:", {"", "%"}},
+    {"KEY_SHARE", {"FOR KEY SHARE OF %", ""}},
+    {"FOR_UPDATE", {"FOR UPDATE OF %", ""}},
+    {"NOW_MS",
+     {"(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+      "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"}},
+    {"EACH",
+     {"(SELECT value::bigint AS value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
+      " WITH ORDINALITY AS element (value, ordinal))",
+      "(SELECT value, key + 1 AS ordinal FROM json_each(%))"}},
+    {"EACH_TEXT",
+     {"(SELECT value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
+      " WITH ORDINALITY AS element (value, ordinal))",
+      "(SELECT value, key + 1 AS ordinal FROM json_each(%))"}},
+    {"EACH_HEX",
+     {"(SELECT decode(value, 'hex') AS value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
+      " WITH ORDINALITY AS element (value, ordinal))",
+      "(SELECT kiseki_unhex(value) AS value, key + 1 AS ordinal FROM json_each(%))"}},
+};
+
+static size_t until(struct str s, size_t from, const char *end)
+{
+    struct str stop = str_of(end);
+    for (size_t i = from; i < s.len; i++)
+        if (str_starts(str_sub(s, i, stop.len), stop))
+            return i + stop.len;
+    return s.len;
+}
+
+/* Bytes of a quoted string or comment that starts at `at`; 0 when there is none. */
+static size_t opaque_at(struct str s, size_t at)
+{
+    struct str rest = str_sub(s, at, s.len);
+    if (str_starts(rest, STR("--")))
+        return until(s, at, "\n") - at;
+    if (str_starts(rest, STR("/*")))
+        return until(s, at + 2, "*/") - at;
+    if (str_starts(rest, STR("'"))) /* a doubled quote looks like two strings side by side */
+        return until(s, at + 1, "'") - at;
+    if (str_starts(rest, STR("\"")))
+        return until(s, at + 1, "\"") - at;
+    return 0;
+}
+
+/* Position of the brace that closes the one before `from`; s.len when there is none. */
+static size_t closing(struct str s, size_t from)
+{
+    size_t depth = 1;
+    size_t at = from;
+    while (at < s.len) {
+        size_t opaque = opaque_at(s, at);
+        if (opaque > 0) {
+            at += opaque;
+            continue;
+        }
+        if (s.ptr[at] == '{')
+            depth++;
+        if (s.ptr[at] == '}' && --depth == 0)
+            return at;
+        at++;
+    }
+    return s.len;
+}
+
+static const struct token *find(struct str inner, struct str *out_arg)
+{
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+        struct str name = str_of(tokens[i].name);
+        if (!str_starts(inner, name))
+            continue;
+        struct str arg = str_sub(inner, name.len, inner.len);
+        bool ends = arg.len == 0 || str_ends(name, STR(":")) || arg.ptr[0] == ' ';
+        if (!ends)
+            continue;
+        *out_arg = str_ends(name, STR(":")) ? arg : str_trim(arg);
+        return &tokens[i];
+    }
+    return NULL;
+}
+
+static enum err expand_token(enum sql_dialect dialect, struct str inner, struct buf *out)
+{
+    struct str arg = STR_NONE;
+    const struct token *t = find(inner, &arg);
+    if (t == NULL)
+        return err_set(ERR_BUG, "SQL: unknown token {" STR_FMT "}", STR_ARG(str_sub(inner, 0, 40)));
+    struct str text = str_of(t->text[dialect]);
+    if (arg.len == 0 && str_ends(text, STR(" OF %"))) /* of all tables of the statement */
+        text = str_sub(text, 0, text.len - 5);
+    size_t hole = str_find(text, '%');
+    buf_append_str(out, str_sub(text, 0, hole));
+    if (hole == text.len)
+        return OK;
+    enum err e = sql_expand(dialect, arg, out);
+    buf_append_str(out, str_sub(text, hole + 1, text.len));
+    return e;
+}
+
+enum err sql_expand(enum sql_dialect dialect, struct str text, struct buf *out)
+{
+    size_t at = 0;
+    while (at < text.len) {
+        size_t opaque = opaque_at(text, at);
+        char c = text.ptr[at];
+        if (opaque > 0) {
+            buf_append_str(out, str_sub(text, at, opaque));
+            at += opaque;
+        } else if (c == '{') {
+            size_t end = closing(text, at + 1);
+            if (end == text.len)
+                return err_set(ERR_BUG, "SQL: a { is never closed");
+            enum err e = expand_token(dialect, str_sub(text, at + 1, end - at - 1), out);
+            if (e != OK)
+                return e;
+            at = end + 1;
+        } else if (c == '}') {
+            return err_set(ERR_BUG, "SQL: a } was never opened");
+        } else {
+            bool number = at + 1 < text.len && text.ptr[at + 1] >= '0' && text.ptr[at + 1] <= '9';
+            buf_append_char(out, dialect == SQL_SQLITE && c == '$' && number ? '?' : c);
+            at++;
+        }
+    }
+    return buf_check(out);
+}

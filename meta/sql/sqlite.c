@@ -1,0 +1,587 @@
+/*
+ * SQLite under meta/sql/driver.h; the only file that includes sqlite3.h.
+ *
+ * One connection writes (the batching has one slot): BEGIN IMMEDIATE, a SAVEPOINT a unit, COMMIT,
+ * WAL with synchronous=FULL, so that COMMIT returns after the fsync. Reads run in the calling
+ * thread on a connection of a small pool; in WAL mode they wait for nobody.
+ *
+ * A COMMIT that fails with an I/O error may stand in the log all the same and come back after a
+ * crash: it is in doubt, and settled by the tombstone, whose frames take the place of the lost
+ * ones.
+ */
+#include "meta/sql/driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READERS_DEFAULT 8
+
+struct lite_conn {
+    struct sql_conn base;
+    sqlite3 *db;          /* NULL: down */
+    sqlite3_stmt **stmts; /* by statement, prepared at first use */
+    bool reader;
+    struct lite_conn *next_free;
+};
+
+struct lite_driver {
+    struct sql_driver base;
+    char *path;
+    size_t readers_max;
+
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
+    struct lite_conn *free; /* guarded by lock */
+    size_t readers;         /* guarded by lock; made and not freed */
+};
+
+static struct lite_driver *driver_of(struct sql_conn *c)
+{
+    return (struct lite_driver *)c->driver;
+}
+
+/* --- errors ------------------------------------------------------------------------------------ */
+
+static enum err code_of(int rc, bool preparing)
+{
+    switch (rc) {
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+        return ERR_EXISTS;
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+        return ERR_CONFLICT;
+    default:
+        break;
+    }
+    switch (rc & 0xff) {
+    case SQLITE_CONSTRAINT:
+        return ERR_CONDITION;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+        return ERR_BUSY;
+    case SQLITE_NOMEM:
+        return ERR_NOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_CORRUPT;
+    case SQLITE_TOOBIG:
+        return ERR_TOO_LARGE;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return ERR_DENIED;
+    case SQLITE_ERROR:
+        return preparing ? ERR_BUG : ERR_INVALID;
+    case SQLITE_MISMATCH:
+        return ERR_INVALID;
+    default:
+        return ERR_BUG;
+    }
+}
+
+/* True for failures of the whole database, for which a unit is not to blame. */
+static bool concerns_all(enum err e)
+{
+    return e == ERR_BUSY || e == ERR_NOMEM || e == ERR_CORRUPT;
+}
+
+static enum err fail(struct lite_conn *c, int rc, const char *what, bool preparing)
+{
+    return err_set(code_of(rc, preparing), "SQLite: %s: %s (%d)", what,
+                   c->db != NULL ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc), rc);
+}
+
+static enum err execute(struct lite_conn *c, const char *text)
+{
+    int rc = sqlite3_exec(c->db, text, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? OK : fail(c, rc, text, false);
+}
+
+/* --- connections ------------------------------------------------------------------------------- */
+
+static int hex_digit(unsigned char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* kiseki_unhex(text), for {EACH_HEX}; SQLite has one of its own only from 3.41 on. */
+static void unhex(sqlite3_context *ctx, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    const unsigned char *text = sqlite3_value_text(argv[0]);
+    int len = sqlite3_value_bytes(argv[0]);
+    if (text == NULL || len % 2 != 0) {
+        sqlite3_result_error(ctx, "not hex digits", -1);
+        return;
+    }
+    unsigned char *out = sqlite3_malloc(len / 2 + 1);
+    if (out == NULL) {
+        sqlite3_result_error_nomem(ctx);
+        return;
+    }
+    for (int i = 0; i < len; i += 2) {
+        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+        if (high < 0 || low < 0) {
+            sqlite3_free(out);
+            sqlite3_result_error(ctx, "not hex digits", -1);
+            return;
+        }
+        out[i / 2] = (unsigned char)(high << 4 | low);
+    }
+    sqlite3_result_blob(ctx, out, len / 2, sqlite3_free);
+}
+
+static void disconnect(struct lite_conn *c)
+{
+    for (size_t i = 0; c->stmts != NULL && i < c->base.driver->statements; i++)
+        (void)sqlite3_finalize(c->stmts[i]);
+    free(c->stmts);
+    c->stmts = NULL;
+    (void)sqlite3_close(c->db);
+    c->db = NULL;
+}
+
+static enum err check_wal(struct lite_conn *c, const char *path)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode = WAL", -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    enum err e = OK;
+    if (rc != SQLITE_ROW)
+        e = fail(c, rc, path, false);
+    else if (sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") != 0)
+        e = err_set(ERR_UNSUPPORTED,
+                    "SQLite: %s: no write-ahead log on this file system; put the "
+                    "database on a local disk",
+                    path);
+    (void)sqlite3_finalize(s);
+    return e;
+}
+
+static enum err lite_connect(struct sql_conn *base)
+{
+    struct lite_conn *c = (struct lite_conn *)base;
+    struct lite_driver *d = driver_of(base);
+    disconnect(c);
+    c->stmts = calloc(base->driver->statements + 1, sizeof(*c->stmts));
+    if (c->stmts == NULL)
+        return err_set(ERR_NOMEM, "SQLite: no memory for a connection");
+    int rc = sqlite3_open_v2(d->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        enum err e = fail(c, rc, d->path, false);
+        disconnect(c);
+        return e;
+    }
+    (void)sqlite3_extended_result_codes(c->db, 1);
+    (void)sqlite3_busy_timeout(c->db, (int)base->driver->options.wait_ms);
+    (void)sqlite3_create_function_v2(c->db, "kiseki_unhex", 1,
+                                     SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
+                                     unhex, NULL, NULL, NULL);
+    enum err e = check_wal(c, d->path);
+    if (e == OK)
+        e = execute(c, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                       "PRAGMA temp_store = MEMORY");
+    if (e == OK)
+        e = execute(c, c->reader ? "PRAGMA cache_size = -4000; PRAGMA query_only = ON"
+                                 : "PRAGMA cache_size = -16000");
+    if (e != OK)
+        disconnect(c);
+    else
+        atomic_fetch_add(&base->driver->stats->reconnects, 1);
+    return e;
+}
+
+static enum err lite_conn_new(struct sql_driver *d, struct sql_conn **out)
+{
+    struct lite_conn *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return err_set(ERR_NOMEM, "SQLite: no memory for a connection");
+    c->base.driver = d;
+    *out = &c->base;
+    return OK;
+}
+
+static void lite_conn_free(struct sql_conn *base)
+{
+    if (base == NULL)
+        return;
+    disconnect((struct lite_conn *)base);
+    free(base);
+}
+
+/* --- one statement ----------------------------------------------------------------------------- */
+
+static enum err statement(struct lite_conn *c, int number, sqlite3_stmt **out)
+{
+    struct sql_driver *d = c->base.driver;
+    if (c->stmts[number] == NULL) {
+        int rc = sqlite3_prepare_v3(c->db, d->texts[number], -1, SQLITE_PREPARE_PERSISTENT,
+                                    &c->stmts[number], NULL);
+        if (rc != SQLITE_OK)
+            return fail(c, rc, d->catalogue[number].name, true);
+    }
+    *out = c->stmts[number];
+    return OK;
+}
+
+static int bind_one(sqlite3_stmt *s, int at, const struct sql_value *v)
+{
+    switch (v->type) {
+    case SQL_INT:
+        return sqlite3_bind_int64(s, at, v->num);
+    case SQL_BYTES:
+        return sqlite3_bind_blob64(s, at, v->str.ptr, v->str.len, SQLITE_STATIC);
+    case SQL_TEXT:
+        return sqlite3_bind_text64(s, at, v->str.ptr, v->str.len, SQLITE_STATIC, SQLITE_UTF8);
+    case SQL_NULL:
+    default:
+        return sqlite3_bind_null(s, at);
+    }
+}
+
+static enum err take_cell(sqlite3_stmt *s, int at, struct arena *a, struct sql_value *out)
+{
+    int type = sqlite3_column_type(s, at);
+    out->str = (struct str){"", 0};
+    if (type == SQLITE_NULL)
+        return OK;
+    if (type == SQLITE_INTEGER) {
+        out->type = SQL_INT;
+        out->num = sqlite3_column_int64(s, at);
+        return OK;
+    }
+    if (type == SQLITE_FLOAT)
+        return err_set(ERR_BUG, "SQLite: %s: a result is a fraction; cast it to INTEGER",
+                       sqlite3_column_name(s, at));
+    out->type = type == SQLITE_TEXT ? SQL_TEXT : SQL_BYTES;
+    const void *bytes =
+        type == SQLITE_TEXT ? sqlite3_column_text(s, at) : sqlite3_column_blob(s, at);
+    struct str value = {bytes, (size_t)sqlite3_column_bytes(s, at)};
+    if (value.len == 0)
+        return OK;
+    out->str = arena_str(a, value);
+    return out->str.ptr != NULL ? OK
+                                : err_set(ERR_NOMEM, "SQL: no room for the result in the "
+                                                     "request's memory");
+}
+
+static enum err take_row(sqlite3_stmt *s, struct sql_call *call, struct arena *a, size_t *capacity)
+{
+    enum err e = sql_grow(call, a, capacity);
+    for (size_t i = 0; e == OK && i < call->columns; i++)
+        e = take_cell(s, (int)i, a, &call->cells[call->rows * call->columns + i]);
+    call->rows++;
+    return e;
+}
+
+static enum err run_call(struct lite_conn *c, struct sql_call *call, struct arena *a)
+{
+    const char *name = c->base.driver->catalogue[call->statement].name;
+    sqlite3_stmt *s = NULL;
+    enum err e = statement(c, call->statement, &s);
+    if (e != OK)
+        return e;
+    int params = sqlite3_bind_parameter_count(s);
+    int rc = SQLITE_OK;
+    for (int i = 0; rc == SQLITE_OK && i < params && i < (int)call->count; i++)
+        rc = bind_one(s, i + 1, &call->params[i]);
+    if (rc != SQLITE_OK) {
+        e = fail(c, rc, name, false);
+        goto out;
+    }
+    size_t capacity = 0;
+    call->columns = (size_t)sqlite3_column_count(s);
+    rc = sqlite3_step(s);
+    while (rc == SQLITE_ROW && e == OK) {
+        e = take_row(s, call, a, &capacity);
+        rc = sqlite3_step(s);
+    }
+    if (e == OK && rc != SQLITE_DONE)
+        e = fail(c, rc, name, false);
+    call->changed = sqlite3_stmt_readonly(s) ? (int64_t)call->rows : sqlite3_changes64(c->db);
+    call->answered = e == OK;
+out:
+    (void)sqlite3_reset(s);
+    (void)sqlite3_clear_bindings(s); /* no pointer into a finished request stays behind */
+    return e;
+}
+
+static enum err run_calls(struct lite_conn *c, struct sql_unit *u)
+{
+    enum err e = OK;
+    for (struct sql_call *call = u->first; e == OK && call != NULL; call = call->next)
+        e = run_call(c, call, u->arena);
+    return e;
+}
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum err e,
+                               struct sql_unit *culprit)
+{
+    err_save(e, &b->error);
+    b->culprit = concerns_all(e) ? NULL : culprit;
+    if (sqlite3_get_autocommit(c->db) == 0)
+        (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return SQL_FAILED;
+}
+
+/* OK also when the unit failed and was undone by itself; else the whole transaction is to end. */
+static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
+{
+    enum err e = execute(c, "SAVEPOINT unit");
+    if (e != OK)
+        return e;
+    e = run_calls(c, u);
+    if (e == OK)
+        return execute(c, "RELEASE unit");
+    if (concerns_all(e) || sqlite3_get_autocommit(c->db) != 0)
+        return e;
+    err_save(e, &u->error);
+    return execute(c, "ROLLBACK TO unit; RELEASE unit");
+}
+
+static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
+{
+    int rc = sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        return SQL_DONE;
+    enum err e = fail(c, rc, "COMMIT", false);
+    bool full = (rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_BUSY ||
+                (rc & 0xff) == SQLITE_CONSTRAINT;
+    (void)failed(c, b, e, NULL);
+    if (full)
+        return SQL_FAILED;
+    disconnect(c);
+    return SQL_IN_DOUBT;
+}
+
+static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
+{
+    struct lite_conn *c = (struct lite_conn *)base;
+    if (c->db == NULL) {
+        err_save(err_set(ERR_BUSY, "SQLite: the database is closed"), &b->error);
+        return SQL_LOST;
+    }
+    enum err e = execute(c, "BEGIN IMMEDIATE");
+    if (e != OK)
+        return failed(c, b, e, NULL);
+    if (b->head != NULL) {
+        e = run_calls(c, b->head);
+        if (e != OK)
+            return failed(c, b, e, b->head);
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        e = b->count == 1 ? run_calls(c, b->units[i]) : run_in_savepoint(c, b->units[i]);
+        if (e != OK)
+            return failed(c, b, e, b->units[i]);
+    }
+    return commit(c, b);
+}
+
+static enum err ask_guard(struct lite_conn *c, const char *guard)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(c->db, guard, -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    enum err e = OK;
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        e = fail(c, rc, "the script's guard", false);
+    else if (rc == SQLITE_DONE || sqlite3_column_int64(s, 0) == 0)
+        e = err_set(ERR_CONDITION, "SQLite: the script's guard said no");
+    (void)sqlite3_finalize(s);
+    return e;
+}
+
+static enum err lite_script(struct sql_conn *base, const char *guard, const char *script)
+{
+    struct lite_conn *c = (struct lite_conn *)base;
+    enum err e = execute(c, "BEGIN IMMEDIATE");
+    if (e != OK)
+        return e;
+    if (guard != NULL)
+        e = ask_guard(c, guard);
+    if (e == OK) {
+        int rc = sqlite3_exec(c->db, script, NULL, NULL, NULL);
+        if (rc != SQLITE_OK)
+            e = fail(c, rc, "script", false);
+    }
+    if (e == OK)
+        e = execute(c, "COMMIT");
+    if (e != OK && sqlite3_get_autocommit(c->db) == 0)
+        (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return e;
+}
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+/* A reader from the pool; waits while all are out. */
+static enum err reader_take(struct lite_driver *d, struct lite_conn **out)
+{
+    struct lite_conn *c = NULL;
+    (void)pthread_mutex_lock(&d->lock);
+    while (d->free == NULL && d->readers >= d->readers_max)
+        (void)pthread_cond_wait(&d->returned, &d->lock);
+    if (d->free != NULL) {
+        c = d->free;
+        d->free = c->next_free;
+    } else {
+        d->readers++;
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    enum err e = OK;
+    if (c == NULL) {
+        struct sql_conn *base = NULL;
+        e = lite_conn_new(&d->base, &base);
+        c = (struct lite_conn *)base;
+        if (c != NULL)
+            c->reader = true;
+    }
+    if (e == OK && c->db == NULL)
+        e = lite_connect(&c->base);
+    *out = c;
+    return e;
+}
+
+static void reader_return(struct lite_driver *d, struct lite_conn *c)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    if (c != NULL) {
+        c->next_free = d->free;
+        d->free = c;
+    } else {
+        d->readers--;
+    }
+    (void)pthread_cond_signal(&d->returned);
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+static enum err lite_read(struct sql_driver *base, struct sql_unit *u)
+{
+    struct lite_driver *d = (struct lite_driver *)base;
+    struct lite_conn *c = NULL;
+    enum err e = reader_take(d, &c);
+    if (e != OK)
+        goto out;
+    bool one = u->count == 1;
+    e = one ? OK : execute(c, "BEGIN");
+    if (e == OK)
+        e = run_calls(c, u);
+    if (!one && sqlite3_get_autocommit(c->db) == 0)
+        (void)sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    if (e == ERR_CORRUPT || e == ERR_BUSY)
+        disconnect(c); /* a damaged or replaced file: look at it afresh next time */
+out:
+    reader_return(d, c);
+    return e;
+}
+
+/* --- the driver -------------------------------------------------------------------------------- */
+
+/* Makes the folders above `path`, as mkdir -p does. */
+static enum err make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        int rc = mkdir(path, 0700);
+        int why = errno;
+        *slash = '/';
+        if (rc != 0 && why != EEXIST)
+            return err_set(why == EACCES ? ERR_DENIED : ERR_IO,
+                           "cannot make the folder of the SQLite database %s: %s; give "
+                           "sqlite:PATH a place that this user may write",
+                           path, strerror(why));
+    }
+    return OK;
+}
+
+/* The file itself with mode 0600 (its log inherits that), and its name in the folder on disk. */
+static enum err make_file(char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(errno == EACCES ? ERR_DENIED : ERR_IO,
+                       "cannot open the SQLite database %s: %s; give sqlite:PATH a file that this "
+                       "user may write",
+                       path, strerror(errno));
+    (void)close(fd);
+    char *slash = strrchr(path, '/');
+    if (slash != NULL && slash != path)
+        *slash = '\0';
+    fd = open(slash == NULL ? "." : slash == path ? "/" : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (slash != NULL && slash != path)
+        *slash = '/';
+    if (fd >= 0) {
+        (void)fsync(fd); /* some file systems refuse; SQLite syncs its own files anyway */
+        (void)close(fd);
+    }
+    return OK;
+}
+
+static void lite_close(struct sql_driver *base)
+{
+    struct lite_driver *d = (struct lite_driver *)base;
+    while (d->free != NULL) {
+        struct lite_conn *c = d->free;
+        d->free = c->next_free;
+        lite_conn_free(&c->base);
+    }
+    (void)pthread_cond_destroy(&d->returned);
+    (void)pthread_mutex_destroy(&d->lock);
+    free(d->path);
+    free(d);
+}
+
+static enum err lite_open(const char *url, const struct sql_options *o, struct sql_driver **out)
+{
+    const char *path = url + strlen("sqlite:");
+    if (path[0] == '\0' || path[0] == ':')
+        return err_set(ERR_INVALID, "sqlite: needs the path of a file: sqlite:PATH");
+    struct lite_driver *d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        return err_set(ERR_NOMEM, "SQLite: no memory");
+    (void)pthread_mutex_init(&d->lock, NULL);
+    (void)pthread_cond_init(&d->returned, NULL);
+    d->readers_max = o->connections > 0 ? o->connections : READERS_DEFAULT;
+    d->path = strdup(path);
+    enum err e = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
+    if (e == OK)
+        e = make_folders(d->path);
+    if (e == OK)
+        e = make_file(d->path);
+    if (e != OK) {
+        lite_close(&d->base);
+        return e;
+    }
+    *out = &d->base;
+    return OK;
+}
+
+const struct sql_driver_ops sql_sqlite_ops = {
+    .name = "SQLite",
+    .dialect = SQL_SQLITE,
+    .open = lite_open,
+    .close = lite_close,
+    .conn_new = lite_conn_new,
+    .connect = lite_connect,
+    .conn_free = lite_conn_free,
+    .run = lite_run,
+    .script = lite_script,
+    .read_here = lite_read,
+};
