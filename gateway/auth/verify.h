@@ -36,9 +36,11 @@
 
 struct auth_request {
     struct str method;
-    struct str raw_path;          /* as it was sent, without the query: "/b/a%20b" */
-    struct str path;              /* raw_path percent-decoded: "/b/a b" */
-    struct str raw_query;         /* as it was sent, without '?' */
+    struct str host;      /* what the bucket is taken from; empty: the Host header (they differ
+                             when the request target has a host of its own) */
+    struct str raw_path;  /* as it was sent, without the query: "/b/a%20b" */
+    struct str path;      /* raw_path percent-decoded: "/b/a b" */
+    struct str raw_query; /* as it was sent, without '?' */
     const struct sigv4_arg *args; /* raw_query decoded, '+' a space */
     size_t arg_count;
     const struct sigv4_header *headers; /* all, as sent, repeated names apart */
