@@ -34,6 +34,7 @@ static void make_auth_request(struct s3_request *r)
 
     r->auth_request = (struct auth_request){
         .method = r->http->method,
+        .host = r->http->host,
         .raw_path = target->raw_path,
         .path = target->path,
         .raw_query = target->raw_query,
