@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #define MS_PER_DAY INT64_C(86400000)
@@ -70,48 +69,84 @@ static struct date date_of(int64_t wall_ms)
     struct date d = {0};
 
     wall_ms = wall_ms < first ? first : wall_ms > last ? last : wall_ms;
-    int64_t since_first = wall_ms - first, days = since_first / MS_PER_DAY;
-    int64_t ms = since_first % MS_PER_DAY;
+    int64_t days = (wall_ms - first) / MS_PER_DAY, ms = (wall_ms - first) % MS_PER_DAY;
 
     d.weekday = (days + 6) % 7; /* 0000-01-01 was a Saturday */
     d.hour = ms / 3600000;
     d.minute = ms / 60000 % 60;
     d.second = ms / 1000 % 60;
     d.ms = ms % 1000;
-    d.year = days / 366; /* never too late; off by a few years at most */
-    int64_t epoch_days = days + days_of(0, 1, 1);
-    while (d.year < 9999 && days_of(d.year + 1, 1, 1) <= epoch_days)
-        d.year++;
-    d.month = 1;
-    while (d.month < 12 && days_of(d.year, d.month + 1, 1) <= epoch_days)
-        d.month++;
-    d.day = epoch_days - days_of(d.year, d.month, 1) + 1;
+
+    /* The inverse of days_of: days since March 1 of the year -400, of its 400 years, of its year. */
+    int64_t since_march = days + 146097 - 60;
+    int64_t in_400 = since_march % 146097;
+    int64_t year = (in_400 - in_400 / 1460 + in_400 / 36524 - in_400 / 146096) / 365;
+    int64_t in_year = in_400 - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * in_year + 2) / 153; /* March is 0 */
+
+    d.day = in_year - (153 * month + 2) / 5 + 1;
+    d.month = month < 10 ? month + 3 : month - 9;
+    d.year = since_march / 146097 * 400 - 400 + year + (d.month <= 2 ? 1 : 0);
     return d;
+}
+
+/* A page of a listing prints a thousand times, so the texts are made by hand. */
+static char *put_digits(char *to, int64_t value, int width)
+{
+    for (int i = width - 1; i >= 0; i--, value /= 10)
+        to[i] = (char)('0' + value % 10);
+    return to + width;
+}
+
+static char *put_text(char *to, const char *text)
+{
+    while (*text)
+        *to++ = *text++;
+    *to = '\0';
+    return to;
+}
+
+/* The numbers of date and time with what stands between them. */
+static char *put_day(char *to, const struct date *d, const char *between)
+{
+    to = put_text(put_digits(to, d->year, 4), between);
+    to = put_text(put_digits(to, d->month, 2), between);
+    return put_digits(to, d->day, 2);
+}
+
+static char *put_time(char *to, const struct date *d, const char *between)
+{
+    to = put_text(put_digits(to, d->hour, 2), between);
+    to = put_text(put_digits(to, d->minute, 2), between);
+    return put_digits(to, d->second, 2);
 }
 
 void clock_http(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
 {
     struct date d = date_of(wall_ms);
+    char *to = put_text(put_text(out, weekdays[d.weekday]), ", ");
 
-    snprintf(out, CLOCK_TEXT_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekdays[d.weekday],
-             (int)d.day, months[d.month - 1], (int)d.year, (int)d.hour, (int)d.minute,
-             (int)d.second);
+    to = put_text(put_digits(to, d.day, 2), " ");
+    to = put_text(put_text(to, months[d.month - 1]), " ");
+    to = put_text(put_digits(to, d.year, 4), " ");
+    put_text(put_time(to, &d, ":"), " GMT");
 }
 
 void clock_iso(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
 {
     struct date d = date_of(wall_ms);
+    char *to = put_text(put_day(out, &d, "-"), "T");
 
-    snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)d.year, (int)d.month,
-             (int)d.day, (int)d.hour, (int)d.minute, (int)d.second, (int)d.ms);
+    to = put_text(put_time(to, &d, ":"), ".");
+    put_text(put_digits(to, d.ms, 3), "Z");
 }
 
 void clock_amz(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
 {
     struct date d = date_of(wall_ms);
+    char *to = put_text(put_day(out, &d, ""), "T");
 
-    snprintf(out, CLOCK_TEXT_MAX, "%04d%02d%02dT%02d%02d%02dZ", (int)d.year, (int)d.month,
-             (int)d.day, (int)d.hour, (int)d.minute, (int)d.second);
+    put_text(put_time(to, &d, ""), "Z");
 }
 
 /* --- parsing: a cursor that remembers whether all matched so far ------------------------------ */
