@@ -77,7 +77,7 @@ static struct date date_of(int64_t wall_ms)
     d.second = ms / 1000 % 60;
     d.ms = ms % 1000;
 
-    /* The inverse of days_of: days since March 1 of the year -400, of its 400 years, of its year. */
+    /* The inverse of days_of: days since March 1 of the year -400, in 400 years, in a year. */
     int64_t since_march = days + 146097 - 60;
     int64_t in_400 = since_march % 146097;
     int64_t year = (in_400 - in_400 / 1460 + in_400 / 36524 - in_400 / 146096) / 365;

@@ -48,7 +48,7 @@ struct err_info {
     char text[ERR_TEXT_MAX];
 };
 
-/* Records text for `code` in this thread and returns `code`, so that `return err_set(...)` works. */
+/* Records text for `code` in this thread and returns `code`: `return err_set(...)` works. */
 enum err err_set(enum err code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "<prefix>: " before the text of `code`, if it is the thread's last, and returns `code`. */
