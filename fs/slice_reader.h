@@ -23,6 +23,12 @@
 
 enum slice_range_state { RANGE_FETCHING, RANGE_READY, RANGE_INVALID };
 
+struct fs;
+struct slice_table; /* the slices that somebody fetches now */
+
+MUST_USE enum err slice_table_new(struct fs *fs, struct slice_table **out);
+void slice_table_free(struct slice_table *t); /* NULL is fine; no reader may be left */
+
 /* [start, end) of a slice. */
 struct slice_range {
     uint32_t start, end;

@@ -26,7 +26,7 @@ struct writer;
 
 struct writer_options {
     int64_t size_hint;          /* bytes to come, -1 unknown: shapes slices, allocates nothing */
-    void (*on_room)(void *arg); /* must not block nor call the writer */
+    void (*on_room)(void *arg); /* must not block nor call into fs/; never after writer_free */
     void *arg;
 };
 
@@ -45,7 +45,7 @@ MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_ta
 MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
 
 /*
- * What became of the commit: OK: the slices are referenced (and enter the cache); ERR_UNKNOWN:
+ * What became of the commit: OK: the slices are referenced; ERR_UNKNOWN:
  * leave them alone; anything else: doom them. A writer that is freed unsettled dooms.
  */
 void writer_settle(struct writer *w, enum err commit_result);

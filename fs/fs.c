@@ -1,0 +1,119 @@
+#include "fs/fs.h"
+
+#include "base/log.h"
+#include "fs/internal.h"
+#include "fs/marker.h"
+#include "fs/slice_reader.h"
+
+#include <stdlib.h>
+
+#define DEFAULT_MEMORY  ((uint64_t)128 << 20)
+#define DEFAULT_THREADS 16
+#define QUEUE_MAX       ((size_t)1 << 20)
+
+static enum err open_memory(struct fs *fs, const struct fs_options *o)
+{
+    uint64_t bytes = o->memory_bytes > 0 ? o->memory_bytes : DEFAULT_MEMORY;
+    size_t threads = o->io_threads > 0 ? o->io_threads : DEFAULT_THREADS;
+    enum err err = pages_init(&fs->pages, bytes);
+
+    if (err == OK)
+        err = cache_new(&fs->pages, &fs->cache);
+    if (err == OK) {
+        pages_set_reclaim(&fs->pages, cache_evict_one, fs->cache);
+        err = slice_table_new(fs, &fs->slices);
+    }
+    if (err == OK)
+        err = pool_new("io", threads, QUEUE_MAX, &fs->io);
+    return err;
+}
+
+static enum err open_parts(struct fs *fs, const struct fs_options *o)
+{
+    struct meta_options meta = o->meta;
+    enum err err = store_open(o->store_url, &o->store, &fs->store);
+
+    if (err == OK) {
+        if (meta.late_put_ms < store_put_limit_ms(fs->store))
+            meta.late_put_ms = store_put_limit_ms(fs->store);
+        err = meta_open(&meta, &fs->meta);
+    }
+    if (err == OK)
+        err = marker_check(fs->meta, fs->store);
+    if (err == OK)
+        err = open_memory(fs, o);
+    if (err == OK)
+        err = meta_session_open(fs->meta, o->tool ? "tool" : "live");
+    if (err == OK && !o->tool)
+        err = jobs_start(fs, &fs->jobs);
+    if (err == OK && o->cache_dir != NULL)
+        log_warn("the disk cache (%s) is not built yet and stays empty", o->cache_dir);
+    return err;
+}
+
+enum err fs_open(const struct fs_options *o, struct fs **out)
+{
+    struct fs *fs = calloc(1, sizeof(*fs));
+    enum err err;
+
+    *out = NULL;
+    if (fs == NULL)
+        return err_set(ERR_NOMEM, "out of memory for a volume");
+    fs->inline_max = o->inline_max;
+    fs->tool = o->tool;
+    pthread_mutex_init(&fs->writers_lock, NULL);
+    err = open_parts(fs, o);
+    if (err != OK) {
+        struct err_info info;
+
+        err_save(err, &info);
+        fs_close(fs);
+        return err_restore(&info);
+    }
+    *out = fs;
+    return OK;
+}
+
+void fs_close(struct fs *fs)
+{
+    if (fs == NULL)
+        return;
+    jobs_stop(fs->jobs);
+    pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
+    slice_table_free(fs->slices);
+    cache_free(fs->cache);
+    pages_fini(&fs->pages);
+    meta_close(fs->meta);
+    store_close(fs->store);
+    pthread_mutex_destroy(&fs->writers_lock);
+    free(fs);
+}
+
+struct meta *fs_meta(struct fs *fs)
+{
+    return fs->meta;
+}
+
+void fs_stats(struct fs *fs, struct fs_stats *out)
+{
+    struct cache_stats cache;
+
+    cache_stats(fs->cache, &cache);
+    *out = (struct fs_stats){
+        .memory_bytes = fs->pages.limit * PAGE_BYTES,
+        .memory_used = pages_in_use(&fs->pages) * PAGE_BYTES,
+        .cache_hits = cache.hits,
+        .cache_misses = cache.misses,
+        .cache_bytes = cache.entries * PAGE_BYTES,
+        .uploads_waiting = pages_waiting(&fs->pages),
+    };
+    store_stats(fs->store, &out->store);
+}
+
+enum err fs_ready(struct fs *fs)
+{
+    uint64_t size;
+    enum err err = meta_ping(fs->meta);
+
+    return err == OK ? store_size(fs->store, MARKER_NAME, &size) : err;
+}

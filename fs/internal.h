@@ -1,0 +1,44 @@
+/*
+ * The inside of a volume, shared by the files of fs/ only.
+ *
+ * Lock ranks, outer first: writers_lock, a writer's lock, the cache's lock, pages.wake_lock,
+ * pages.lock. None is held across SQL or the store.
+ */
+#ifndef KISEKI_FS_INTERNAL_H
+#define KISEKI_FS_INTERNAL_H
+
+#include "base/pool.h"
+#include "fs/cache.h"
+#include "fs/fs.h"
+#include "fs/jobs.h"
+#include "fs/pages.h"
+#include "meta/record.h"
+
+struct slice_table;
+struct writer;
+
+struct fs {
+    /* immutable after open */
+    struct meta *meta;
+    struct store *store;
+    struct pool *io; /* backing-store requests */
+    size_t inline_max;
+    bool tool;
+    /* each guards itself */
+    struct pages pages;
+    struct cache *cache;
+    struct slice_table *slices; /* fetches in flight: fs/slice_reader.h */
+    struct jobs *jobs;
+    /* guarded by writers_lock: writers with bytes not yet sent, oldest first */
+    pthread_mutex_t writers_lock;
+    struct writer *first_writer, *last_writer;
+};
+
+/* "slices/3f/a2/<id>-<tag>": two levels of fan-out by the low bits of the id. */
+#define SLICE_NAME_TEXT 64
+void slice_name_text(struct slice_name name, char out[SLICE_NAME_TEXT]);
+
+/* writer.c: the oldest writer with whole pages sends them as a shorter slice. False: none has any. */
+bool writers_relieve(struct fs *fs);
+
+#endif

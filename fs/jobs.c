@@ -1,0 +1,166 @@
+#include "fs/jobs.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fs/internal.h"
+#include "meta/reclaim.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUND_MS      1000
+#define BACKOFF_MAX_MS 60000
+#define DOOMED_BATCH  256
+
+struct jobs {
+    struct fs *fs;
+    pthread_t thread;
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool poked, stopping;
+};
+
+static bool is_stopping(struct jobs *j)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&j->lock);
+    stopping = j->stopping;
+    pthread_mutex_unlock(&j->lock);
+    return stopping;
+}
+
+/* Deletes what is due. A slice whose deletion fails stays doomed and comes up again. */
+static enum err delete_doomed(struct jobs *j, struct arena *a, bool *out_did)
+{
+    struct slice_name *slices, *gone;
+    size_t count, gone_count = 0;
+    enum err err = doomed_take(j->fs->meta, a, DOOMED_BATCH, &slices, &count);
+    enum err failure = OK;
+
+    if (err == ERR_NOT_FOUND)
+        return OK;
+    if (err != OK)
+        return err;
+    gone = arena_array(a, count + 1, sizeof(*gone));
+    if (gone == NULL)
+        return err_set(ERR_NOMEM, "out of memory for %zu doomed slices", count);
+    for (size_t i = 0; i < count && failure == OK && !is_stopping(j); i++) {
+        char name[SLICE_NAME_TEXT];
+
+        slice_name_text(slices[i], name);
+        failure = store_del(j->fs->store, name);
+        if (failure == OK)
+            gone[gone_count++] = slices[i];
+    }
+    err = gone_count > 0 ? doomed_done(j->fs->meta, gone, gone_count) : OK;
+    *out_did = *out_did || gone_count > 0;
+    return err != OK ? err : failure;
+}
+
+static enum err run_round(struct jobs *j, bool *out_did)
+{
+    struct arena *a = arena_new((size_t)16 << 20);
+    enum err err;
+
+    *out_did = false;
+    if (a == NULL)
+        return err_set(ERR_NOMEM, "out of memory");
+    err = reclaim_round(j->fs->meta, out_did);
+    if (err == OK)
+        err = delete_doomed(j, a, out_did);
+    arena_free(a);
+    return err;
+}
+
+/* Waits until poked, stopped or `ms` have gone by; false when stopping. */
+static bool wait_for_work(struct jobs *j, int64_t ms)
+{
+    struct timespec until;
+    bool go_on;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&j->lock);
+    while (!j->poked && !j->stopping)
+        if (pthread_cond_timedwait(&j->wake, &j->lock, &until) != 0)
+            break;
+    j->poked = false;
+    go_on = !j->stopping;
+    pthread_mutex_unlock(&j->lock);
+    return go_on;
+}
+
+static void *jobs_main(void *arg)
+{
+    struct jobs *j = arg;
+    int64_t pause_ms = ROUND_MS;
+
+    while (wait_for_work(j, pause_ms)) {
+        bool did;
+        enum err err = run_round(j, &did);
+
+        if (err == OK) {
+            pause_ms = did ? 1 : ROUND_MS;
+            continue;
+        }
+        pause_ms = pause_ms < ROUND_MS ? ROUND_MS : pause_ms * 2;
+        if (pause_ms > BACKOFF_MAX_MS)
+            pause_ms = BACKOFF_MAX_MS;
+        log_warn("background work failed, again in %lld ms: %s", (long long)pause_ms, err_text(err));
+    }
+    return NULL;
+}
+
+enum err jobs_start(struct fs *fs, struct jobs **out)
+{
+    struct jobs *j = calloc(1, sizeof(*j));
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    if (j == NULL)
+        return err_set(ERR_NOMEM, "out of memory");
+    j->fs = fs;
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&j->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&j->thread, NULL, jobs_main, j) != 0) {
+        free(j);
+        return err_set(ERR_NOMEM, "can not start the thread of background work");
+    }
+    pthread_setname_np(j->thread, "jobs");
+    *out = j;
+    return OK;
+}
+
+void jobs_poke(struct jobs *j)
+{
+    if (j == NULL)
+        return;
+    pthread_mutex_lock(&j->lock);
+    j->poked = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+}
+
+void jobs_stop(struct jobs *j)
+{
+    if (j == NULL)
+        return;
+    pthread_mutex_lock(&j->lock);
+    j->stopping = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+    pthread_join(j->thread, NULL);
+    pthread_cond_destroy(&j->wake);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
