@@ -389,6 +389,19 @@ static bool curl_may_retry(CURLcode code)
     }
 }
 
+/* Codes of 4xx answers that another attempt may not meet; the two in the middle are damage. */
+static bool code_may_retry(const char *code)
+{
+    static const char *const codes[] = {"RequestTimeout", "BadDigest",
+                                        "XAmzContentChecksumMismatch", "OperationAborted"};
+
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (strcmp(code, codes[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool may_retry(const struct outcome *o, const struct s3_answer *a)
 {
     if (o->code != CURLE_OK)
@@ -402,7 +415,7 @@ static bool may_retry(const struct outcome *o, const struct s3_answer *a)
     case 504:
         return true;
     default:
-        return strcmp(a->code, "RequestTimeout") == 0 || strcmp(a->code, "OperationAborted") == 0;
+        return code_may_retry(a->code);
     }
 }
 
