@@ -5,6 +5,7 @@ One connection, kept open and made again when it breaks: an S3 object belongs to
 
 import hashlib
 import http.client
+import socket
 import ssl
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import urlsplit
@@ -67,6 +68,13 @@ class S3:
             return http.client.HTTPSConnection(*self._address, timeout=self._timeout,
                                                context=self._context)
         return http.client.HTTPConnection(*self._address, timeout=self._timeout)
+
+    def socket(self, timeout=20):
+        """A connected socket (under TLS for https), for what is not HTTP."""
+        sock = socket.create_connection(self._address, timeout)
+        if self._context:
+            sock = self._context.wrap_socket(sock, server_hostname=self._address[0])
+        return sock
 
     def send(self, method, target, headers=None, body=b""):
         """Sends a request as it is, signed or not, and reads the whole answer. A kept
@@ -157,7 +165,7 @@ class S3:
     def list_keys(self, bucket, prefix=""):
         """All keys, page by page."""
         keys, token = [], None
-        while True:
+        for _ in range(10000):
             query = [("list-type", "2"), ("prefix", prefix)]
             if token:
                 query.append(("continuation-token", token))
@@ -168,6 +176,7 @@ class S3:
             token = answer.text("NextContinuationToken")
             if answer.text("IsTruncated") != "true":
                 return keys
+        raise OSError(f"listing {bucket} never ends")
 
     def multipart(self, bucket, key, parts):
         """Uploads and completes; returns the answer of the completion (or of what failed)."""
