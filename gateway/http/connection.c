@@ -422,12 +422,12 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
     if (!x) {
         return;
     }
+    unlink_exchange(x);
     log_set_request_id(x->r.id);
     finish(x, mhd, why);
     log_set_request_id("");
     int64_t wait_s = (int64_t)s->options.idle_timeout_s + s->options.head_timeout_s;
     atomic_store(&x->peer->head_deadline_ms, clock_boot_ms() + wait_s * 1000);
-    unlink_exchange(x);
     http_request_unref(&x->r);
 }
 

@@ -1,0 +1,514 @@
+/*
+ * What the tests of gateway/http share: a server with a small handler, and a client that writes
+ * bytes to a socket and reads one answer at a time.
+ *
+ * The handler answers by path; what each does stands at rig_head(). It counts every call, so that
+ * tests can see that done() comes exactly once.
+ */
+#ifndef KISEKI_TESTS_UNIT_GATEWAY_HTTP_RIG_H
+#define KISEKI_TESTS_UNIT_GATEWAY_HTTP_RIG_H
+
+#include "tests/unit/base/unit.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/http/server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RIG_COLLECT_MAX ((size_t)4 * 1024 * 1024)
+
+struct rig {
+    struct http_server *server;
+    struct pool *pool;
+    atomic_int heads, works, body_ends, dones, refused;
+    atomic_int generators_closed;
+    atomic_int last_result; /* what body_end() was told */
+    atomic_int last_status; /* what done() saw */
+    atomic_int complete;    /* requests that done() saw sent whole */
+    _Atomic uint64_t bytes_in, bytes_out;
+    atomic_bool hold_sink; /* /stuck never resumes */
+    atomic_int inside;     /* works that run now */
+    atomic_bool release;   /* lets /wait go on */
+};
+
+/* A sink that takes a little, says ERR_AGAIN, and is resumed by a thread of its own. */
+struct rig_sink {
+    struct http_sink sink;
+    struct http_request *r;
+    uint64_t total;
+    unsigned calls;
+    size_t room;      /* takes at most this much a call; 0: all */
+    uint64_t fail_at; /* fails from this byte on; 0: never */
+    bool early;       /* resumes before write() returns */
+    bool stuck;       /* is never resumed */
+};
+
+struct rig_generator {
+    struct http_body body;
+    struct rig *rig;
+    uint64_t size, given;
+    size_t piece;
+    uint64_t fail_at; /* 0: never */
+    uint64_t end_at;  /* 0: at size */
+    bool blocks;
+    char *bytes;
+};
+
+static inline uint64_t rig_number(const struct http_request *r, const char *name, uint64_t other)
+{
+    const struct http_arg *arg = http_target_arg(&r->target, name);
+    uint64_t value = other;
+    return arg && str_to_u64(arg->value, &value) == OK ? value : other;
+}
+
+static inline void *rig_resume_later(void *arg)
+{
+    struct http_request *r = arg;
+    usleep(200);
+    http_request_resume_body(r);
+    http_request_unref(r);
+    return NULL;
+}
+
+static inline enum err rig_sink_write(struct http_sink *base, struct str data, size_t *out_taken)
+{
+    struct rig_sink *s = (struct rig_sink *)base;
+    s->calls++;
+    if (s->fail_at > 0 && s->total + data.len >= s->fail_at) {
+        return err_set(ERR_CORRUPT, "the sink fails");
+    }
+    if (s->room == 0 || (s->calls % 2 == 0 && data.len <= s->room && !s->stuck)) {
+        s->total += data.len;
+        return OK;
+    }
+    *out_taken = data.len < s->room ? data.len : s->room;
+    s->total += *out_taken;
+    if (s->stuck) {
+        return ERR_AGAIN;
+    }
+    if (s->early) {
+        http_request_resume_body(s->r);
+        return ERR_AGAIN;
+    }
+    pthread_t thread;
+    http_request_ref(s->r);
+    assert_int_equal(pthread_create(&thread, NULL, rig_resume_later, s->r), 0);
+    pthread_detach(thread);
+    return ERR_AGAIN;
+}
+
+static inline enum err rig_next(struct http_body *base, bool may_block, struct str *out)
+{
+    struct rig_generator *g = (struct rig_generator *)base;
+    if (g->blocks && !may_block && g->given > 0) {
+        return ERR_AGAIN;
+    }
+    if (may_block) {
+        usleep(300);
+    }
+    uint64_t end = g->end_at > 0 ? g->end_at : g->size;
+    if (g->fail_at > 0 && g->given >= g->fail_at) {
+        return err_set(ERR_CORRUPT, "the generator fails");
+    }
+    size_t len = end - g->given < g->piece ? (size_t)(end - g->given) : g->piece;
+    for (size_t i = 0; i < len; i++) {
+        g->bytes[i] = (char)('a' + (g->given + i) % 26);
+    }
+    g->given += len;
+    *out = (struct str){g->bytes, len};
+    return OK;
+}
+
+static inline void rig_close(struct http_body *base)
+{
+    struct rig_generator *g = (struct rig_generator *)base;
+    atomic_fetch_add(&g->rig->generators_closed, 1);
+    free(g->bytes);
+    free(g);
+}
+
+static inline void rig_generate(struct http_request *r)
+{
+    struct rig_generator *g = calloc(1, sizeof(*g));
+    g->body = (struct http_body){rig_next, rig_close};
+    g->rig = r->ctx;
+    g->size = rig_number(r, "size", 100);
+    g->piece = (size_t)rig_number(r, "piece", 10);
+    g->fail_at = rig_number(r, "fail", 0);
+    g->end_at = rig_number(r, "end", 0);
+    g->blocks = rig_number(r, "block", 0) != 0;
+    g->bytes = malloc(g->piece);
+    bool known = rig_number(r, "chunked", 0) == 0;
+    http_reply_generator(r, 200, &g->body, known ? g->size : HTTP_LENGTH_UNKNOWN);
+}
+
+static inline void rig_say(struct http_request *r, unsigned status, const char *text)
+{
+    http_reply_bytes(r, status, arena_str(r->arena, str_of(text)));
+}
+
+static inline enum http_next rig_take(struct http_request *r)
+{
+    struct rig_sink *s = arena_alloc(r->arena, sizeof(*s));
+    s->sink.write = rig_sink_write;
+    s->r = r;
+    s->room = (size_t)rig_number(r, "room", 0);
+    s->fail_at = rig_number(r, "fail", 0);
+    s->early = rig_number(r, "early", 0) != 0;
+    s->stuck = rig_number(r, "stuck", 0) != 0;
+    r->user = s;
+    r->sink = &s->sink;
+    return HTTP_BODY;
+}
+
+/*
+ * /hello        200 "hello" at once         /work    the same from a worker
+ * /echo         the body, collected         /workecho  likewise after a worker said HTTP_BODY
+ * /sink         counts the body (?room= ?early= ?fail= ?stuck=)
+ * /gen          a generator (?size= ?piece= ?block= ?chunked= ?fail= ?end=)
+ * /status       ?code=                      /wait    a worker waits for rig.release
+ * /trailers     names and values after a body
+ * /what         method, decoded path and arguments, version, headers
+ */
+static inline enum http_next rig_head(struct http_request *r)
+{
+    struct rig *rig = r->ctx;
+    atomic_fetch_add(&rig->heads, 1);
+    struct str path = r->target.path;
+    if (str_eq(path, STR("/echo")) || str_eq(path, STR("/trailers"))) {
+        r->collect_max = RIG_COLLECT_MAX;
+        return HTTP_BODY;
+    }
+    if (str_starts(path, STR("/work")) || str_eq(path, STR("/wait"))) {
+        return HTTP_WORK;
+    }
+    if (str_eq(path, STR("/sink"))) {
+        return rig_take(r);
+    }
+    if (str_eq(path, STR("/gen"))) {
+        rig_generate(r);
+    } else if (str_eq(path, STR("/status"))) {
+        unsigned code = (unsigned)rig_number(r, "code", 200);
+        rig_say(r, code, "some text");
+    } else if (str_eq(path, STR("/hello"))) {
+        rig_say(r, 200, "hello");
+        assert_ok(http_reply_header(r, "x-empty", STR("")));
+        assert_ok(http_reply_header(r, "x-twice", STR("1")));
+        assert_ok(http_reply_header(r, "x-twice", STR("2\t3")));
+        assert_int_equal(http_reply_header(r, "x-bad", STR("a\r\nInjected: 1")), ERR_INVALID);
+    } else {
+        rig_say(r, 404, "no such path");
+    }
+    return HTTP_REPLY;
+}
+
+static inline enum http_next rig_work(struct http_request *r)
+{
+    struct rig *rig = r->ctx;
+    atomic_fetch_add(&rig->works, 1);
+    if (str_eq(r->target.path, STR("/wait"))) {
+        atomic_fetch_add(&rig->inside, 1);
+        while (!atomic_load(&rig->release) && !http_request_stopping(r)) {
+            usleep(500);
+        }
+        atomic_fetch_sub(&rig->inside, 1);
+    }
+    if (str_eq(r->target.path, STR("/workecho")) && r->collect_max == 0) {
+        r->collect_max = RIG_COLLECT_MAX;
+        return HTTP_BODY;
+    }
+    if (str_eq(r->target.path, STR("/workecho"))) {
+        http_reply_bytes(r, 200, buf_str(&r->body));
+        return HTTP_REPLY;
+    }
+    rig_say(r, 200, "worked");
+    return HTTP_REPLY;
+}
+
+static inline enum http_next rig_body_end(struct http_request *r, enum err result)
+{
+    struct rig *rig = r->ctx;
+    atomic_fetch_add(&rig->body_ends, 1);
+    atomic_store(&rig->last_result, (int)result);
+    if (result != OK) {
+        char text[ERR_TEXT_MAX];
+        snprintf(text, sizeof(text), "refused: %s", err_text(result));
+        rig_say(r, result == ERR_TOO_LARGE ? 413 : 400, text);
+        return HTTP_REPLY;
+    }
+    if (str_eq(r->target.path, STR("/workecho"))) {
+        return HTTP_WORK;
+    }
+    if (r->sink) {
+        struct rig_sink *s = r->user;
+        http_reply_bytes(r, 200,
+                         str_of(arena_printf(r->arena, "%llu", (unsigned long long)s->total)));
+        return HTTP_REPLY;
+    }
+    if (str_eq(r->target.path, STR("/trailers"))) {
+        struct buf text;
+        buf_init(&text, 4096);
+        for (size_t i = 0; i < r->trailer_count; i++) {
+            buf_printf(&text, STR_FMT "=" STR_FMT ";", STR_ARG(r->trailers[i].name),
+                       STR_ARG(r->trailers[i].value));
+        }
+        http_reply_bytes(r, 200, arena_str(r->arena, buf_str(&text)));
+        buf_fini(&text);
+        return HTTP_REPLY;
+    }
+    http_reply_bytes(r, 200, buf_str(&r->body));
+    return HTTP_REPLY;
+}
+
+static inline void rig_done(struct http_request *r)
+{
+    struct rig *rig = r->ctx;
+    atomic_store(&rig->last_status, (int)r->reply.status);
+    atomic_fetch_add(&rig->bytes_in, r->bytes_in);
+    atomic_fetch_add(&rig->bytes_out, r->bytes_out);
+    atomic_fetch_add(&rig->complete, r->is_complete ? 1 : 0);
+    assert_true(r->end_us >= r->start_us);
+    atomic_fetch_add(&rig->dones, 1);
+}
+
+static inline void rig_refuse(struct http_request *r, unsigned status, const char *why)
+{
+    struct rig *rig = r->ctx;
+    atomic_fetch_add(&rig->refused, 1);
+    rig_say(r, status, why);
+}
+
+static inline void rig_start_with(struct rig *rig, struct http_options *options)
+{
+    memset(rig, 0, sizeof(*rig));
+    log_setup(getenv("RIG_DEBUG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, 2);
+    assert_ok(pool_new("rig", 4, options->pool ? 1 : 4096, &rig->pool));
+    options->pool = rig->pool;
+    if (!options->listen) {
+        options->listen = "127.0.0.1:0";
+    }
+    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, rig_refuse, rig};
+    assert_ok(http_server_start(options, &handler, &rig->server));
+}
+
+static inline void rig_start(struct rig *rig)
+{
+    struct http_options options = {0};
+    rig_start_with(rig, &options);
+}
+
+static inline void rig_stop(struct rig *rig)
+{
+    http_server_stop(rig->server, 2000);
+    pool_free(rig->pool);
+}
+
+/* Waits for a counter to reach a value; done() comes a little after the answer. */
+static inline void rig_wait(atomic_int *counter, int value)
+{
+    for (int i = 0; i < 4000 && atomic_load(counter) != value; i++) {
+        usleep(1000);
+    }
+    assert_int_equal(atomic_load(counter), value);
+}
+
+/* --- the client --- */
+
+struct client {
+    int fd;
+    char buf[256 * 1024];
+    size_t len; /* received and not yet used */
+};
+
+struct answer {
+    unsigned status;
+    char head[8192];
+    char *body; /* NUL-terminated, freed by answer_free */
+    size_t body_len;
+    bool whole; /* false: cut off */
+};
+
+static inline struct client *client_connect(const struct rig *rig)
+{
+    struct client *c = calloc(1, sizeof(*c));
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(http_server_port(rig->server))};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(c->fd >= 0);
+    assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return c;
+}
+
+static inline void client_close(struct client *c)
+{
+    close(c->fd);
+    free(c);
+}
+
+/* False when the server has closed. */
+static inline bool client_try_send(struct client *c, const void *data, size_t len)
+{
+    const char *at = data;
+    while (len > 0) {
+        ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
+        if (n <= 0) {
+            return false;
+        }
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static inline void client_send(struct client *c, const char *text)
+{
+    assert_true(client_try_send(c, text, strlen(text)));
+}
+
+/* More bytes, within 5 s; false at the end of the connection. */
+static inline bool client_more(struct client *c)
+{
+    struct pollfd p = {c->fd, POLLIN, 0};
+    if (c->len + 1 >= sizeof(c->buf) || poll(&p, 1, 5000) <= 0) {
+        return false;
+    }
+    ssize_t n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - 1 - c->len, 0);
+    if (n <= 0) {
+        return false;
+    }
+    c->len += (size_t)n;
+    c->buf[c->len] = '\0';
+    return true;
+}
+
+static inline void client_used(struct client *c, size_t len)
+{
+    memmove(c->buf, c->buf + len, c->len - len);
+    c->len -= len;
+    c->buf[c->len] = '\0';
+}
+
+static inline bool client_line(struct client *c, char *out, size_t size)
+{
+    for (;;) {
+        char *end = memmem(c->buf, c->len, "\r\n", 2);
+        if (end) {
+            size_t len = (size_t)(end - c->buf);
+            assert_true(len < size);
+            memcpy(out, c->buf, len);
+            out[len] = '\0';
+            client_used(c, len + 2);
+            return true;
+        }
+        if (!client_more(c)) {
+            return false;
+        }
+    }
+}
+
+static inline bool client_bytes(struct client *c, struct answer *a, uint64_t len)
+{
+    while (len > 0) {
+        if (c->len == 0 && !client_more(c)) {
+            return false;
+        }
+        size_t n = c->len < len ? c->len : (size_t)len;
+        a->body = realloc(a->body, a->body_len + n + 1);
+        memcpy(a->body + a->body_len, c->buf, n);
+        a->body_len += n;
+        a->body[a->body_len] = '\0';
+        client_used(c, n);
+        len -= n;
+    }
+    return true;
+}
+
+static inline const char *answer_header(const struct answer *a, const char *name)
+{
+    static _Thread_local char value[1024];
+    size_t name_len = strlen(name);
+    for (const char *line = a->head; line && *line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncasecmp(line, name, name_len) == 0 && line[name_len] == ':') {
+            const char *at = line + name_len + 1;
+            at += strspn(at, " ");
+            size_t len = strcspn(at, "\n");
+            snprintf(value, sizeof(value), "%.*s", (int)len, at);
+            return value;
+        }
+    }
+    return NULL;
+}
+
+/* Reads one answer (100s too); status 0 when there is none. `is_head`: no body follows. */
+static inline struct answer client_read_as(struct client *c, bool is_head)
+{
+    struct answer a = {0};
+    char line[4096];
+    a.body = calloc(1, 1);
+    if (!client_line(c, line, sizeof(line)) || strncmp(line, "HTTP/1.1 ", 9) != 0) {
+        return a;
+    }
+    a.status = (unsigned)strtoul(line + 9, NULL, 10);
+    size_t used = 0;
+    while (client_line(c, line, sizeof(line)) && line[0]) {
+        used += (size_t)snprintf(a.head + used, sizeof(a.head) - used, "%s\n", line);
+    }
+    const char *length = answer_header(&a, "Content-Length");
+    uint64_t len = length ? strtoull(length, NULL, 10) : 0;
+    if (is_head || a.status < 200 || a.status == 204 || a.status == 304) {
+        a.whole = true;
+    } else if (length) {
+        a.whole = client_bytes(c, &a, len);
+    } else if (answer_header(&a, "Transfer-Encoding")) {
+        do {
+            if (!client_line(c, line, sizeof(line))) {
+                return a;
+            }
+            len = strtoull(line, NULL, 16);
+            if (!client_bytes(c, &a, len) || !client_line(c, line, sizeof(line))) {
+                return a;
+            }
+        } while (len > 0);
+        a.whole = true;
+    }
+    return a;
+}
+
+static inline struct answer client_read(struct client *c)
+{
+    return client_read_as(c, false);
+}
+
+static inline void answer_free(struct answer *a)
+{
+    free(a->body);
+    a->body = NULL;
+}
+
+/* True when the server has closed the connection and nothing is left to read. */
+static inline bool client_is_closed(struct client *c)
+{
+    return c->len == 0 && !client_more(c) && c->len == 0;
+}
+
+static inline void client_expect(struct client *c, unsigned status, const char *body)
+{
+    struct answer a = client_read(c);
+    if (a.status != status || !a.whole || (body && strcmp(a.body, body) != 0)) {
+        fail_msg("got %u '%s' (%s), not %u '%s'", a.status, a.body, a.whole ? "whole" : "cut",
+                 status, body ? body : "");
+    }
+    answer_free(&a);
+}
+
+#endif
