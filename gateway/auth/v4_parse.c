@@ -159,7 +159,7 @@ static bool split_header(struct str value, struct str *out_credential, struct au
                          : str_eq(name, STR("SignedHeaders")) ? &out->signed_headers
                          : str_eq(name, STR("Signature"))     ? &out->signature
                                                               : NULL;
-        if (field.len > 0 && (!to || to->len > 0))
+        if (field.len > 0 && (!to || to->ptr))
             return false;
         if (to)
             *to = content;
