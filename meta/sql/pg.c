@@ -1,9 +1,240 @@
-#include "meta/sql/driver.h"
+/* PostgreSQL under meta/sql/driver.h: running a batch in one pipeline. See pg.h. */
+#include "meta/sql/pg.h"
 
-static enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver **out)
+#include "base/log.h"
+
+#include <string.h>
+
+/* "kiseki" as a number: scripts of all gateways of a database wait for this lock. */
+#define SCRIPT_LOCK "118083252087657"
+
+struct run {
+    struct pg_link *link;
+    struct sql_batch *batch;
+    bool failed;   /* batch->error has the first failure */
+    bool conflict; /* 40001, 40P01 */
+    bool stale;    /* a prepared statement of ours is no longer valid */
+};
+
+/* --- sending ----------------------------------------------------------------------------------- */
+
+static enum err send_text(struct pg_link *l, const char *text)
 {
-    (void)url, (void)o, (void)out;
-    return err_set(ERR_UNSUPPORTED, "PostgreSQL is not built yet");
+    if (PQsendQueryParams(l->pg, text, 0, NULL, NULL, NULL, NULL, 1) == 0)
+        return pg_fail_connection(l->pg);
+    return pg_note_sent(l, NULL, NULL, false);
 }
 
-const struct sql_driver_ops sql_postgres_ops = {.name = "PostgreSQL", .open = pg_open};
+static enum err send_unit(struct pg_link *l, struct sql_unit *u)
+{
+    enum err e = OK;
+    for (struct sql_call *c = u->first; e == OK && c != NULL; c = c->next)
+        e = pg_send(l, u, c);
+    return e;
+}
+
+static bool wants_snapshot(const struct sql_batch *b)
+{
+    for (size_t i = 0; b->kind == SQL_READ && i < b->count; i++)
+        if (b->units[i]->snapshot)
+            return true;
+    return false;
+}
+
+/* Everything but the Sync; without that nothing can be committed. */
+static enum err send_all(struct pg_link *l, struct sql_batch *b)
+{
+    enum err e = OK;
+    bool snapshot = wants_snapshot(b);
+    l->sent_count = 0;
+    if (snapshot)
+        e = send_text(l, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (e == OK && b->head != NULL)
+        e = send_unit(l, b->head);
+    for (size_t i = 0; e == OK && i < b->count; i++)
+        e = send_unit(l, b->units[i]);
+    if (e == OK && snapshot)
+        e = send_text(l, "COMMIT");
+    return e;
+}
+
+/* --- answers ----------------------------------------------------------------------------------- */
+
+/* True when a unit is not to blame for this SQLSTATE: the server is full, read-only, going down. */
+static bool concerns_all(const char *state)
+{
+    return strncmp(state, "53", 2) == 0 || strncmp(state, "57P", 3) == 0 ||
+           strncmp(state, "58", 2) == 0 || strncmp(state, "08", 2) == 0 ||
+           strcmp(state, "25006") == 0;
+}
+
+static void note_failure(struct run *run, const PGresult *r, const struct pg_sent *sent)
+{
+    if (run->failed)
+        return;
+    struct sql_driver *d = run->link->base.driver;
+    const char *name =
+        sent != NULL && sent->call != NULL ? d->catalogue[sent->call->statement].name : "commit";
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    run->failed = true;
+    err_save(pg_fail(r, name), &run->batch->error);
+    if (state == NULL)
+        return;
+    run->conflict = strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0;
+    run->stale = strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && message != NULL &&
+                                                 strstr(message, "cached plan") != NULL);
+    run->batch->culprit = concerns_all(state) || sent == NULL ? NULL : sent->unit;
+}
+
+static void note_answer(struct run *run, const PGresult *r, const struct pg_sent *sent)
+{
+    if (sent == NULL || sent->call == NULL)
+        return;
+    if (sent->prepare) {
+        run->link->prepared[sent->call->statement] = true;
+        return;
+    }
+    if (sent->unit == run->batch->head)
+        return;
+    enum err e = pg_take(run->link, r, sent->unit, sent->call);
+    if (e == OK || sent->unit->error.code != OK)
+        return;
+    err_save(e, &sent->unit->error);
+    if (run->batch->kind == SQL_WRITE) /* it commits all the same */
+        sent->unit->error.code = ERR_UNKNOWN;
+}
+
+/* Reads all answers up to the Sync's. Not OK: the connection is lost. */
+static enum err collect(struct run *run)
+{
+    struct pg_link *l = run->link;
+    size_t at = 0;
+    for (;;) {
+        enum err e = pg_wait(l);
+        if (e != OK)
+            return e;
+        PGresult *r = PQgetResult(l->pg);
+        if (PQstatus(l->pg) != CONNECTION_OK || (r == NULL && at > l->sent_count)) {
+            e = pg_fail_connection(l->pg);
+            PQclear(r);
+            return e;
+        }
+        if (r == NULL) { /* the end of one statement's results */
+            at++;
+            continue;
+        }
+        const struct pg_sent *sent = at < l->sent_count ? &l->sent[at] : NULL;
+        ExecStatusType status = PQresultStatus(r);
+        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+            note_answer(run, r, sent);
+        else if (status != PGRES_PIPELINE_SYNC && status != PGRES_PIPELINE_ABORTED)
+            note_failure(run, r, sent);
+        PQclear(r);
+        if (status == PGRES_PIPELINE_SYNC)
+            return OK;
+    }
+}
+
+/* Ends the explicit transaction of a snapshot that failed in the middle. */
+static enum err leave_transaction(struct pg_link *l)
+{
+    if (PQtransactionStatus(l->pg) == PQTRANS_IDLE)
+        return OK;
+    struct sql_batch none = {.kind = SQL_READ};
+    struct run run = {.link = l, .batch = &none};
+    l->sent_count = 0;
+    enum err e = send_text(l, "ROLLBACK");
+    if (e == OK && PQpipelineSync(l->pg) == 0)
+        e = pg_fail_connection(l->pg);
+    return e == OK ? collect(&run) : e;
+}
+
+static enum sql_outcome broken(struct pg_link *l, struct sql_batch *b, enum err e,
+                               enum sql_outcome outcome)
+{
+    err_save(e, &b->error);
+    pg_disconnect(l);
+    return outcome;
+}
+
+static enum sql_outcome pg_run(struct sql_conn *c, struct sql_batch *b)
+{
+    struct pg_link *l = (struct pg_link *)c;
+    struct run run = {.link = l, .batch = b};
+    bool writes = b->kind == SQL_WRITE;
+    if (!pg_alive(l))
+        return broken(l, b, err_set(ERR_BUSY, "PostgreSQL: the server closed the connection"),
+                      SQL_LOST);
+    enum err e = send_all(l, b);
+    if (e != OK)
+        return broken(l, b, e, SQL_LOST);
+    l->warned = false;
+    e = PQpipelineSync(l->pg) != 0 ? collect(&run) : pg_fail_connection(l->pg);
+    if (e != OK)
+        return broken(l, b, e, writes ? SQL_IN_DOUBT : SQL_LOST);
+    e = leave_transaction(l);
+    if (e != OK || run.stale)
+        return broken(l, b, e != OK ? e : err_set(ERR_BUSY, "%s", b->error.text), SQL_LOST);
+    if (run.failed)
+        return run.conflict ? SQL_RETRY : SQL_FAILED;
+    if (writes && l->warned)
+        return broken(l, b, err_set(ERR_UNKNOWN, "PostgreSQL: commit: %s", l->warning),
+                      SQL_IN_DOUBT);
+    return SQL_DONE;
+}
+
+/* --- scripts ----------------------------------------------------------------------------------- */
+
+static enum err execute(struct pg_link *l, const char *what, const char *text, bool *out_zero)
+{
+    PGresult *r = PQexec(l->pg, text);
+    ExecStatusType status = r != NULL ? PQresultStatus(r) : PGRES_FATAL_ERROR;
+    enum err e = OK;
+    if (r == NULL || PQstatus(l->pg) != CONNECTION_OK)
+        e = pg_fail_connection(l->pg);
+    else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY)
+        e = pg_fail(r, what);
+    else if (out_zero != NULL)
+        *out_zero = PQntuples(r) == 0 || PQnfields(r) == 0 || PQgetisnull(r, 0, 0) != 0 ||
+                    strcmp(PQgetvalue(r, 0, 0), "0") == 0 || strcmp(PQgetvalue(r, 0, 0), "f") == 0;
+    PQclear(r);
+    return e;
+}
+
+/* The connection is fresh and freed afterwards: what fails is rolled back by closing it. */
+static enum err pg_script(struct sql_conn *c, const char *guard, const char *script)
+{
+    struct pg_link *l = (struct pg_link *)c;
+    bool zero = false;
+    if (PQexitPipelineMode(l->pg) != 1 || PQsetnonblocking(l->pg, 0) != 0)
+        return pg_fail_connection(l->pg);
+    enum err e = execute(l, "script's lock",
+                         "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = error;"
+                         " SELECT pg_advisory_xact_lock(" SCRIPT_LOCK ")",
+                         NULL);
+    if (e == OK && guard != NULL)
+        e = execute(l, "script's guard", guard, &zero);
+    if (e == OK && zero)
+        e = err_set(ERR_CONDITION, "PostgreSQL: the script's guard said no");
+    if (e == OK)
+        e = execute(l, "script", script, NULL);
+    if (e != OK)
+        return e;
+    e = execute(l, "script's commit", "COMMIT", NULL);
+    if (e == ERR_BUSY)
+        return err_set(ERR_UNKNOWN, "%s", err_text(e));
+    return e;
+}
+
+const struct sql_driver_ops sql_postgres_ops = {
+    .name = "PostgreSQL",
+    .dialect = SQL_POSTGRES,
+    .open = pg_open,
+    .close = pg_close,
+    .conn_new = pg_conn_new,
+    .connect = pg_connect,
+    .conn_free = pg_conn_free,
+    .run = pg_run,
+    .script = pg_script,
+};

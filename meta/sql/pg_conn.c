@@ -1,0 +1,250 @@
+/* Connections to PostgreSQL: the URL and what is added to it, making, watching, ending them. */
+#include "meta/sql/pg.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OLDEST_SERVER 130000
+
+/* --- the URL ----------------------------------------------------------------------------------- */
+
+/*
+ * Set unless the URL does. A server that vanished without a word (power, network) is noticed
+ * after ten to fifteen seconds: unacknowledged data by tcp_user_timeout, silence by keepalives.
+ */
+static const char *const defaults[][2] = {
+    {"connect_timeout", "3"},       {"tcp_user_timeout", "10000"}, {"keepalives", "1"},
+    {"keepalives_idle", "5"},       {"keepalives_interval", "3"},  {"keepalives_count", "3"},
+    {"application_name", "kiseki"},
+};
+
+/* Set whatever the URL says: we never read from a standby and speak UTF-8. */
+static const char *const forced[][2] = {
+    {"target_session_attrs", "read-write"},
+    {"client_encoding", "UTF8"},
+};
+
+static const char *lookup(const char *const table[][2], size_t count, const char *keyword)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i][0], keyword) == 0)
+            return table[i][1];
+    return NULL;
+}
+
+static const char *value_for(const PQconninfoOption *o)
+{
+    const char *set = lookup(forced, sizeof(forced) / sizeof(forced[0]), o->keyword);
+    if (set != NULL)
+        return set;
+    if (o->val != NULL)
+        return o->val;
+    return lookup(defaults, sizeof(defaults) / sizeof(defaults[0]), o->keyword);
+}
+
+static enum err take_options(struct pg_driver *d, const PQconninfoOption *options)
+{
+    size_t count = 0, at = 0;
+    while (options[count].keyword != NULL)
+        count++;
+    d->keywords = calloc(count + 1, sizeof(*d->keywords));
+    d->values = calloc(count + 1, sizeof(*d->values));
+    bool good = d->keywords != NULL && d->values != NULL;
+    for (size_t i = 0; good && i < count; i++) {
+        const char *value = value_for(&options[i]);
+        if (value == NULL)
+            continue;
+        d->keywords[at] = strdup(options[i].keyword);
+        d->values[at] = strdup(value);
+        good = d->keywords[at] != NULL && d->values[at] != NULL;
+        at++;
+    }
+    return good ? OK : err_set(ERR_NOMEM, "PostgreSQL: no memory");
+}
+
+enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver **out)
+{
+    (void)o;
+    PQconninfoOption *options = PQconninfoParse(url, NULL); /* its message repeats passwords */
+    if (options == NULL)
+        return err_set(ERR_INVALID, "the metadata URL is malformed; write "
+                                    "postgres://USER:PASSWORD@HOST:PORT/DATABASE, special "
+                                    "characters of the password as %%XX");
+    struct pg_driver *d = calloc(1, sizeof(*d));
+    enum err e = d != NULL ? take_options(d, options) : err_set(ERR_NOMEM, "PostgreSQL: no memory");
+    PQconninfoFree(options);
+    if (e != OK && d != NULL)
+        pg_close(&d->base);
+    else if (e == OK)
+        *out = &d->base;
+    return e;
+}
+
+void pg_close(struct sql_driver *base)
+{
+    struct pg_driver *d = (struct pg_driver *)base;
+    for (size_t i = 0; d->keywords != NULL && d->keywords[i] != NULL; i++)
+        free(d->keywords[i]);
+    for (size_t i = 0; d->values != NULL && d->values[i] != NULL; i++)
+        free(d->values[i]);
+    free(d->keywords);
+    free(d->values);
+    free(d);
+}
+
+/* --- waiting ----------------------------------------------------------------------------------- */
+
+static enum err lost(struct pg_link *l)
+{
+    return pg_fail_connection(l->pg);
+}
+
+enum err pg_wait(struct pg_link *l)
+{
+    int64_t answer_ms = l->base.driver->options.answer_ms;
+    int flushed = PQflush(l->pg);
+    while (flushed >= 0 && (PQisBusy(l->pg) != 0 || flushed == 1)) {
+        struct pollfd p = {.fd = PQsocket(l->pg), .events = POLLIN};
+        if (flushed == 1) /* reads too: the server may be stuck in sending to us */
+            p.events |= POLLOUT;
+        int rc = poll(&p, 1, (int)answer_ms);
+        if (rc < 0 && errno == EINTR)
+            continue;
+        if (rc == 0)
+            return err_set(ERR_BUSY, "PostgreSQL: no answer for %lld ms", (long long)answer_ms);
+        if (rc < 0)
+            return err_set(ERR_BUSY, "PostgreSQL: poll: %s", strerror(errno));
+        if ((p.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && PQconsumeInput(l->pg) == 0)
+            return lost(l);
+        flushed = PQflush(l->pg);
+    }
+    return flushed >= 0 ? OK : lost(l);
+}
+
+bool pg_alive(struct pg_link *l)
+{
+    if (l->pg == NULL || PQstatus(l->pg) != CONNECTION_OK)
+        return false;
+    struct pollfd p = {.fd = PQsocket(l->pg), .events = POLLIN};
+    while (poll(&p, 1, 0) > 0) { /* a parameter's new value, or the end */
+        if (PQconsumeInput(l->pg) == 0 || (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+            return false;
+        (void)PQisBusy(l->pg); /* parses what has come */
+    }
+    return PQstatus(l->pg) == CONNECTION_OK;
+}
+
+/* --- links ------------------------------------------------------------------------------------- */
+
+enum err pg_conn_new(struct sql_driver *d, struct sql_conn **out)
+{
+    struct pg_link *l = calloc(1, sizeof(*l));
+    if (l == NULL)
+        return err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
+    l->base.driver = d;
+    *out = &l->base;
+    return OK;
+}
+
+void pg_disconnect(struct pg_link *l)
+{
+    PQfinish(l->pg); /* sends no cancel: what runs is left to end by itself */
+    l->pg = NULL;
+    free(l->prepared);
+    l->prepared = NULL;
+    l->sent_count = 0;
+}
+
+void pg_conn_free(struct sql_conn *c)
+{
+    struct pg_link *l = (struct pg_link *)c;
+    if (l == NULL)
+        return;
+    pg_disconnect(l);
+    free(l->sent);
+    free(l);
+}
+
+/* A WARNING may tell that a commit is not what it seems (a synchronous standby is away). */
+static void on_notice(void *arg, const PGresult *r)
+{
+    struct pg_link *l = arg;
+    const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *message = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    if (severity == NULL || message == NULL || strcmp(severity, "WARNING") != 0)
+        return;
+    l->warned = true;
+    (void)snprintf(l->warning, sizeof(l->warning), "%s", message);
+}
+
+/*
+ * The settings that we rely on. synchronous_commit may be stricter or weaker about standbys as the
+ * administrator likes, but never off: an answered write is on disk.
+ */
+static enum err settle_in(struct pg_link *l)
+{
+    char text[512];
+    (void)snprintf(text, sizeof(text),
+                   "SELECT set_config('lock_timeout', '%lld', false),"
+                   " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
+                   "   WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+                   " set_config('default_transaction_isolation', 'read committed', false),"
+                   " set_config('jit', 'off', false)",
+                   (long long)l->base.driver->options.lock_ms);
+    if (PQsendQuery(l->pg, text) == 0)
+        return lost(l);
+    enum err e = OK;
+    for (;;) {
+        enum err waited = pg_wait(l);
+        if (waited != OK)
+            return waited;
+        PGresult *r = PQgetResult(l->pg);
+        if (r == NULL)
+            break;
+        if (PQresultStatus(r) != PGRES_TUPLES_OK)
+            e = pg_fail(r, "connecting");
+        PQclear(r);
+    }
+    return e;
+}
+
+enum err pg_connect(struct sql_conn *c)
+{
+    struct pg_link *l = (struct pg_link *)c;
+    struct pg_driver *d = (struct pg_driver *)c->driver;
+    pg_disconnect(l);
+    l->prepared = calloc(c->driver->statements + 1, sizeof(*l->prepared));
+    if (l->prepared == NULL)
+        return err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
+    l->pg = PQconnectdbParams((const char *const *)d->keywords, (const char *const *)d->values, 0);
+    enum err e = OK;
+    if (l->pg == NULL || PQstatus(l->pg) != CONNECTION_OK) {
+        e = pg_fail_connection(l->pg);
+        goto out;
+    }
+    if (PQserverVersion(l->pg) < OLDEST_SERVER) {
+        e = err_set(ERR_UNSUPPORTED,
+                    "PostgreSQL: the server is too old (%d); 13 or newer is needed",
+                    PQserverVersion(l->pg) / 10000);
+        goto out;
+    }
+    (void)PQsetNoticeReceiver(l->pg, on_notice, l);
+    if (PQsetnonblocking(l->pg, 1) != 0) {
+        e = lost(l);
+        goto out;
+    }
+    e = settle_in(l);
+    if (e == OK && PQenterPipelineMode(l->pg) != 1)
+        e = lost(l);
+out:
+    if (e != OK)
+        pg_disconnect(l);
+    else
+        atomic_fetch_add(&c->driver->stats->reconnects, 1);
+    return e;
+}
