@@ -1,0 +1,191 @@
+/* Buckets: meta/bucket.h. */
+#include "meta/bucket.h"
+
+#include "tests/contract/meta_fixture.h"
+
+static struct bucket make(struct world *w, struct meta *m, const char *name)
+{
+    struct bucket b;
+    assert_ok(bucket_create(m, w->arena, str_of(name), 7, STR("eu-west-1"), &b));
+    return b;
+}
+
+static void test_meta_bucket__what_is_made_is_found(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket made = make(w, m, "holiday.photos");
+    struct bucket found;
+    assert_ok(bucket_get(m, w->arena, STR("holiday.photos"), &found));
+    assert_int_equal(found.id, made.id);
+    assert_true(str_eq(found.name, STR("holiday.photos")));
+    assert_int_equal(found.owner, 7);
+    assert_true(str_eq(found.region, STR("eu-west-1")));
+    assert_true(found.created_ms > 1700000000000);
+    assert_int_equal(found.created_ms, made.created_ms);
+    assert_int_equal(found.generation, 1);
+    assert_int_equal(found.versioning, 0);
+    assert_false(found.object_lock);
+    assert_err(ERR_NOT_FOUND, bucket_get(m, w->arena, STR("holiday.photo"), &found));
+    meta_close(m);
+}
+
+static void test_meta_bucket__one_that_exists_is_described(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket first = make(w, m, "one");
+    struct bucket other;
+    assert_err(ERR_EXISTS, bucket_create(m, w->arena, STR("one"), 8, STR("us-east-1"), &other));
+    assert_int_equal(other.id, first.id);
+    assert_int_equal(other.owner, 7);
+    assert_true(str_eq(other.region, STR("eu-west-1")));
+    meta_close(m);
+}
+
+static void test_meta_bucket__lists_in_byte_order_by_owner_and_prefix(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    static const char *const names[] = {"beta", "alpha", "alpha-2", "alpha.1", "gamma"};
+    for (size_t i = 0; i < 5; i++)
+        make(w, m, names[i]);
+    struct bucket b, *list;
+    assert_ok(bucket_create(m, w->arena, STR("alpha-other"), 9, STR("r"), &b));
+    static const struct {
+        uint64_t owner;
+        const char *prefix, *after;
+        size_t max;
+        const char *expected; /* joined */
+        bool more;
+    } cases[] = {
+        {0, "", "", 100, "alpha alpha-2 alpha-other alpha.1 beta gamma ", false},
+        {7, "", "", 100, "alpha alpha-2 alpha.1 beta gamma ", false},
+        {7, "", "", 2, "alpha alpha-2 ", true},
+        {7, "", "alpha-2", 2, "alpha.1 beta ", true},
+        {7, "", "beta", 1, "gamma ", false},
+        {7, "alpha", "", 3, "alpha alpha-2 alpha.1 ", false},
+        {7, "alpha", "alpha", 1, "alpha-2 ", true},
+        {9, "b", "", 10, "", false},
+        {0, "zzz", "", 10, "", false},
+        {0, "", "", 0, "", true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t count = 99;
+        bool more = false;
+        char got[256] = "";
+        print_message("owner %d, prefix '%s', after '%s'\n", (int)cases[i].owner, cases[i].prefix,
+                      cases[i].after);
+        assert_ok(bucket_list(m, w->arena, cases[i].owner, str_of(cases[i].prefix),
+                              str_of(cases[i].after), cases[i].max, &list, &count, &more));
+        for (size_t k = 0; k < count; k++)
+            (void)snprintf(got + strlen(got), sizeof(got) - strlen(got), STR_FMT " ",
+                           STR_ARG(list[k].name));
+        assert_string_equal(got, cases[i].expected);
+        assert_int_equal(more, cases[i].more);
+    }
+    meta_close(m);
+}
+
+static void test_meta_bucket__one_with_keys_is_not_deleted(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket b = make(w, m, "full");
+    char script[512];
+    (void)snprintf(script, sizeof(script),
+                   "INSERT INTO keys VALUES (%d, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 'null', 0, 1,"
+                   " 4, 'e', 0, 7, '', 0, 0);"
+                   "INSERT INTO uploads VALUES (1, 'u', %d, {PG: 'k'::bytea}{LITE: x'6b'}, 7, 0,"
+                   " '', {PG: ''::bytea}{LITE: x''}, NULL, 0, NULL, NULL);"
+                   "INSERT INTO parts VALUES (1, 1, 55, 4, 'e', 0, NULL);",
+                   (int)b.id, (int)b.id);
+    run(w, script);
+    assert_err(ERR_NOT_EMPTY, bucket_delete(m, STR("full")));
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 1);
+    assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 1);
+    run(w, "DELETE FROM keys");
+    assert_ok(bucket_delete(m, STR("full")));
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM dead WHERE kind = 1 AND id = 55"), 1);
+    assert_err(ERR_NOT_FOUND, bucket_delete(m, STR("full")));
+    assert_err(ERR_NOT_FOUND, bucket_get(m, w->arena, STR("full"), &b));
+    meta_close(m);
+}
+
+static void test_meta_bucket__one_with_only_versions_is_not_deleted(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket b = make(w, m, "old");
+    char script[256];
+    (void)snprintf(script, sizeof(script),
+                   "INSERT INTO versions VALUES (%d, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 'v', 0, 1,"
+                   " 4, 'e', 0, 7, '', 0)",
+                   (int)b.id);
+    run(w, script);
+    assert_err(ERR_NOT_EMPTY, bucket_delete(m, STR("old")));
+    meta_close(m);
+}
+
+struct racer {
+    pthread_t thread;
+    struct meta *m;
+    const char *name;
+    enum err result;
+    bool create;
+};
+
+static void *race(void *arg)
+{
+    struct racer *r = arg;
+    struct arena *a = arena_new(1u << 20);
+    struct bucket b;
+    if (r->create)
+        r->result = bucket_create(r->m, a, str_of(r->name), 7, STR("r"), &b);
+    else
+        r->result = bucket_delete(r->m, str_of(r->name));
+    arena_free(a);
+    return NULL;
+}
+
+static void test_meta_bucket__of_many_creators_one_wins(void **state)
+{
+    enum { RACERS = 8 };
+    struct world *w = *state;
+    struct meta *m[2] = {open_gateway(w), open_gateway(w)};
+    for (int round = 0; round < 5; round++) {
+        struct racer r[RACERS];
+        int won = 0;
+        for (int create = 1; create >= 0; create--) {
+            for (int i = 0; i < RACERS; i++) {
+                r[i] = (struct racer){.m = m[i % 2], .name = "prize", .create = create == 1};
+                assert_int_equal(pthread_create(&r[i].thread, NULL, race, &r[i]), 0);
+            }
+            won = 0;
+            for (int i = 0; i < RACERS; i++) {
+                pthread_join(r[i].thread, NULL);
+                won += r[i].result == OK;
+                if (r[i].result != OK)
+                    assert_int_equal(r[i].result, create == 1 ? ERR_EXISTS : ERR_NOT_FOUND);
+            }
+            assert_int_equal(won, 1);
+        }
+    }
+    meta_close(m[0]);
+    meta_close(m[1]);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_meta_bucket__what_is_made_is_found),
+        cmocka_unit_test(test_meta_bucket__one_that_exists_is_described),
+        cmocka_unit_test(test_meta_bucket__lists_in_byte_order_by_owner_and_prefix),
+        cmocka_unit_test(test_meta_bucket__one_with_keys_is_not_deleted),
+        cmocka_unit_test(test_meta_bucket__one_with_only_versions_is_not_deleted),
+        cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
+    };
+    return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
+}
