@@ -12,8 +12,8 @@
 
 enum option_type {
     OPTION_TEXT,
-    OPTION_SECRET,   /* environment or file only */
-    OPTION_SIZE,     /* bytes, with K, M, G or T (powers of 1,024) */
+    OPTION_SECRET, /* environment or file only */
+    OPTION_SIZE,   /* bytes, with K, M, G or T (powers of 1,024) */
     OPTION_NUMBER,
     OPTION_DURATION, /* seconds, with s, m, h or d */
     OPTION_FLAG

@@ -1,0 +1,83 @@
+#include "base/clock.h"
+#include "base/codec.h"
+#include "gateway/s3/conditions.h"
+#include "gateway/s3/ops.h"
+#include "gateway/s3/stored.h"
+
+/*
+ * PutObject. The commit judges bucket and conditions again; this only spares a client that waits
+ * for 100 Continue the upload of what would be refused.
+ */
+enum s3_code op_put_object_before_body(struct s3_request *r)
+{
+    struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
+    struct object object = {0};
+    struct conditions conditions;
+    enum meta_missing missing = META_MISSING_NONE;
+    enum err err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+    struct str etag = err == OK ? object.attr.etag : STR_NONE;
+
+    if (err != OK && !(err == ERR_NOT_FOUND && missing == META_MISSING_KEY))
+        return stored_commit_code(r, err, missing, "look at the key");
+    conditions_of_headers(r->headers, r->header_count, &conditions);
+    switch (conditions_write(&conditions, etag)) {
+    case CONDITION_PROCEED:
+        return S3_OK;
+    case CONDITION_NO_OBJECT:
+        return s3_fail_missing(r, META_MISSING_KEY);
+    default:
+        return s3_fail(&r->error, S3_PRECONDITION_FAILED, NULL);
+    }
+}
+
+/* Everything but the content. */
+static enum s3_code describe(struct s3_request *r, struct object_put *put)
+{
+    char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
+    enum s3_code code = stored_headers_of(r, &put->headers);
+
+    if (code == S3_OK)
+        code = stored_class_of(r, &put->attr.storage_class);
+    if (code != S3_OK)
+        return code;
+    put->bucket = r->bucket;
+    put->key = r->key;
+    put->cond = stored_write_cond(r);
+    put->checksum = stored_checksum_pack(r->arena, &r->digest.sum);
+    if (etag == NULL || put->checksum.ptr == NULL)
+        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
+    put->attr.etag = str_of(etag);
+    put->attr.mtime_ms = clock_wall_ms();
+    put->attr.owner = r->access.account.id;
+    put->attr.checksum = stored_checksum_code(r->digest.sum.algo, r->digest.sum.type);
+    return S3_OK;
+}
+
+static enum s3_code commit(struct s3_request *r, struct object_put *put)
+{
+    enum meta_missing missing = META_MISSING_NONE;
+    enum err err = writer_finish(r->writer, r->arena, &put->content);
+
+    if (err == OK)
+        err = meta_next_id(r->s3->meta, &put->inode);
+    if (err == OK)
+        err = object_put(r->s3->meta, put, &missing);
+    writer_settle(r->writer, err);
+    return stored_commit_code(r, err, missing, "commit the object");
+}
+
+enum s3_code op_put_object(struct s3_request *r)
+{
+    struct object_put put = {0};
+    enum s3_code code = describe(r, &put);
+
+    if (code == S3_OK)
+        code = commit(r, &put);
+    if (code != S3_OK)
+        return code;
+    s3_reply_empty(r, 200);
+    s3_reply_etag(r, put.attr.etag);
+    stored_reply_checksum(r, &r->digest.sum);
+    return S3_OK;
+}
