@@ -221,10 +221,11 @@ static enum err advise(const struct s3_store *s, const struct s3_answer *a, enum
     const char *code = a->code;
 
     if (strcmp(code, "InvalidAccessKeyId") == 0)
-        return err_prefix(e, "the store does not know the access key; set the store's access and "
-                             "secret key");
+        return err_prefix(e,
+                          "the store does not know the access key; check KISEKI_STORE_ACCESS_KEY");
     if (strcmp(code, "SignatureDoesNotMatch") == 0)
-        return err_prefix(e, "the store's secret key is wrong for its access key");
+        return err_prefix(
+            e, "the secret key is wrong for the access key; check KISEKI_STORE_SECRET_KEY");
     if (strcmp(code, "RequestTimeTooSkewed") == 0)
         return err_prefix(e, "this machine's clock and the store's differ; set the clock");
     if (strcmp(code, "AuthorizationHeaderMalformed") == 0 || strcmp(code, "PermanentRedirect") == 0)
@@ -293,7 +294,9 @@ static enum err set_up(struct s3_store *s, const char *spec, const struct store_
     if (e == OK)
         e = copy_option(s->ca_file, sizeof(s->ca_file), opts->ca_file, "CA file's path");
     if (e == OK && (s->access_key[0] == '\0' || s->secret_key[0] == '\0'))
-        e = err_set(ERR_INVALID, "%s needs an access key and a secret key", label);
+        e = err_set(ERR_INVALID,
+                    "%s needs keys; set KISEKI_STORE_ACCESS_KEY and KISEKI_STORE_SECRET_KEY",
+                    label);
     s->opts = *opts;
     s->opts.access_key = s->access_key;
     s->opts.secret_key = s->secret_key;

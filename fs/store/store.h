@@ -10,7 +10,8 @@
  *
  * Threads: every function but open and close may be called by any number of threads at once; calls
  * block on the disk or the network and hold no lock of ours meanwhile. Every call ends within
- * options.call_timeout_ms (s3; retries included); a local disk has no such limit.
+ * options.call_timeout_ms (s3; retries included); a local disk has no such limit. The process must
+ * ignore SIGPIPE.
  * Errors, all with a text: ERR_NOT_FOUND no such object; ERR_CORRUPT an object shorter than asked;
  * ERR_DENIED permission refused; ERR_BUSY the store is away, overloaded, full or did not answer in
  * time (after retries); ERR_IO everything else that failed; ERR_INVALID a malformed name or URL;

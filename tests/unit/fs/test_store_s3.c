@@ -329,7 +329,7 @@ static void test_store_s3__says_what_to_do_when_it_can_not_open(void **state)
         const char *words;
     } cases[] = {
         {403, ERROR("InvalidAccessKeyId"), ERR_DENIED, "does not know the access key"},
-        {403, ERROR("SignatureDoesNotMatch"), ERR_DENIED, "secret key is wrong"},
+        {403, ERROR("SignatureDoesNotMatch"), ERR_DENIED, "secret key is wrong for the access key"},
         {403, ERROR("RequestTimeTooSkewed"), ERR_DENIED, "set the clock"},
         {403, ERROR("AccessDenied"), ERR_DENIED, "it needs s3:ListBucket"},
         {400, ERROR("AuthorizationHeaderMalformed"), ERR_IO, "set region="},
