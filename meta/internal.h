@@ -150,6 +150,9 @@ void account_fini(struct meta *m);
 /* From the heartbeat: reloads when `generation` is newer than the cache's. Blocks. */
 void account_noticed(struct meta *m, uint64_t generation);
 
+/* reclaim.c: takes the job for that long, or finds that another session has it. */
+MUST_USE enum err job_take(struct meta *m, const char *name, int64_t lease_ms, bool *out_ours);
+
 /*
  * reclaim.c: dooms what a slice range of a session that is gone left behind, deletes the range.
  * session 0: of all that are gone, at most a few a call. Adds to *out_done the ranges cleaned.
