@@ -78,8 +78,8 @@ MUST_USE enum err object_extents(struct meta *m, struct arena *a, uint64_t inode
 struct content_piece {
     uint64_t id;
     uint64_t start, len;
-    struct str records;                /* packed */
-    const struct slice_name *slices;   /* new slices, one reference each */
+    struct str records;              /* packed */
+    const struct slice_name *slices; /* new slices, one reference each */
     size_t slice_count;
 };
 
@@ -103,7 +103,7 @@ struct object_cond {
 
 struct object_put {
     struct str bucket, key;
-    uint64_t inode; /* from meta_next_id() */
+    uint64_t inode;          /* from meta_next_id() */
     struct object_attr attr; /* etag, mtime_ms, owner, storage_class, checksum */
     struct pairs headers, tags;
     struct str checksum, parts; /* opaque; empty: none */
@@ -152,13 +152,16 @@ struct object_list_query {
 };
 
 struct object_entry {
-    bool is_prefix;  /* key is a common prefix; attr is empty */
+    bool is_prefix; /* key is a common prefix; attr is empty */
     struct str key;
     struct object_attr attr;
 };
 
 struct object_list {
-    struct bucket_ref { uint64_t id, generation, owner; int versioning; } bucket;
+    struct bucket_ref {
+        uint64_t id, generation, owner;
+        int versioning;
+    } bucket;
     const struct object_entry *entries; /* byte order, prefixes in place */
     size_t count;
     bool more;

@@ -16,8 +16,8 @@ struct upload {
     int64_t initiated_ms;
     struct str storage_class;
     struct pairs headers, tags;
-    int checksum;       /* algorithm and type asked for; 0 none */
-    struct str result;  /* of a completed one (ptr not NULL): opaque, as upload_complete put it */
+    int checksum;      /* algorithm and type asked for; 0 none */
+    struct str result; /* of a completed one (ptr not NULL): opaque, as upload_complete put it */
 };
 
 struct part {

@@ -1,0 +1,179 @@
+#include "meta/object_internal.h"
+
+/* Extents that come with an object: 8 full pieces are 512 MiB and some 70 KiB of records. */
+#define FIRST_EXTENTS 8
+
+/* Columns of object_head and object_get. */
+enum {
+    COL_BUCKET,
+    COL_GENERATION,
+    COL_VERSIONING,
+    COL_ATTR, /* eight of them: object_attr_of() */
+    COL_MARKER = COL_ATTR + 8,
+    COL_HEADERS,
+    COL_CHECKSUM,
+    COL_TAGS,
+    COL_PARTS,
+    COL_DATA,
+    COL_EXTENT
+};
+
+void object_attr_of(const struct sql_call *c, size_t row, size_t first, struct object_attr *out)
+{
+    *out = (struct object_attr){.inode = (uint64_t)sql_int(c, row, first),
+                                .size = sql_int(c, row, first + 1),
+                                .etag = sql_str(c, row, first + 2),
+                                .mtime_ms = sql_int(c, row, first + 3),
+                                .owner = (uint64_t)sql_int(c, row, first + 4),
+                                .storage_class = sql_str(c, row, first + 5),
+                                .checksum = (int)sql_int(c, row, first + 6),
+                                .version = sql_str(c, row, first + 7)};
+}
+
+static enum err missing(enum meta_missing what, enum meta_missing *out)
+{
+    *out = what;
+    return err_set(ERR_NOT_FOUND, what == META_MISSING_BUCKET ? "no such bucket" : "no such key");
+}
+
+/* --- extents --------------------------------------------------------------------------------- */
+
+/* Six columns from `column` on, one row each. */
+static enum err extents_of(struct arena *a, const struct sql_call *c, size_t column,
+                           struct object_extent **out)
+{
+    struct object_extent *extents = arena_array(a, c->rows, sizeof(*extents));
+    if (extents == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu extents", c->rows);
+    for (size_t i = 0; i < c->rows; i++) {
+        extents[i] = (struct object_extent){.start = (uint64_t)sql_int(c, i, column),
+                                            .len = (uint64_t)sql_int(c, i, column + 1),
+                                            .piece_off = (uint64_t)sql_int(c, i, column + 2),
+                                            .token = (uint64_t)sql_int(c, i, column + 3),
+                                            .piece = (uint64_t)sql_int(c, i, column + 4),
+                                            .records = sql_str(c, i, column + 5)};
+        if (sql_is_null(c, i, column + 5))
+            return err_set(ERR_CORRUPT, "a file names a piece that does not exist");
+    }
+    *out = extents;
+    return OK;
+}
+
+/* Whether there may be extents behind these. Files written whole have them side by side. */
+static bool may_go_on(const struct object_extent *extents, size_t count, size_t max, uint64_t end)
+{
+    if (count < max)
+        return false;
+    uint64_t reached = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (extents[i].token != 0)
+            return true;
+        reached = extents[i].start + extents[i].len;
+    }
+    return reached < end;
+}
+
+enum err object_extents(struct meta *m, struct arena *a, uint64_t inode, uint64_t offset,
+                        uint64_t len, size_t max, struct object_extent **out, size_t *out_count,
+                        bool *out_more)
+{
+    *out = NULL;
+    *out_count = 0;
+    *out_more = false;
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_object_extents);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, object_position(offset));
+    sql_bind_int(c, object_position(object_end(offset, len)));
+    sql_bind_int(c, object_position(max));
+    enum err e = sql_read(m->sql, &u);
+    if (e != OK)
+        return e;
+    e = extents_of(a, c, 0, out);
+    if (e != OK)
+        return e;
+    *out_count = c->rows;
+    *out_more = max > 0 && may_go_on(*out, c->rows, max, object_end(offset, len));
+    return OK;
+}
+
+/* --- look-up --------------------------------------------------------------------------------- */
+
+static struct sql_call *ask(struct sql_unit *u, const struct object_get *q)
+{
+    bool data = q->want == OBJECT_DATA;
+    struct sql_call *c = sql_add(u, data ? SQL_object_get : SQL_object_head);
+    sql_bind_bytes(c, q->bucket);
+    sql_bind_bytes(c, q->key);
+    if (!data)
+        return c;
+    sql_bind_int(c, object_position(q->offset));
+    sql_bind_int(c, object_position(object_end(q->offset, q->len)));
+    sql_bind_int(c, FIRST_EXTENTS);
+    return c;
+}
+
+/* A column that may be large, or NULL. */
+static struct str optional(const struct sql_call *c, size_t column)
+{
+    return sql_is_null(c, 0, column) ? STR_NONE : sql_str(c, 0, column);
+}
+
+static enum err take_file(struct arena *a, const struct sql_call *c, struct object *out)
+{
+    if (sql_is_null(c, 0, COL_HEADERS))
+        return err_set(ERR_CORRUPT, "a key names a file that does not exist");
+    enum err e = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
+    if (e == OK)
+        e = pairs_unpack(a, optional(c, COL_TAGS), &out->tags);
+    out->checksum = optional(c, COL_CHECKSUM);
+    out->parts = optional(c, COL_PARTS);
+    return e;
+}
+
+static enum err take_data(struct arena *a, const struct sql_call *c, const struct object_get *q,
+                          struct object *out)
+{
+    out->data = optional(c, COL_DATA);
+    if (sql_is_null(c, 0, COL_EXTENT))
+        return OK;
+    struct object_extent *extents;
+    enum err e = extents_of(a, c, COL_EXTENT, &extents);
+    if (e != OK)
+        return e;
+    uint64_t end = object_end(q->offset, q->len);
+    uint64_t size = (uint64_t)out->attr.size;
+    out->extents = extents;
+    out->extent_count = c->rows;
+    out->more_extents = may_go_on(extents, c->rows, FIRST_EXTENTS, end < size ? end : size);
+    return OK;
+}
+
+enum err object_get(struct meta *m, struct arena *a, const struct object_get *q, struct object *out,
+                    enum meta_missing *out_missing)
+{
+    *out = (struct object){.data = STR_NONE};
+    *out_missing = META_MISSING_NONE;
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = ask(&u, q);
+    enum err e = sql_read(m->sql, &u);
+    if (e != OK)
+        return e;
+    if (c->rows == 0)
+        return missing(META_MISSING_BUCKET, out_missing);
+    out->bucket_id = (uint64_t)sql_int(c, 0, COL_BUCKET);
+    out->bucket_generation = (uint64_t)sql_int(c, 0, COL_GENERATION);
+    out->bucket_versioning = (int)sql_int(c, 0, COL_VERSIONING);
+    if (sql_is_null(c, 0, COL_MARKER))
+        return missing(META_MISSING_KEY, out_missing);
+    object_attr_of(c, 0, COL_ATTR, &out->attr);
+    out->attr.marker = sql_int(c, 0, COL_MARKER) != 0;
+    if (out->attr.marker || (q->version.len > 0 && !str_eq(q->version, out->attr.version)))
+        return missing(META_MISSING_KEY, out_missing);
+    e = take_file(a, c, out);
+    if (e == OK && q->want == OBJECT_DATA)
+        e = take_data(a, c, q, out);
+    return e;
+}

@@ -1,0 +1,173 @@
+#include "meta/object_internal.h"
+
+/*
+ * Each item is a unit of its own, so that the batching keeps all key rows of a transaction in one
+ * order, and all are submitted at once, so that many share a transaction. Items that found no row
+ * are looked at afterwards, likewise together.
+ */
+
+/* Counts units under way; the last one wakes the caller. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    size_t open; /* guarded by lock */
+};
+
+struct work {
+    struct object_delete *item;
+    struct gate *gate;
+    struct arena *arena; /* its own: units of one request end on different threads */
+    struct sql_unit unit;
+    struct sql_call *call;
+    bool look; /* found no row: what is there? */
+};
+
+static void gate_init(struct gate *g)
+{
+    (void)pthread_mutex_init(&g->lock, NULL);
+    (void)pthread_cond_init(&g->changed, NULL);
+    g->open = 0;
+}
+
+static void gate_fini(struct gate *g)
+{
+    (void)pthread_cond_destroy(&g->changed);
+    (void)pthread_mutex_destroy(&g->lock);
+}
+
+static void gate_add(struct gate *g)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    g->open++;
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+static void gate_wait(struct gate *g)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    while (g->open > 0)
+        (void)pthread_cond_wait(&g->changed, &g->lock);
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+static void ended(struct sql_unit *u)
+{
+    struct gate *g = ((struct work *)u->arg)->gate;
+    (void)pthread_mutex_lock(&g->lock);
+    if (--g->open == 0)
+        (void)pthread_cond_signal(&g->changed);
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
+static void submit(struct meta *m, struct work *w)
+{
+    w->unit.order_name = w->item->bucket;
+    w->unit.order_key = w->item->key;
+    w->unit.done = ended;
+    w->unit.arg = w;
+    gate_add(w->gate);
+    sql_submit(m->sql, &w->unit);
+}
+
+static bool has_condition(const struct object_cond *c)
+{
+    return object_cond_wants_key(c) || c->if_absent || c->if_none_match.len > 0 || c->has_size ||
+           c->has_mtime;
+}
+
+static void submit_delete(struct meta *m, struct work *w)
+{
+    const struct object_delete *d = w->item;
+    sql_unit_init(&w->unit, SQL_WRITE, w->arena);
+    struct sql_call *c = sql_add(&w->unit, SQL_key_delete);
+    sql_bind_bytes(c, d->bucket);
+    sql_bind_bytes(c, d->key);
+    sql_bind_text(c, d->version);
+    sql_bind_text(c, d->cond.if_match);
+    sql_bind_text(c, d->cond.if_none_match);
+    sql_bind_int(c, d->cond.has_size);
+    sql_bind_int(c, d->cond.if_size);
+    sql_bind_int(c, d->cond.has_mtime);
+    sql_bind_int(c, d->cond.if_mtime_s);
+    w->call = c;
+    submit(m, w);
+}
+
+static void submit_look(struct meta *m, struct work *w)
+{
+    sql_unit_init(&w->unit, SQL_READ, w->arena);
+    struct sql_call *c = sql_add(&w->unit, SQL_object_state);
+    sql_bind_bytes(c, w->item->bucket);
+    sql_bind_bytes(c, w->item->key);
+    w->call = c;
+    submit(m, w);
+}
+
+static void judge(struct work *w)
+{
+    struct object_delete *d = w->item;
+    d->result = err_restore(&w->unit.error);
+    if (d->result != OK)
+        return;
+    bool key = !sql_is_null(w->call, 0, 1);
+    if (w->call->rows == 0) {
+        d->result = err_set(ERR_NOT_FOUND, "no such bucket");
+        d->missing = META_MISSING_BUCKET;
+    } else if (has_condition(&d->cond) && !key) {
+        d->result = err_set(ERR_NOT_FOUND, "no such key");
+        d->missing = META_MISSING_KEY;
+    } else if (has_condition(&d->cond)) {
+        d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");
+    }
+}
+
+static void delete_all(struct meta *m, struct work *works, size_t count)
+{
+    struct gate gate;
+    gate_init(&gate);
+    for (size_t i = 0; i < count; i++) {
+        works[i].gate = &gate;
+        works[i].arena = arena_new(META_SMALL_ARENA);
+        if (works[i].arena == NULL)
+            works[i].item->result = err_set(ERR_NOMEM, "no memory for a deletion");
+        else
+            submit_delete(m, &works[i]);
+    }
+    gate_wait(&gate);
+    for (size_t i = 0; i < count; i++) {
+        struct work *w = &works[i];
+        if (w->arena == NULL)
+            continue;
+        w->item->result = err_restore(&w->unit.error);
+        w->look = w->item->result == OK && w->call->rows == 0;
+        if (w->look)
+            submit_look(m, w);
+    }
+    gate_wait(&gate);
+    for (size_t i = 0; i < count; i++) {
+        if (works[i].look)
+            judge(&works[i]);
+        arena_free(works[i].arena);
+    }
+    gate_fini(&gate);
+}
+
+void object_delete(struct meta *m, struct object_delete *items, size_t count)
+{
+    enum err e = OK;
+    if (!atomic_load(&m->session.opened))
+        e = err_set(ERR_FENCED, "no session was opened: this process only reads");
+    struct arena *a = arena_new(OBJECT_WRITE_ARENA);
+    struct work *works = a != NULL ? arena_array(a, count, sizeof(*works)) : NULL;
+    if (e == OK && works == NULL)
+        e = err_set(ERR_NOMEM, "no memory for %zu deletions", count);
+    for (size_t i = 0; i < count; i++) {
+        items[i].missing = META_MISSING_NONE;
+        items[i].result = e;
+        if (e == OK)
+            works[i].item = &items[i];
+    }
+    if (e == OK)
+        delete_all(m, works, count);
+    arena_free(a);
+}
