@@ -336,6 +336,45 @@ static enum MHD_Result at_end(struct exchange *x)
     return http_send(x);
 }
 
+/* In the middle of a body that is not wanted any more: answers, then lingers. */
+static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
+{
+    if (x->phase == PHASE_BODY) {
+        x->phase = PHASE_END;
+        if (x->takes_body && !x->body_ended) {
+            end_body(x, err_restore(&x->body_error));
+        }
+    }
+    if (x->phase == PHASE_END) {
+        enum outcome outcome = settle(x);
+        if (outcome == SUSPENDED) {
+            return MHD_YES; /* the piece that is left makes libmicrohttpd call again */
+        }
+        if (outcome == CLOSE || !http_send_abruptly(x)) {
+            return MHD_NO;
+        }
+        x->phase = PHASE_REPLY;
+        x->linger_until_us = clock_mono_us() + HTTP_LINGER_US;
+    }
+    x->r.bytes_in += *size;
+    *size = 0;
+    return clock_mono_us() < x->linger_until_us ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *size)
+{
+    if (http_is_parked(x)) {
+        return MHD_YES; /* the next chunk, offered although we are suspended: later */
+    }
+    if (!x->fed_up) {
+        enum MHD_Result result = http_receive_piece(x, data, size);
+        if (!x->fed_up) {
+            return result;
+        }
+    }
+    return answer_abruptly(x, size);
+}
+
 static enum MHD_Result step(struct exchange *x, const char *method, const char *version,
                             const char *data, size_t *size)
 {
@@ -349,7 +388,10 @@ static enum MHD_Result step(struct exchange *x, const char *method, const char *
         return after_head(x);
     }
     if (*size > 0) {
-        return http_receive_piece(x, data, size);
+        return take_piece(x, data, size);
+    }
+    if (x->phase == PHASE_REPLY) {
+        return MHD_NO; /* answered in the middle already */
     }
     return at_end(x);
 }
@@ -378,10 +420,10 @@ static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminatio
     if (x->body_error.code != OK) {
         return err_restore(&x->body_error);
     }
-    if (x->cut == ERR_TIMEOUT || why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+    if (x->too_slow || why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
         return err_set(ERR_TIMEOUT, "the client was too slow");
     }
-    if (answered != 0 && !x->cut) {
+    if (answered != 0) {
         return err_set(ERR_INVALID, "the body's framing is broken");
     }
     return err_set(ERR_CANCELLED, why == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN
@@ -407,8 +449,9 @@ static void finish(struct exchange *x, struct MHD_Connection *mhd,
     }
     http_wait_over(x);
     http_reply_reset(r);
-    r->reply.status = answered;
-    r->is_complete = why == MHD_REQUEST_TERMINATED_COMPLETED_OK && answered != 0;
+    r->reply.status = x->abrupt_status ? x->abrupt_status : answered;
+    r->is_complete =
+        x->abrupt_status || (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && answered != 0);
     r->end_us = clock_mono_us();
     x->server->handler.done(r);
 }

@@ -5,6 +5,7 @@
  *   connection.c  libmicrohttpd's callbacks: from the request line to done()
  *   receive.c     the body: sink, collecting, swallowing, minimum rate, trailers
  *   wait.c        suspending and resuming; jobs on the worker pool
+ *   abrupt.c      an answer in the middle of a body
  *   send.c        a reply becomes a libmicrohttpd response; the generator is read
  *   strict.c      what is refused (pure)       target.c  the request target (pure)
  *   tls.c         certificate and key          server.c  start, stop, statistics
@@ -35,6 +36,9 @@
 /* After a refusal in the middle of a body, this much is thrown away for the answer to be seen. */
 #define HTTP_SWALLOW_BYTES (1024 * 1024)
 #define HTTP_SWALLOW_US    (1000 * 1000)
+
+/* So long a connection lingers after an answer in the middle of a body. */
+#define HTTP_LINGER_US (2 * 1000 * 1000)
 
 /* An open connection (libmicrohttpd's socket context). */
 struct http_peer {
@@ -83,16 +87,19 @@ struct exchange {
     bool body_ended;            /* ... and was called */
     bool discards;              /* the rest of the body is thrown away */
     struct err_info body_error; /* why, if it is for an error */
-    enum err cut;               /* we closed the connection for this reason */
+    bool too_slow;              /* closed for that */
+    bool fed_up;                /* more of it than is thrown away: answer in the middle */
+    unsigned abrupt_status;     /* what was answered there */
+    int64_t linger_until_us;
     uint64_t discarded;
     int64_t discard_since_us;
     uint64_t rate_bytes;   /* minimum rate: taken since ... */
     int64_t rate_since_us; /* ... 0: begins with the next piece */
 
     struct str piece; /* the generator's, not yet handed on */
-    enum err piece_error;
-    struct err_info piece_info;
-    bool has_piece; /* a job has brought piece or piece_error */
+    bool has_fetched; /* a job has brought `fetched`, or failed */
+    struct str fetched;
+    struct err_info fetch_error;
     bool piece_end; /* the generator has said its end */
 };
 
@@ -163,6 +170,7 @@ MUST_USE enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kin
 /* receive.c */
 /* ERR_TOO_LARGE when Content-Length already says so. */
 MUST_USE enum err http_receive_begin(struct exchange *x);
+/* Sets fed_up, leaving the piece, when no more is to be thrown away. */
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size);
 /* Trailers, and the error to give to body_end() with its text set in this thread. */
 enum err http_receive_end(struct exchange *x);
@@ -184,6 +192,9 @@ void http_wait_over(struct exchange *x);
 
 /* send.c */
 enum MHD_Result http_send(struct exchange *x);
+
+/* abrupt.c: writes the reply to the socket in the middle of a body; false: it was not possible */
+bool http_send_abruptly(struct exchange *x);
 
 /* tls.c */
 MUST_USE enum err http_tls_load(struct http_server *s);

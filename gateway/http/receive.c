@@ -24,16 +24,19 @@ enum err http_receive_begin(struct exchange *x)
     return OK;
 }
 
-/* Throws away; false when it has been enough. */
-static bool discard(struct exchange *x, size_t *size)
+/* Throws the piece away, or leaves it when it has been enough. */
+static void discard(struct exchange *x, size_t *size)
 {
     int64_t now = clock_mono_us();
     if (x->discard_since_us == 0) {
         x->discard_since_us = now;
     }
+    if (x->discarded + *size > HTTP_SWALLOW_BYTES || now - x->discard_since_us > HTTP_SWALLOW_US) {
+        x->fed_up = true;
+        return;
+    }
     x->discarded += *size;
     *size = 0;
-    return x->discarded <= HTTP_SWALLOW_BYTES && now - x->discard_since_us <= HTTP_SWALLOW_US;
 }
 
 /* False when the client has been slower than the minimum rate for a whole window. */
@@ -97,9 +100,6 @@ static enum err collect(struct exchange *x, const char *data, size_t *size)
 
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
 {
-    if (http_is_parked(x)) {
-        return MHD_YES; /* the next chunk, offered although we are suspended: later */
-    }
     size_t offered = *size;
     enum err e = OK;
     if (!x->discards) {
@@ -108,19 +108,17 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
             fail(x, e);
         }
     }
-    size_t taken = offered - *size;
     if (x->discards) {
-        taken = offered;
-        if (!discard(x, size)) {
-            x->cut = ERR_CANCELLED;
-        }
+        discard(x, size);
     }
+    size_t taken = offered - *size;
     x->r.bytes_in += taken;
-    if (e != ERR_AGAIN && x->cut == OK && !keeps_pace(x, taken)) {
+    if (e != ERR_AGAIN && !x->discards && !keeps_pace(x, taken)) {
         atomic_fetch_add(&x->server->timeouts_total, 1);
-        x->cut = ERR_TIMEOUT;
+        x->too_slow = true;
+        return MHD_NO;
     }
-    return x->cut == OK ? MHD_YES : MHD_NO;
+    return MHD_YES;
 }
 
 enum err http_receive_end(struct exchange *x)

@@ -22,7 +22,7 @@ const char *http_reason(unsigned status)
 static enum err fetch_piece(struct exchange *x, bool can_suspend)
 {
     struct http_body *body = x->r.reply.body;
-    if (!x->has_piece) {
+    if (!x->has_fetched) {
         x->piece = STR_NONE;
         enum err e = body->next(body, false, &x->piece);
         if (e != ERR_AGAIN || !can_suspend) {
@@ -39,8 +39,9 @@ static enum err fetch_piece(struct exchange *x, bool can_suspend)
             return ERR_AGAIN;
         }
     }
-    x->has_piece = false;
-    return x->piece_error == OK ? OK : err_restore(&x->piece_info);
+    x->has_fetched = false;
+    x->piece = x->fetched;
+    return x->fetch_error.code == OK ? OK : err_restore(&x->fetch_error);
 }
 
 static bool is_short(const struct exchange *x)

@@ -98,10 +98,9 @@ static void run_job(struct pool_job *job)
     struct http_request *r = &x->r;
     log_set_request_id(r->id);
     if (x->job_is_next) {
-        x->piece = STR_NONE;
-        x->piece_error = r->reply.body->next(r->reply.body, true, &x->piece);
-        err_save(x->piece_error, &x->piece_info);
-        x->has_piece = true;
+        x->fetched = STR_NONE;
+        err_save(r->reply.body->next(r->reply.body, true, &x->fetched), &x->fetch_error);
+        x->has_fetched = true;
     } else {
         x->next_step = x->server->handler.work(r);
     }

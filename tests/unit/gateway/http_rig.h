@@ -320,6 +320,17 @@ static inline void rig_wait(atomic_int *counter, int value)
     assert_int_equal(atomic_load(counter), value);
 }
 
+/* Waits until nobody is connected: all of the test before are done. */
+static inline void rig_settle(struct rig *rig)
+{
+    struct http_server_stats stats = {.connections = 1};
+    for (int i = 0; i < 5000 && stats.connections > 0; i++) {
+        http_server_stats(rig->server, &stats);
+        usleep(1000);
+    }
+    assert_int_equal(stats.connections, 0);
+}
+
 /* --- the client --- */
 
 struct client {

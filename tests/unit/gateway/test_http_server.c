@@ -9,6 +9,13 @@ static int setup(void **state)
     return 0;
 }
 
+static int settle(void **state)
+{
+    (void)state;
+    rig_settle(&rig);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -430,21 +437,22 @@ static void test_server__listens_on_ipv6_and_on_any_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server__answers_with_date_server_and_fields),
-        cmocka_unit_test(test_server__keeps_the_connection_for_many_requests),
-        cmocka_unit_test(test_server__answers_pipelined_requests_in_order),
-        cmocka_unit_test(test_server__announces_to_head_what_get_would_send),
-        cmocka_unit_test(test_server__sends_no_body_with_204_and_304),
-        cmocka_unit_test(test_server__hangs_up_when_asked_to),
-        cmocka_unit_test(test_server__turns_a_handlers_bug_into_500),
-        cmocka_unit_test(test_server__refuses_what_smuggles_requests),
-        cmocka_unit_test(test_server__takes_what_is_odd_but_sound),
-        cmocka_unit_test(test_server__takes_heads_up_to_its_limit),
-        cmocka_unit_test(test_server__survives_ten_megabytes_of_head),
-        cmocka_unit_test(test_server__holds_a_thousand_idle_connections_without_threads),
-        cmocka_unit_test(test_server__says_503_when_the_pool_is_full),
-        cmocka_unit_test(test_server__says_why_it_can_not_listen),
-        cmocka_unit_test(test_server__listens_on_ipv6_and_on_any_address),
+        cmocka_unit_test_setup(test_server__answers_with_date_server_and_fields, settle),
+        cmocka_unit_test_setup(test_server__keeps_the_connection_for_many_requests, settle),
+        cmocka_unit_test_setup(test_server__answers_pipelined_requests_in_order, settle),
+        cmocka_unit_test_setup(test_server__announces_to_head_what_get_would_send, settle),
+        cmocka_unit_test_setup(test_server__sends_no_body_with_204_and_304, settle),
+        cmocka_unit_test_setup(test_server__hangs_up_when_asked_to, settle),
+        cmocka_unit_test_setup(test_server__turns_a_handlers_bug_into_500, settle),
+        cmocka_unit_test_setup(test_server__refuses_what_smuggles_requests, settle),
+        cmocka_unit_test_setup(test_server__takes_what_is_odd_but_sound, settle),
+        cmocka_unit_test_setup(test_server__takes_heads_up_to_its_limit, settle),
+        cmocka_unit_test_setup(test_server__survives_ten_megabytes_of_head, settle),
+        cmocka_unit_test_setup(test_server__holds_a_thousand_idle_connections_without_threads,
+                               settle),
+        cmocka_unit_test_setup(test_server__says_503_when_the_pool_is_full, settle),
+        cmocka_unit_test_setup(test_server__says_why_it_can_not_listen, settle),
+        cmocka_unit_test_setup(test_server__listens_on_ipv6_and_on_any_address, settle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,439 @@
+#include "tests/unit/gateway/http_rig.h"
+
+static struct rig rig;
+
+static int setup(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    return 0;
+}
+
+static int settle(void **state)
+{
+    (void)state;
+    rig_settle(&rig);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    rig_stop(&rig);
+    return 0;
+}
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
+
+/* Sends `total` bytes of a body in one go. */
+static bool send_bytes(struct client *c, size_t total)
+{
+    char block[16 * 1024];
+    memset(block, 'x', sizeof(block));
+    while (total > 0) {
+        size_t n = total < sizeof(block) ? total : sizeof(block);
+        if (!client_try_send(c, block, n)) {
+            return false;
+        }
+        total -= n;
+    }
+    return true;
+}
+
+static void put(struct client *c, const char *target, size_t length)
+{
+    char head[400];
+    snprintf(head, sizeof(head), "PUT %s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
+             target, length);
+    client_send(c, head);
+}
+
+static void test_body__comes_after_100_when_the_client_waits_for_it(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/echo", "/workecho", "/sink"};
+    for (size_t i = 0; i < LENGTH_OF(targets); i++) {
+        struct client *c = client_connect(&rig);
+        char head[300];
+        snprintf(head, sizeof(head),
+                 "PUT %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+                 targets[i]);
+        client_send(c, head);
+        client_expect(c, 100, "");
+        client_send(c, "abc" GET("/hello"));
+        client_expect(c, 200, i == 2 ? "3" : "abc");
+        client_expect(c, 200, "hello");
+        client_close(c);
+    }
+}
+
+static void test_body__is_refused_instead_of_100(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        size_t length;
+        unsigned status;
+    } rows[] = {
+        {"/status?code=403", 10, 403},
+        {"/status?code=412", 5000000000, 412},
+        {"/status?code=403", 0, 403},
+        {"/echo", RIG_COLLECT_MAX + 1, 413},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct client *c = client_connect(&rig);
+        char head[300];
+        snprintf(
+            head, sizeof(head),
+            "PUT %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %zu\r\n\r\n",
+            rows[i].target, rows[i].length);
+        client_send(c, head);
+        client_expect(c, rows[i].status, NULL);
+        assert_true(client_is_closed(c));
+        client_close(c);
+    }
+}
+
+static void test_body__that_is_empty_still_gets_its_100(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/hello", "/work", "/echo", "/sink", "/gen?size=0"};
+    struct client *c = client_connect(&rig);
+    for (size_t i = 0; i < LENGTH_OF(targets); i++) {
+        char head[300];
+        snprintf(head, sizeof(head),
+                 "PUT %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+                 targets[i]);
+        client_send(c, head);
+        client_expect(c, 100, "");
+        client_expect(c, 200, NULL);
+    }
+    client_close(c);
+}
+
+static void test_body__in_chunks_brings_trailers(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&rig);
+    client_send(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"
+                   "3\r\nabc\r\n00a;ext=\"1\"\r\n0123456789\r\n0\r\n\r\n");
+    client_expect(c, 200, "abc0123456789");
+    client_send(
+        c, "PUT /trailers HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+           "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:  AAAAAA== \r\nX-B: 2\r\n\r\n" GET("/hello"));
+    client_expect(c, 200, "x-amz-checksum-crc32=AAAAAA==;X-B=2;");
+    client_expect(c, 200, "hello");
+    client_close(c);
+}
+
+static void test_body__with_broken_chunks_is_400(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "zz\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "-3\r\nabc\r\n",
+        "3 \r\nabc\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "\r\n",
+        "3\r\nabc\r\n0\r\nbad name: x\r\n\r\n",
+        "3\r\nabc\r\n0\r\nno colon\r\n\r\n",
+    };
+    for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
+        int ends = atomic_load(&rig.body_ends), dones = atomic_load(&rig.dones);
+        struct client *c = client_connect(&rig);
+        client_send(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        (void)client_try_send(c, bodies[i], strlen(bodies[i]));
+        struct answer a = client_read(c);
+        print_message("%zu: %u\n", i, a.status);
+        assert_int_equal(a.status, 400);
+        answer_free(&a);
+        client_close(c);
+        rig_wait(&rig.dones, dones + 1);
+        assert_int_equal(atomic_load(&rig.body_ends), ends + 1);
+        assert_int_equal(atomic_load(&rig.last_result), ERR_INVALID);
+        assert_int_equal(atomic_load(&rig.last_status), 400);
+    }
+    struct client *c = client_connect(&rig);
+    client_send(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "fffffffffffffffff\r\n");
+    client_expect(c, 413, NULL);
+    client_close(c);
+}
+
+static void test_body__waits_for_a_slow_sink(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        size_t length, chunk; /* 0: Content-Length */
+    } rows[] = {
+        {"/sink?room=1000", 100000, 0},     {"/sink?room=1000&early=1", 100000, 0},
+        {"/sink?room=7", 2000, 0},          {"/sink?room=1", 300, 0},
+        {"/sink?room=100000", 5000000, 0},  {"/sink?room=1000", 100000, 10},
+        {"/sink?room=5&early=1", 3000, 50}, {"/sink?room=3000", 100000, 2999},
+        {"/sink?room=10", 3000, 5},         {"/sink", 5000000, 100},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct client *c = client_connect(&rig);
+        char expected[30];
+        print_message("%s %zu %zu\n", rows[i].target, rows[i].length, rows[i].chunk);
+        if (rows[i].chunk == 0) {
+            put(c, rows[i].target, rows[i].length);
+            assert_true(send_bytes(c, rows[i].length));
+        } else {
+            char head[300];
+            snprintf(head, sizeof(head),
+                     "PUT %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+                     rows[i].target);
+            client_send(c, head);
+            for (size_t sent = 0; sent < rows[i].length; sent += rows[i].chunk) {
+                size_t n =
+                    rows[i].length - sent < rows[i].chunk ? rows[i].length - sent : rows[i].chunk;
+                snprintf(head, sizeof(head), "%zx\r\n", n);
+                client_send(c, head);
+                assert_true(send_bytes(c, n));
+                client_send(c, "\r\n");
+            }
+            client_send(c, "0\r\n\r\n");
+        }
+        client_send(c, GET("/hello"));
+        snprintf(expected, sizeof(expected), "%zu", rows[i].length);
+        client_expect(c, 200, expected);
+        client_expect(c, 200, "hello");
+        client_close(c);
+    }
+}
+
+static void *upload_many(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 10; i++) {
+        struct client *c = client_connect(&rig);
+        put(c, "/sink?room=9000", 400000);
+        assert_true(send_bytes(c, 400000));
+        client_expect(c, 200, "400000");
+        client_close(c);
+    }
+    return NULL;
+}
+
+static void test_body__waits_for_many_slow_sinks_at_once(void **state)
+{
+    (void)state;
+    pthread_t threads[8];
+    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, upload_many, NULL), 0);
+    }
+    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+static void test_body__of_a_failing_sink_is_refused_at_its_end(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&rig);
+    put(c, "/sink?fail=20000", 500000);
+    assert_true(send_bytes(c, 500000));
+    client_expect(c, 400, "refused: the sink fails");
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    client_close(c);
+    assert_int_equal(atomic_load(&rig.last_result), ERR_CORRUPT);
+}
+
+static void test_body__of_a_failing_sink_is_refused_before_its_end_when_it_is_long(void **state)
+{
+    (void)state;
+    int dones = atomic_load(&rig.dones), ends = atomic_load(&rig.body_ends);
+    struct client *c = client_connect(&rig);
+    put(c, "/sink?fail=20000", 500000000);
+    (void)send_bytes(c, 500000000); /* the server stops listening on the way */
+    client_expect(c, 400, "refused: the sink fails");
+    assert_true(client_is_closed(c));
+    client_close(c);
+    rig_wait(&rig.dones, dones + 1);
+    assert_int_equal(atomic_load(&rig.body_ends), ends + 1);
+    assert_int_equal(atomic_load(&rig.last_status), 400);
+}
+
+static void test_body__beyond_what_is_collected_is_413(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&rig);
+    put(c, "/echo", RIG_COLLECT_MAX + 1);
+    client_expect(c, 413, NULL);
+    client_close(c);
+    c = client_connect(&rig);
+    client_send(c, "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n400001\r\n");
+    assert_true(send_bytes(c, 0x400001));
+    client_send(c, "\r\n0\r\n\r\n");
+    client_expect(c, 413, NULL);
+    client_close(c);
+}
+
+static void test_body__refused_at_its_head_leaves_the_connection_in_use(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&rig);
+    put(c, "/status?code=403", 300000);
+    assert_true(send_bytes(c, 300000));
+    client_expect(c, 403, NULL);
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    client_close(c);
+    /* A long one is answered at once, and what comes after it is not taken for a request. */
+    c = client_connect(&rig);
+    put(c, "/status?code=403", 300000000);
+    client_expect(c, 403, NULL);
+    (void)client_try_send(c, GET("/hello"), strlen(GET("/hello")));
+    assert_true(client_is_closed(c));
+    client_close(c);
+}
+
+static void test_body__of_a_client_that_leaves_ends_cancelled(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/sink", "/echo", "/sink?room=100", "/workecho"};
+    for (size_t i = 0; i < LENGTH_OF(targets); i++) {
+        for (int reset = 0; reset < 2; reset++) {
+            int dones = atomic_load(&rig.dones), ends = atomic_load(&rig.body_ends);
+            struct client *c = client_connect(&rig);
+            put(c, targets[i], 1000000);
+            assert_true(send_bytes(c, 100000));
+            if (reset) {
+                struct linger now = {1, 0};
+                setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+            }
+            usleep(10000);
+            client_close(c);
+            rig_wait(&rig.dones, dones + 1);
+            assert_int_equal(atomic_load(&rig.body_ends), ends + 1);
+            assert_int_equal(atomic_load(&rig.last_result), ERR_CANCELLED);
+            assert_int_equal(atomic_load(&rig.last_status), 0);
+        }
+    }
+}
+
+/* --- slow clients --- */
+
+static struct rig impatient;
+
+static int setup_impatient(void **state)
+{
+    (void)state;
+    struct http_options options = {
+        .idle_timeout_s = 1, .head_timeout_s = 1, .body_min_rate = 5000, .body_rate_window_s = 1};
+    rig_start_with(&impatient, &options);
+    return 0;
+}
+
+static int teardown_impatient(void **state)
+{
+    (void)state;
+    rig_stop(&impatient);
+    return 0;
+}
+
+static void test_body__that_stalls_ends_by_timeout(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&impatient);
+    put(c, "/sink", 1000000);
+    assert_true(send_bytes(c, 100));
+    assert_true(client_is_closed(c));
+    client_close(c);
+    rig_wait(&impatient.dones, 1);
+    assert_int_equal(atomic_load(&impatient.last_result), ERR_TIMEOUT);
+}
+
+static void test_body__below_the_minimum_rate_ends_by_timeout(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&impatient);
+    put(c, "/sink", 1000000);
+    int64_t start = clock_mono_us();
+    while (client_try_send(c, "x", 1) && clock_mono_us() - start < 4000000) {
+        usleep(50000);
+    }
+    assert_true(clock_mono_us() - start < 3000000);
+    client_close(c);
+    rig_wait(&impatient.dones, 1);
+    assert_int_equal(atomic_load(&impatient.last_result), ERR_TIMEOUT);
+    struct http_server_stats stats;
+    http_server_stats(impatient.server, &stats);
+    assert_int_equal(stats.timeouts_total, 1);
+}
+
+static void test_body__may_take_long_when_the_sink_does(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&impatient);
+    put(c, "/sink?room=1", 4000); /* 300 us or so a byte, below the rate */
+    assert_true(send_bytes(c, 4000));
+    client_expect(c, 200, "4000");
+    client_close(c);
+}
+
+static void test_head__byte_by_byte_ends_by_timeout(void **state)
+{
+    (void)state;
+    static const char head[] = "GET /hello HTTP/1.1\r\nHost: h\r\nx-long: ";
+    for (size_t after = 0; after < 2; after++) {
+        struct client *c = client_connect(&impatient);
+        client_send(c, after ? head : "GET /");
+        int64_t start = clock_mono_us();
+        while (client_try_send(c, "x", 1) && clock_mono_us() - start < 5000000) {
+            usleep(20000);
+        }
+        assert_true(clock_mono_us() - start < 3000000);
+        client_close(c);
+    }
+    struct http_server_stats stats;
+    http_server_stats(impatient.server, &stats);
+    assert_int_equal(stats.timeouts_total, 2);
+    rig_wait(&impatient.dones, 1);
+    assert_int_equal(atomic_load(&impatient.heads), 0);
+}
+
+static void test_connection__that_is_idle_is_closed(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&impatient), *d = client_connect(&impatient);
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    int64_t start = clock_mono_us();
+    assert_true(client_is_closed(c));
+    assert_true(client_is_closed(d));
+    assert_true(clock_mono_us() - start < 4000000);
+    client_close(c);
+    client_close(d);
+}
+
+#define SLOW(test) cmocka_unit_test_setup_teardown(test, setup_impatient, teardown_impatient)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_body__comes_after_100_when_the_client_waits_for_it, settle),
+        cmocka_unit_test_setup(test_body__is_refused_instead_of_100, settle),
+        cmocka_unit_test_setup(test_body__that_is_empty_still_gets_its_100, settle),
+        cmocka_unit_test_setup(test_body__in_chunks_brings_trailers, settle),
+        cmocka_unit_test_setup(test_body__with_broken_chunks_is_400, settle),
+        cmocka_unit_test_setup(test_body__waits_for_a_slow_sink, settle),
+        cmocka_unit_test_setup(test_body__waits_for_many_slow_sinks_at_once, settle),
+        cmocka_unit_test_setup(test_body__of_a_failing_sink_is_refused_at_its_end, settle),
+        cmocka_unit_test_setup(
+            test_body__of_a_failing_sink_is_refused_before_its_end_when_it_is_long, settle),
+        cmocka_unit_test_setup(test_body__beyond_what_is_collected_is_413, settle),
+        cmocka_unit_test_setup(test_body__refused_at_its_head_leaves_the_connection_in_use, settle),
+        cmocka_unit_test_setup(test_body__of_a_client_that_leaves_ends_cancelled, settle),
+        SLOW(test_body__that_stalls_ends_by_timeout),
+        SLOW(test_body__below_the_minimum_rate_ends_by_timeout),
+        SLOW(test_body__may_take_long_when_the_sink_does),
+        SLOW(test_head__byte_by_byte_ends_by_timeout),
+        SLOW(test_connection__that_is_idle_is_closed),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

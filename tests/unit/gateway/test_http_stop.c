@@ -1,0 +1,228 @@
+#include "tests/unit/gateway/http_rig.h"
+
+#define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static struct rig rig;
+
+struct stopping {
+    pthread_t thread;
+    unsigned deadline_ms;
+    atomic_bool stopped;
+};
+
+static void *stop_main(void *arg)
+{
+    struct stopping *s = arg;
+    http_server_stop(rig.server, s->deadline_ms);
+    atomic_store(&s->stopped, true);
+    return NULL;
+}
+
+static void stop_begin(struct stopping *s, unsigned deadline_ms)
+{
+    memset(s, 0, sizeof(*s));
+    s->deadline_ms = deadline_ms;
+    assert_int_equal(pthread_create(&s->thread, NULL, stop_main, s), 0);
+}
+
+static void stop_end(struct stopping *s)
+{
+    pthread_join(s->thread, NULL);
+    pool_free(rig.pool);
+}
+
+static bool can_connect(unsigned port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    bool ok = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+    close(fd);
+    return ok;
+}
+
+static void test_stop__lets_requests_in_flight_end(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    unsigned port = http_server_port(rig.server);
+    struct client *c = client_connect(&rig), *idle = client_connect(&rig);
+    client_send(c, GET("/wait"));
+    rig_wait(&rig.inside, 1);
+    struct stopping s;
+    stop_begin(&s, 10000);
+    for (int i = 0; i < 2000 && can_connect(port); i++) {
+        usleep(1000);
+    }
+    assert_false(can_connect(port));
+    assert_false(atomic_load(&s.stopped));
+    atomic_store(&rig.release, true);
+    struct answer a = client_read(c);
+    assert_string_equal(a.body, "worked");
+    assert_string_equal(answer_header(&a, "Connection"), "close");
+    answer_free(&a);
+    int64_t start = clock_mono_us();
+    stop_end(&s);
+    assert_true(clock_mono_us() - start < 2000000); /* not the whole deadline */
+    assert_true(client_is_closed(idle));
+    client_close(c);
+    client_close(idle);
+}
+
+static void test_stop__cuts_off_what_is_not_done_at_the_deadline(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    log_setup(LOG_LEVELS, LOG_TEXT, 2);
+    static const char *const requests[] = {
+        GET("/wait"), /* a worker that watches http_request_stopping() */
+        "PUT /sink?room=10&stuck=1 HTTP/1.1\r\nHost: h\r\nContent-Length: "
+        "20\r\n\r\n01234567890123456789",
+        "PUT /sink?room=10&stuck=1 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\n01234\r\n5\r\n01234\r\n",
+        "PUT /sink HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n0123",
+        "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n0123",
+        GET("/gen?size=100000000&piece=100000"), /* nobody reads it */
+        GET("/gen?size=100000000&piece=100000&block=1"),
+        "GET /hello HTTP/1.1\r\nHost: h\r\nx-unfinished: ",
+    };
+    enum { COUNT = LENGTH_OF(requests) };
+    struct client *c[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        c[i] = client_connect(&rig);
+        client_send(c[i], requests[i]);
+    }
+    rig_wait(&rig.heads, COUNT - 1);
+    usleep(50000);
+    struct stopping s;
+    int64_t start = clock_mono_us();
+    stop_begin(&s, 200);
+    stop_end(&s);
+    assert_true(clock_mono_us() - start >= 200000);
+    assert_true(clock_mono_us() - start < 3000000);
+    assert_int_equal(atomic_load(&rig.dones), COUNT);
+    assert_int_equal(atomic_load(&rig.body_ends), 4);
+    assert_int_equal(atomic_load(&rig.last_result), ERR_CANCELLED);
+    assert_int_equal(atomic_load(&rig.generators_closed), 2);
+    assert_int_equal(atomic_load(&rig.complete), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        client_close(c[i]);
+    }
+}
+
+static atomic_bool load_on;
+
+static void *load_main(void *arg)
+{
+    (void)arg;
+    static const char *const requests[] = {
+        GET("/work"),
+        GET("/gen?size=50000&piece=3000&block=1"),
+        "PUT /sink?room=100 HTTP/1.1\r\nHost: h\r\nContent-Length: 300\r\n\r\n"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        "000000000000000000000000000000",
+        "PUT /workecho HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+    };
+    for (size_t i = 0; atomic_load(&load_on); i++) {
+        struct client *c = calloc(1, sizeof(*c));
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)(uintptr_t)arg)};
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        c->fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
+            for (int n = 0; n < 5; n++) {
+                const char *request = requests[(i + (size_t)n) % LENGTH_OF(requests)];
+                if (!client_try_send(c, request, strlen(request))) {
+                    break;
+                }
+                struct answer a = client_read(c);
+                answer_free(&a);
+            }
+        }
+        client_close(c);
+    }
+    return NULL;
+}
+
+static void test_stop__under_load_neither_hangs_nor_crashes(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        rig_start(&rig);
+        log_setup(LOG_LEVELS, LOG_TEXT, 2);
+        pthread_t threads[6];
+        atomic_store(&load_on, true);
+        for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+            assert_int_equal(pthread_create(&threads[i], NULL, load_main,
+                                            (void *)(uintptr_t)http_server_port(rig.server)),
+                             0);
+        }
+        usleep(100000);
+        struct stopping s;
+        stop_begin(&s, round % 2 ? 0 : 500);
+        stop_end(&s);
+        atomic_store(&load_on, false);
+        for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+            pthread_join(threads[i], NULL);
+        }
+        print_message("%d requests\n", atomic_load(&rig.dones));
+        assert_true(atomic_load(&rig.dones) > 10);
+        assert_true(atomic_load(&rig.heads) <= atomic_load(&rig.dones));
+    }
+}
+
+static void test_quiesce__refuses_new_connections_and_serves_the_old(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    struct client *c = client_connect(&rig);
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    http_server_quiesce(rig.server);
+    http_server_quiesce(rig.server);
+    assert_false(can_connect(http_server_port(rig.server)));
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    assert_true(client_is_closed(c));
+    client_close(c);
+    rig_stop(&rig);
+}
+
+static void test_connections__over_the_limit_wait_for_their_turn(void **state)
+{
+    (void)state;
+    struct http_options options = {.max_connections = 3};
+    rig_start_with(&rig, &options);
+    struct client *c[5];
+    for (int i = 0; i < 5; i++) {
+        c[i] = client_connect(&rig);
+        client_send(c[i], GET("/hello"));
+        if (i < 3) {
+            client_expect(c[i], 200, "hello");
+        }
+    }
+    struct pollfd p = {c[4]->fd, POLLIN, 0};
+    assert_int_equal(poll(&p, 1, 200), 0); /* neither answered nor closed */
+    client_close(c[0]);
+    client_close(c[1]);
+    client_expect(c[3], 200, "hello");
+    client_expect(c[4], 200, "hello");
+    client_close(c[2]);
+    client_close(c[3]);
+    client_close(c[4]);
+    rig_stop(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stop__lets_requests_in_flight_end),
+        cmocka_unit_test(test_stop__cuts_off_what_is_not_done_at_the_deadline),
+        cmocka_unit_test(test_stop__under_load_neither_hangs_nor_crashes),
+        cmocka_unit_test(test_quiesce__refuses_new_connections_and_serves_the_old),
+        cmocka_unit_test(test_connections__over_the_limit_wait_for_their_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
