@@ -98,7 +98,7 @@ class _Aws(Command):
 
     def test_conditions(self):
         etag = f'"{md5(b"small content")}"'
-        self.refused("412", "get-object", "--key", "small", "--if-match", '"other"', "out")
+        self.refused("PreconditionFailed", "get-object", "--key", "small", "--if-match", '"other"', "out")
         self.refused("304", "get-object", "--key", "small", "--if-none-match", etag, "out")
         self.api("get-object", "--key", "small", "--if-match", etag, "out")
 
