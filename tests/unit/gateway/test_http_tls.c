@@ -1,0 +1,346 @@
+#include "tests/unit/gateway/http_rig.h"
+
+#include <curl/curl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+
+static struct rig rig;
+static char folder[] = "/tmp/kiseki-tls-XXXXXX";
+static char cert_path[100], key_path[100], other_cert[100], other_key[100];
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char text[8192];
+    FILE *f = fopen(from, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    write_file(to, text);
+}
+
+/* A self-signed certificate for localhost. */
+static void make_pair(const char *cert_file, const char *key_file, long serial)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    assert_non_null(key);
+    assert_non_null(cert);
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), serial);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_set_pubkey(cert, key);
+    X509_NAME *name = X509_get_subject_name(cert);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
+                               0);
+    X509_set_issuer_name(cert, name);
+    X509_EXTENSION *names =
+        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+    X509_add_ext(cert, names, -1);
+    X509_EXTENSION_free(names);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    FILE *f = fopen(cert_file, "w");
+    assert_int_equal(PEM_write_X509(f, cert), 1);
+    fclose(f);
+    f = fopen(key_file, "w");
+    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(f);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (!mkdtemp(folder)) {
+        return -1;
+    }
+    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
+    snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
+    snprintf(other_cert, sizeof(other_cert), "%s/cert2.pem", folder);
+    snprintf(other_key, sizeof(other_key), "%s/key2.pem", folder);
+    make_pair(other_cert, other_key, 2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(cert_path);
+    unlink(key_path);
+    unlink(other_cert);
+    unlink(other_key);
+    rmdir(folder);
+    curl_global_cleanup();
+    return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    make_pair(cert_path, key_path, 1);
+    struct http_options options = {.tls_cert_path = cert_path, .tls_key_path = key_path};
+    rig_start_with(&rig, &options);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    rig_stop(&rig);
+    return 0;
+}
+
+struct received {
+    uint64_t len;
+    char text[200];
+};
+
+static size_t receive(char *data, size_t size, size_t count, void *arg)
+{
+    (void)size;
+    struct received *r = arg;
+    size_t room =
+        sizeof(r->text) - 1 - (r->len < sizeof(r->text) - 1 ? r->len : sizeof(r->text) - 1);
+    size_t n = count < room ? count : room;
+    if (n > 0) {
+        memcpy(r->text + r->len, data, n);
+        r->text[r->len + n] = '\0';
+    }
+    r->len += count;
+    return count;
+}
+
+static size_t upload(char *data, size_t size, size_t count, void *arg)
+{
+    uint64_t *left = arg;
+    size_t n = size * count < *left ? size * count : (size_t)*left;
+    memset(data, 'x', n);
+    *left -= n;
+    return n;
+}
+
+static CURL *new_curl(const char *target, const char *ca)
+{
+    char url[200];
+    CURL *curl = curl_easy_init();
+    assert_non_null(curl);
+    snprintf(url, sizeof(url), "https://localhost:%u%s", http_server_port(rig.server), target);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 10000L);
+    curl_easy_setopt(curl, CURLOPT_IPRESOLVE, CURL_IPRESOLVE_V4);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    return curl;
+}
+
+static CURLcode run(CURL *curl, struct received *out, long *out_status)
+{
+    memset(out, 0, sizeof(*out));
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    CURLcode code = curl_easy_perform(curl);
+    *out_status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, out_status);
+    return code;
+}
+
+static void expect(const char *ca, CURLcode code)
+{
+    struct received got;
+    long status;
+    CURL *curl = new_curl("/hello", ca);
+    CURLcode was = run(curl, &got, &status);
+    if (was != code) {
+        fail_msg("%s, not %s", curl_easy_strerror(was), curl_easy_strerror(code));
+    }
+    if (code == CURLE_OK) {
+        assert_int_equal(status, 200);
+        assert_string_equal(got.text, "hello");
+    }
+    curl_easy_cleanup(curl);
+}
+
+static void test_tls__serves_every_kind_of_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target;
+        uint64_t size;
+    } rows[] = {
+        {"/hello", 5},
+        {"/work", 6},
+        {"/gen?size=3000000&piece=70000", 3000000},
+        {"/gen?size=3000&piece=100&block=1", 3000},
+        {"/gen?size=300000&piece=5000&chunked=1", 300000},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct received got;
+        long status;
+        CURL *curl = new_curl(rows[i].target, cert_path);
+        assert_int_equal(run(curl, &got, &status), CURLE_OK);
+        assert_int_equal(status, 200);
+        assert_int_equal(got.len, rows[i].size);
+        curl_easy_cleanup(curl);
+    }
+}
+
+static void test_tls__takes_uploads_of_every_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *text;
+        uint64_t size;
+        bool chunked;
+        long status;
+    } rows[] = {
+        {"/sink", "3000000", 3000000, false, 200},
+        {"/sink?room=5000", "3000000", 3000000, true, 200},
+        {"/sink", "0", 0, false, 200},
+        {"/workecho", "xxx", 3, true, 200},
+        {"/sink?fail=20000", "refused: the sink fails", 500000, false, 400},
+        {"/sink?fail=20000", "refused: the sink fails", 300000000, true, 400}, /* in the middle */
+        {"/status?code=403", "some text", 300000000, false, 403},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct received got;
+        long status;
+        uint64_t left = rows[i].size;
+        CURL *curl = new_curl(rows[i].target, cert_path);
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, upload);
+        curl_easy_setopt(curl, CURLOPT_READDATA, &left);
+        if (!rows[i].chunked) {
+            curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rows[i].size);
+        }
+        CURLcode code = run(curl, &got, &status);
+        print_message("%zu: %s\n", i, curl_easy_strerror(code));
+        assert_int_equal(status, rows[i].status);
+        assert_string_equal(got.text, rows[i].text);
+        curl_easy_cleanup(curl);
+    }
+}
+
+static void test_tls__refuses_old_versions(void **state)
+{
+    (void)state;
+    static const struct {
+        long version;
+        CURLcode code;
+    } rows[] = {
+        {CURL_SSLVERSION_TLSv1_1 | CURL_SSLVERSION_MAX_TLSv1_1, CURLE_SSL_CONNECT_ERROR},
+        {CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2, CURLE_OK},
+        {CURL_SSLVERSION_TLSv1_3 | CURL_SSLVERSION_MAX_TLSv1_3, CURLE_OK},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct received got;
+        long status;
+        CURL *curl = new_curl("/hello", cert_path);
+        curl_easy_setopt(curl, CURLOPT_SSLVERSION, rows[i].version);
+        assert_int_equal(run(curl, &got, &status), rows[i].code);
+        curl_easy_cleanup(curl);
+    }
+}
+
+static void test_tls__survives_clients_that_speak_plain_http(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&rig);
+    client_send(c, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    while (client_more(c)) {
+    }
+    assert_null(memmem(c->buf, c->len, "hello", 5));
+    client_close(c);
+    expect(cert_path, CURLE_OK);
+}
+
+static void test_reload__gives_new_handshakes_the_new_certificate(void **state)
+{
+    (void)state;
+    expect(cert_path, CURLE_OK);
+    CURL *kept = new_curl("/hello", cert_path);
+    struct received got;
+    long status, connects = -1;
+    assert_int_equal(run(kept, &got, &status), CURLE_OK);
+    copy_file(other_cert, cert_path);
+    copy_file(other_key, key_path);
+    assert_ok(http_server_reload_tls(rig.server));
+    assert_int_equal(run(kept, &got, &status), CURLE_OK); /* running connections go on */
+    curl_easy_getinfo(kept, CURLINFO_NUM_CONNECTS, &connects);
+    assert_int_equal(connects, 0);
+    curl_easy_cleanup(kept);
+    expect(other_cert, CURLE_OK);
+    for (int i = 0; i < 20; i++) {
+        assert_ok(http_server_reload_tls(rig.server));
+    }
+    expect(other_cert, CURLE_OK);
+}
+
+static void test_reload__of_broken_files_keeps_the_old_certificate(void **state)
+{
+    (void)state;
+    char saved[100];
+    snprintf(saved, sizeof(saved), "%s/saved.pem", folder);
+    copy_file(cert_path, saved);
+    log_setup(LOG_LEVELS, LOG_TEXT, 2);
+    copy_file(other_cert, cert_path); /* without its key */
+    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_non_null(strstr(err_text(ERR_INVALID), "is not the key of"));
+    write_file(cert_path, "nonsense");
+    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    write_file(cert_path, "");
+    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    unlink(cert_path);
+    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_non_null(strstr(err_text(ERR_INVALID), cert_path));
+    log_setup(LOG_ERROR, LOG_TEXT, 2);
+    expect(saved, CURLE_OK);
+    unlink(saved);
+}
+
+static void test_start__without_a_proper_pair_fails(void **state)
+{
+    (void)state;
+    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, &rig};
+    struct http_server *s = NULL;
+    make_pair(cert_path, key_path, 3);
+    struct http_options rows[] = {
+        {.tls_cert_path = cert_path},
+        {.tls_key_path = key_path},
+        {.tls_cert_path = cert_path, .tls_key_path = other_key},
+        {.tls_cert_path = key_path, .tls_key_path = cert_path},
+        {.tls_cert_path = "/nonexistent", .tls_key_path = key_path},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        rows[i].listen = "127.0.0.1:0";
+        assert_int_equal(http_server_start(&rows[i], &handler, &s), ERR_INVALID);
+        print_message("%s\n", err_text(ERR_INVALID));
+    }
+}
+
+#define TLS(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TLS(test_tls__serves_every_kind_of_answer),
+        TLS(test_tls__takes_uploads_of_every_kind),
+        TLS(test_tls__refuses_old_versions),
+        TLS(test_tls__survives_clients_that_speak_plain_http),
+        TLS(test_reload__gives_new_handshakes_the_new_certificate),
+        TLS(test_reload__of_broken_files_keeps_the_old_certificate),
+        cmocka_unit_test(test_start__without_a_proper_pair_fails),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
