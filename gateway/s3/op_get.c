@@ -161,7 +161,7 @@ static unsigned reply_head(struct s3_request *r, const struct object *o,
 {
     stored_reply(r, o, !selection->partial || selection->range.len == (uint64_t)o->attr.size);
     if (selection->part_count > 0) {
-        char count[16];
+        char count[24];
 
         snprintf(count, sizeof(count), "%zu", selection->part_count);
         s3_reply_header_cstr(r, "x-amz-mp-parts-count", count);

@@ -1,0 +1,245 @@
+#include "gateway/metrics.h"
+
+#include "fs/fs.h"
+#include "gateway/http/server.h"
+#include "meta/sql/sql.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Status codes are counted by these; others go into the last. */
+static const unsigned statuses[] = {200, 204, 206, 304, 400, 403, 404, 409,
+                                    411, 412, 416, 500, 501, 503, 0};
+#define STATUS_COUNT (sizeof(statuses) / sizeof(statuses[0]))
+
+/* Upper bounds of the latency histogram, in microseconds. */
+static const int64_t bounds[] = {250,   500,    1000,   2500,   5000,    10000,   25000,
+                                 50000, 100000, 250000, 500000, 1000000, 5000000, 30000000};
+#define BOUND_COUNT (sizeof(bounds) / sizeof(bounds[0]))
+
+struct op_counts {
+    _Atomic uint64_t by_status[STATUS_COUNT];
+    _Atomic uint64_t by_bound[BOUND_COUNT + 1];
+    _Atomic uint64_t micros;
+};
+
+struct metrics {
+    const char *(*op_name)(size_t i);
+    size_t op_count;
+    _Atomic uint64_t bytes_in, bytes_out;
+    _Atomic uint64_t payloads[AUTH_PAYLOAD_UNSIGNED_TRAILER + 1];
+    struct op_counts ops[]; /* op_count + 1: the last for requests without a row */
+};
+
+static void add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static unsigned long long get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)counter, memory_order_relaxed);
+}
+
+enum err metrics_new(const char *(*op_name)(size_t i), size_t op_count, struct metrics **out)
+{
+    *out = calloc(1, sizeof(**out) + (op_count + 1) * sizeof((*out)->ops[0]));
+    if (*out == NULL)
+        return err_set(ERR_NOMEM, "out of memory for metrics");
+    (*out)->op_name = op_name;
+    (*out)->op_count = op_count;
+    return OK;
+}
+
+void metrics_free(struct metrics *m)
+{
+    free(m);
+}
+
+void metrics_request(struct metrics *m, size_t op, unsigned status, int64_t micros,
+                     uint64_t bytes_in, uint64_t bytes_out)
+{
+    struct op_counts *counts = &m->ops[op < m->op_count ? op : m->op_count];
+    size_t s = 0, b = 0;
+
+    while (s + 1 < STATUS_COUNT && statuses[s] != status)
+        s++;
+    while (b < BOUND_COUNT && micros > bounds[b])
+        b++;
+    add(&counts->by_status[s], 1);
+    add(&counts->by_bound[b], 1);
+    add(&counts->micros, micros > 0 ? (uint64_t)micros : 0);
+    add(&m->bytes_in, bytes_in);
+    add(&m->bytes_out, bytes_out);
+}
+
+void metrics_payload(struct metrics *m, enum auth_payload kind)
+{
+    add(&m->payloads[kind], 1);
+}
+
+/* --- the page -------------------------------------------------------------------------------------- */
+
+static const char *op_label(const struct metrics *m, size_t op)
+{
+    return op < m->op_count ? m->op_name(op) : "none";
+}
+
+static void head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(struct buf *out, const char *name, const char *type, const char *help,
+                unsigned long long value)
+{
+    head(out, name, type, help);
+    buf_printf(out, "%s %llu\n", name, value);
+}
+
+static void write_requests(struct metrics *m, struct buf *out)
+{
+    head(out, "kiseki_requests_total", "counter", "Requests by operation and status.");
+    for (size_t op = 0; op <= m->op_count; op++) {
+        for (size_t s = 0; s < STATUS_COUNT; s++) {
+            unsigned long long n = get(&m->ops[op].by_status[s]);
+
+            if (n == 0)
+                continue;
+            buf_printf(out, "kiseki_requests_total{operation=\"%s\",status=\"", op_label(m, op));
+            if (statuses[s] > 0)
+                buf_printf(out, "%u\"} %llu\n", statuses[s], n);
+            else
+                buf_printf(out, "other\"} %llu\n", n);
+        }
+    }
+}
+
+static void write_histogram(struct metrics *m, struct buf *out)
+{
+    head(out, "kiseki_request_seconds", "histogram", "Time to answer, by operation.");
+    for (size_t op = 0; op <= m->op_count; op++) {
+        const char *label = op_label(m, op);
+        unsigned long long total = 0;
+
+        for (size_t b = 0; b <= BOUND_COUNT; b++)
+            total += get(&m->ops[op].by_bound[b]);
+        if (total == 0)
+            continue;
+        total = 0;
+        for (size_t b = 0; b < BOUND_COUNT; b++) {
+            total += get(&m->ops[op].by_bound[b]);
+            buf_printf(out, "kiseki_request_seconds_bucket{operation=\"%s\",le=\"%g\"} %llu\n",
+                       label, (double)bounds[b] / 1e6, total);
+        }
+        total += get(&m->ops[op].by_bound[BOUND_COUNT]);
+        buf_printf(out, "kiseki_request_seconds_bucket{operation=\"%s\",le=\"+Inf\"} %llu\n", label,
+                   total);
+        buf_printf(out, "kiseki_request_seconds_sum{operation=\"%s\"} %g\n", label,
+                   (double)get(&m->ops[op].micros) / 1e6);
+        buf_printf(out, "kiseki_request_seconds_count{operation=\"%s\"} %llu\n", label, total);
+    }
+}
+
+static void write_payloads(struct metrics *m, struct buf *out)
+{
+    static const char *const kinds[] = {
+        [AUTH_PAYLOAD_UNSIGNED] = "unsigned",
+        [AUTH_PAYLOAD_SHA256] = "signed",
+        [AUTH_PAYLOAD_CHUNKED] = "streaming-signed",
+        [AUTH_PAYLOAD_CHUNKED_TRAILER] = "streaming-signed-trailer",
+        [AUTH_PAYLOAD_UNSIGNED_TRAILER] = "streaming-unsigned-trailer",
+    };
+
+    head(out, "kiseki_payload_kinds_total", "counter", "Verified uploads by kind of payload.");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        buf_printf(out, "kiseki_payload_kinds_total{kind=\"%s\"} %llu\n", kinds[i],
+                   get(&m->payloads[i]));
+}
+
+static void write_fs(struct fs *fs, struct buf *out)
+{
+    struct fs_stats s;
+
+    fs_stats(fs, &s);
+    one(out, "kiseki_memory_limit_bytes", "gauge", "Budget of transfers and cache.",
+        s.memory_bytes);
+    one(out, "kiseki_memory_used_bytes", "gauge", "Of it, in use.", s.memory_used);
+    one(out, "kiseki_uploads_waiting", "gauge", "Uploads that wait for memory.", s.uploads_waiting);
+    one(out, "kiseki_cache_hits_total", "counter", "Granules found in memory.", s.cache_hits);
+    one(out, "kiseki_cache_misses_total", "counter", "Granules not found.", s.cache_misses);
+    one(out, "kiseki_cache_bytes", "gauge", "Bytes in the memory cache.", s.cache_bytes);
+    head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
+    for (int op = 0; op < STORE_OPS; op++) {
+        for (int result = 0; result < STORE_RESULTS; result++)
+            buf_printf(out, "kiseki_store_requests_total{operation=\"%s\",result=\"%s\"} %llu\n",
+                       store_op_name((enum store_op)op),
+                       store_result_name((enum store_result)result),
+                       (unsigned long long)s.store.calls[op][result]);
+    }
+    head(out, "kiseki_store_seconds_total", "counter", "Time spent in those calls.");
+    for (int op = 0; op < STORE_OPS; op++)
+        buf_printf(out, "kiseki_store_seconds_total{operation=\"%s\"} %g\n",
+                   store_op_name((enum store_op)op), (double)s.store.micros[op] / 1e6);
+    one(out, "kiseki_store_put_bytes_total", "counter", "Bytes stored.", s.store.put_bytes);
+    one(out, "kiseki_store_get_bytes_total", "counter", "Bytes fetched.", s.store.get_bytes);
+    one(out, "kiseki_store_retries_total", "counter", "Attempts beyond the first.",
+        s.store.retries);
+}
+
+static void write_sql(const struct sql_stats *s, struct buf *out)
+{
+    static const char *const kinds[] = {"read", "write"};
+
+    head(out, "kiseki_sql_units_total", "counter", "Requests' statements sent to the database.");
+    for (size_t i = 0; i < 2; i++)
+        buf_printf(out, "kiseki_sql_units_total{kind=\"%s\"} %llu\n", kinds[i], get(&s->units[i]));
+    head(out, "kiseki_sql_batches_total", "counter", "Round trips that carried them.");
+    for (size_t i = 0; i < 2; i++)
+        buf_printf(out, "kiseki_sql_batches_total{kind=\"%s\"} %llu\n", kinds[i],
+                   get(&s->batches[i]));
+    head(out, "kiseki_sql_seconds_total", "counter", "Time spent in batches.");
+    for (size_t i = 0; i < 2; i++)
+        buf_printf(out, "kiseki_sql_seconds_total{kind=\"%s\"} %g\n", kinds[i],
+                   (double)get(&s->micros[i]) / 1e6);
+    one(out, "kiseki_sql_statements_total", "counter", "SQL statements.", get(&s->statements));
+    one(out, "kiseki_sql_errors_total", "counter", "Units that failed.", get(&s->errors));
+    one(out, "kiseki_sql_retries_total", "counter", "Batches sent again.", get(&s->retries));
+    one(out, "kiseki_sql_in_doubt_total", "counter", "Commits whose answer was lost.",
+        get(&s->in_doubt));
+    one(out, "kiseki_sql_queued", "gauge", "Units waiting.", get(&s->queued));
+    one(out, "kiseki_sql_connected", "gauge", "Connections up.", get(&s->connected));
+}
+
+static void write_server(const struct http_server *server, struct buf *out)
+{
+    struct http_server_stats s;
+
+    http_server_stats(server, &s);
+    one(out, "kiseki_connections", "gauge", "Open connections.", s.connections);
+    one(out, "kiseki_connections_total", "counter", "Connections accepted.", s.connections_total);
+    one(out, "kiseki_requests_in_flight", "gauge", "Requests being answered.", s.requests);
+    one(out, "kiseki_requests_suspended", "gauge", "Of those, waiting for a worker.", s.suspended);
+    one(out, "kiseki_refused_total", "counter", "Malformed requests refused.", s.refused_total);
+    one(out, "kiseki_timeouts_total", "counter", "Connections cut for being idle or slow.",
+        s.timeouts_total);
+}
+
+void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *server,
+                   struct buf *out)
+{
+    head(out, "kiseki_build_info", "gauge", "Version.");
+    buf_printf(out, "kiseki_build_info{version=\"%s\"} 1\n", KISEKI_VERSION);
+    write_requests(m, out);
+    write_histogram(m, out);
+    one(out, "kiseki_received_bytes_total", "counter", "Bytes of request bodies.",
+        get(&m->bytes_in));
+    one(out, "kiseki_sent_bytes_total", "counter", "Bytes of response bodies.", get(&m->bytes_out));
+    write_payloads(m, out);
+    if (fs != NULL)
+        write_fs(fs, out);
+    if (fs != NULL)
+        write_sql(meta_sql_stats(fs_meta(fs)), out);
+    if (server != NULL)
+        write_server(server, out);
+}

@@ -1,0 +1,20 @@
+/*
+ * The second listener: /metrics (Prometheus text), /live (the process runs) and /ready (database and
+ * store answer). No authentication: bind it where only monitoring comes.
+ */
+#ifndef KISEKI_GATEWAY_MONITOR_H
+#define KISEKI_GATEWAY_MONITOR_H
+
+#include "gateway/http/server.h"
+#include "gateway/metrics.h"
+
+struct monitor {
+    struct metrics *metrics;
+    struct fs *fs;
+    struct http_server *server; /* the S3 server, for its gauges; NULL until it is up */
+};
+
+/* The handler for http_server_start(); `m` outlives the server. */
+struct http_handler monitor_handler(struct monitor *m);
+
+#endif

@@ -1,0 +1,245 @@
+#include "gateway/commands.h"
+
+#include "base/log.h"
+#include "base/rand.h"
+#include "gateway/monitor.h"
+#include "gateway/s3/pipeline.h"
+#include "gateway/volume.h"
+#include "meta/account.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DOMAINS_MAX 32
+#define QUEUE_MAX   ((size_t)16384)
+
+/* A gateway from start to stop. */
+struct gateway {
+    const struct config *config;
+    struct volume volume;
+    struct fs *fs;
+    struct pool *workers;
+    struct metrics *metrics;
+    struct s3 s3;
+    struct str domains[DOMAINS_MAX];
+    struct monitor monitor;
+    struct http_server *s3_server, *monitor_server;
+};
+
+/* --- users ------------------------------------------------------------------------------------------- */
+
+/* NAME:ACCESS:SECRET[,...] */
+static enum err add_test_users(struct gateway *g)
+{
+    struct str rest = str_of(g->config->test_users), entry;
+    enum err err = OK;
+
+    while (err == OK && str_split(&rest, ',', &entry)) {
+        struct str name = STR_NONE, access = STR_NONE;
+
+        if (!str_split(&entry, ':', &name) || !str_split(&entry, ':', &access) || entry.len == 0)
+            return err_set(ERR_INVALID, "KISEKI_TEST_USERS is NAME:ACCESS:SECRET[,...]");
+        err = account_key_put(fs_meta(g->fs), name, access, entry);
+    }
+    return err;
+}
+
+static enum err add_users(struct gateway *g)
+{
+    enum err err = account_key_put(fs_meta(g->fs), STR("root"), str_of(g->volume.access_key),
+                                   str_of(g->volume.secret_key));
+
+    return err == OK && g->config->test_users != NULL ? add_test_users(g) : err;
+}
+
+/* --- start ------------------------------------------------------------------------------------------- */
+
+static void set_up_s3(struct gateway *g)
+{
+    struct str rest = str_of(g->config->domain), domain;
+
+    g->s3 = (struct s3){
+        .fs = g->fs,
+        .meta = fs_meta(g->fs),
+        .metrics = g->metrics,
+        .region = str_of(g->config->region),
+        .domains = g->domains,
+    };
+    while (g->s3.domain_count < DOMAINS_MAX && str_split(&rest, ',', &domain)) {
+        domain = str_trim(domain);
+        if (domain.len > 0)
+            g->domains[g->s3.domain_count++] = domain;
+    }
+    rand_hex(g->s3.host_id, 32);
+}
+
+static enum err start_monitor(struct gateway *g)
+{
+    struct http_options options = {
+        .listen = g->config->metrics_listen,
+        .threads = 1,
+        .max_connections = 64,
+        .pool = g->workers,
+    };
+    struct http_handler handler = monitor_handler(&g->monitor);
+
+    g->monitor = (struct monitor){.metrics = g->metrics, .fs = g->fs};
+    if (g->config->metrics_listen == NULL)
+        return OK;
+    return http_server_start(&options, &handler, &g->monitor_server);
+}
+
+static enum err start_s3(struct gateway *g)
+{
+    const struct config *c = g->config;
+    struct http_options options = {
+        .listen = c->listen,
+        .threads = (unsigned)c->http_threads,
+        .max_connections = (unsigned)c->connections,
+        .tls_cert_path = c->tls_cert,
+        .tls_key_path = c->tls_key,
+        .pool = g->workers,
+    };
+    struct http_handler handler = s3_handler(&g->s3);
+
+    if ((c->tls_cert == NULL) != (c->tls_key == NULL))
+        return err_set(ERR_INVALID, "set both --tls-cert and --tls-key, or neither");
+    set_up_s3(g);
+    return http_server_start(&options, &handler, &g->s3_server);
+}
+
+static enum err start(struct gateway *g)
+{
+    enum err err = volume_prepare(g->config, true, &g->volume);
+
+    if (err == OK)
+        err = fs_open(&g->volume.options, &g->fs);
+    if (err == OK)
+        err = add_users(g);
+    if (err == OK)
+        err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
+    if (err == OK)
+        err = pool_new("worker", g->config->workers, QUEUE_MAX, &g->workers);
+    if (err == OK)
+        err = start_monitor(g);
+    if (err == OK)
+        err = start_s3(g);
+    if (err == OK)
+        g->monitor.server = g->s3_server;
+    return err;
+}
+
+/* --- what is printed ---------------------------------------------------------------------------------- */
+
+/* Where a client on this machine reaches us. */
+static const char *endpoint_of(const struct config *c, char *out, size_t size)
+{
+    const char *host = c->listen;
+
+    if (strncmp(host, "0.0.0.0:", 8) == 0)
+        host += 7;
+    snprintf(out, size, "%s://%s%s", c->tls_cert != NULL ? "https" : "http",
+             host[0] == ':' ? "127.0.0.1" : "", host);
+    return out;
+}
+
+/* Keys that a person gave are not repeated: they know them, and a container's log is read by many. */
+static void print_welcome(const struct gateway *g)
+{
+    const struct volume *v = &g->volume;
+    char endpoint[512];
+    const char *host = strstr(endpoint_of(g->config, endpoint, sizeof(endpoint)), "://") + 3;
+    const char *access = v->access_key, *secret = v->secret_key;
+
+    printf("Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
+    if (g->config->access_key != NULL) {
+        fflush(stdout);
+        return;
+    }
+    printf("\n  access key  %s\n  secret key  %s\n", access, secret);
+    printf("  (%s %s)\n\nTry:\n", v->made_credentials ? "made just now, kept in" : "from",
+           v->credentials_path);
+    printf("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n", access,
+           secret, g->config->region);
+    printf("  aws --endpoint-url %s s3 mb s3://first && aws --endpoint-url %s s3 cp README.md "
+           "s3://first/\n",
+           endpoint, endpoint);
+    printf("  s3cmd --host=%s --host-bucket= %s--access_key=%s --secret_key=%s ls s3://first\n\n",
+           host, g->config->tls_cert != NULL ? "" : "--no-ssl ", access, secret);
+    fflush(stdout);
+}
+
+/* --- running and stopping ------------------------------------------------------------------------------ */
+
+static void wait_for_stop(struct gateway *g, const sigset_t *signals)
+{
+    int signal = 0;
+
+    while (sigwait(signals, &signal) == 0) {
+        if (signal == SIGHUP) {
+            enum err err = http_server_reload_tls(g->s3_server);
+
+            log_info("certificate: %s", err == OK ? "read again" : err_text(err));
+            continue;
+        }
+        log_info("%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+        return;
+    }
+}
+
+static void stop(struct gateway *g)
+{
+    unsigned deadline_ms = (unsigned)(g->config->stop_timeout_s * 1000);
+
+    g->monitor.server = NULL;
+    http_server_stop(g->s3_server, deadline_ms);
+    http_server_stop(g->monitor_server, 1000);
+    pool_free(g->workers);
+    fs_close(g->fs);
+    metrics_free(g->metrics);
+    volume_forget(&g->volume);
+}
+
+static enum err set_up_log(const struct config *c)
+{
+    enum log_level level;
+    enum err err = log_level_parse(str_of(c->log_level), &level);
+
+    if (err != OK)
+        return err_set(ERR_INVALID, "--log-level is debug, info, warn or error");
+    if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
+        return err_set(ERR_INVALID, "--log-format is text or json");
+    log_setup(level, c->log_format[0] == 'j' ? LOG_JSON : LOG_TEXT, STDERR_FILENO);
+    return OK;
+}
+
+int command_serve(const struct config *c)
+{
+    struct gateway g = {.config = c};
+    sigset_t signals;
+    enum err err;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited: only this thread takes them */
+    signal(SIGPIPE, SIG_IGN);
+    err = set_up_log(c);
+    if (err == OK)
+        err = start(&g);
+    if (err != OK) {
+        fprintf(stderr, "kiseki: %s\n", err_text(err));
+        stop(&g);
+        return 1;
+    }
+    log_info("kiseki %s serves %s", KISEKI_VERSION, c->listen);
+    print_welcome(&g);
+    wait_for_stop(&g, &signals);
+    stop(&g);
+    log_info("stopped");
+    return 0;
+}
