@@ -7,43 +7,11 @@
  * last on_access (a GET has two calls), which also lets `100 Continue` go out for an empty body.
  */
 #include "gateway/http/internal.h"
-#include "gateway/http/strict.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* A request's id: a counter through a bijection (splitmix64), so unique here and not guessable. */
-static void make_id(struct http_server *s, char out[17])
-{
-    uint64_t z = (atomic_fetch_add(&s->next_id, 1) * 0x9e3779b97f4a7c15U) + s->id_key;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    z ^= z >> 31;
-    for (int i = 0; i < 16; i++) {
-        out[i] = "0123456789ABCDEF"[(z >> (60 - 4 * i)) & 15];
-    }
-    out[16] = '\0';
-}
-
-static void link_exchange(struct exchange *x)
-{
-    struct http_server *s = x->server;
-    atomic_fetch_add(&s->requests, 1);
-    atomic_fetch_add(&s->requests_total, 1);
-    pthread_mutex_lock(&s->lock);
-    x->next = s->exchanges;
-    if (x->next) {
-        x->next->previous = x;
-    }
-    s->exchanges = x;
-    pthread_mutex_unlock(&s->lock);
-}
 
 static void unlink_exchange(struct exchange *x)
 {
@@ -79,45 +47,6 @@ bool http_request_stopping(const struct http_request *r)
     return atomic_load(&((const struct exchange *)r)->server->cutting);
 }
 
-static struct http_peer *peer_of(struct MHD_Connection *mhd)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
-void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
-{
-    struct http_server *s = cls;
-    struct http_peer *peer = peer_of(mhd);
-    struct arena *arena = arena_new(s->options.arena_max_bytes);
-    struct exchange *x = arena ? arena_alloc(arena, sizeof(*x)) : NULL;
-    if (!x || !peer) {
-        arena_free(arena);
-        return NULL; /* on_access closes the connection */
-    }
-    struct http_request *r = &x->r;
-    atomic_init(&x->refs, 1);
-    atomic_init(&x->wait, WAIT_NONE);
-    x->server = s;
-    x->peer = peer;
-    x->mhd = mhd;
-    x->mhd_target = str_of(target);
-    r->arena = arena;
-    r->ctx = s->handler.ctx;
-    r->start_us = clock_mono_us();
-    r->content_length = -1;
-    r->remote = arena_str(arena, peer->remote_text);
-    r->is_tls = s->options.tls_cert_path != NULL;
-    r->target.raw = arena_str(arena, x->mhd_target);
-    buf_init(&r->body, 0);
-    make_id(s, r->id);
-    link_exchange(x);
-    atomic_store(&peer->head_deadline_ms,
-                 clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
-    return x;
-}
-
 void http_refuse(struct exchange *x, unsigned status, const char *why)
 {
     struct http_request *r = &x->r;
@@ -137,106 +66,12 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
     r->reply.status = status;
 }
 
-struct field_list {
-    struct http_header *fields;
-    size_t count, room;
-};
-
-static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
-                                 size_t name_size, const char *value, size_t value_size)
-{
-    (void)kind;
-    struct field_list *list = cls;
-    if (list->count < list->room) {
-        list->fields[list->count].name = (struct str){name, name_size};
-        list->fields[list->count].value = (struct str){value ? value : "", value_size};
-        list->count++;
-    }
-    return MHD_YES;
-}
-
-enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
-                             const struct http_header **out, size_t *out_count)
-{
-    int found = MHD_get_connection_values_n(x->mhd, kind, NULL, NULL);
-    struct field_list list = {.room = found > 0 ? (size_t)found : 0};
-    *out = NULL;
-    *out_count = 0;
-    if (list.room == 0) {
-        return OK;
-    }
-    list.fields = arena_array(x->r.arena, list.room, sizeof(*list.fields));
-    if (!list.fields) {
-        return err_set(ERR_NOMEM, "no memory for header fields");
-    }
-    (void)MHD_get_connection_values_n(x->mhd, kind, add_field, &list);
-    *out = list.fields;
-    *out_count = list.count;
-    return OK;
-}
-
-#if HTTP_PARSES_IN_PLACE
-static enum err check_layout(const struct exchange *x, const char *method, const char *version)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (!info) {
-        return err_set(ERR_BUG, "libmicrohttpd does not tell the size of the header");
-    }
-    struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
-                                 method + info->header_size};
-    return http_strict_layout(&layout, x->r.headers, x->r.header_count);
-}
-#else
-static enum err check_layout(const struct exchange *x, const char *method, const char *version)
-{
-    (void)x;
-    (void)method;
-    (void)version;
-    return OK; /* MHD_OPTION_CLIENT_DISCIPLINE_LVL sees to it */
-}
-#endif
-
-/* Fills in the request from the head. Its strings stay in libmicrohttpd's memory until done(). */
-static enum err read_head(struct exchange *x, const char *method, const char *version)
-{
-    struct http_request *r = &x->r;
-    r->method = str_of(method);
-    r->version = str_of(version);
-    enum err e = http_collect_fields(x, MHD_HEADER_KIND, &r->headers, &r->header_count);
-    if (e == OK) {
-        e = check_layout(x, method, version);
-    }
-    if (e != OK) {
-        r->headers = NULL; /* nothing of it is to be trusted, not for logs either */
-        r->header_count = 0;
-        return e;
-    }
-    struct http_header *fields = (struct http_header *)r->headers;
-    for (size_t i = 0; i < r->header_count; i++) {
-        fields[i].value = str_trim(fields[i].value);
-    }
-    struct http_framing framing;
-    e = http_strict_check(r->method, r->version, r->headers, r->header_count, &framing);
-    if (e != OK) {
-        return e;
-    }
-    r->content_length = framing.content_length;
-    r->is_chunked = framing.is_chunked;
-    r->wants_100 = framing.wants_100;
-    struct str raw = r->target.raw;
-    e = http_target_parse(raw, r->arena, &r->target);
-    r->target.raw = raw;
-    r->host = r->target.authority.len > 0 ? r->target.authority : framing.host;
-    return e;
-}
-
 /* First call with a head: checks it and asks the handler. */
 static void begin(struct exchange *x, const char *method, const char *version)
 {
     atomic_store(&x->peer->head_deadline_ms, 0);
     x->phase = PHASE_HEAD;
-    enum err e = read_head(x, method, version);
+    enum err e = http_read_head(x, method, version);
     if (e == OK) {
         x->next_step = x->server->handler.head(&x->r);
         return;
@@ -472,85 +307,4 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
     int64_t wait_s = (int64_t)s->options.idle_timeout_s + s->options.head_timeout_s;
     atomic_store(&x->peer->head_deadline_ms, clock_boot_ms() + wait_s * 1000);
     http_request_unref(&x->r);
-}
-
-static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char ip[INET6_ADDRSTRLEN] = "?";
-    unsigned port = 0;
-    const struct sockaddr *address = info ? info->client_addr : NULL;
-    bool is_v6 = address && address->sa_family == AF_INET6;
-    if (is_v6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-        port = ntohs(in6->sin6_port);
-        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-            is_v6 = false;
-            memmove(ip, ip + strlen("::ffff:"), strlen(ip + strlen("::ffff:")) + 1);
-        }
-    } else if (address && address->sa_family == AF_INET) {
-        const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)address;
-        inet_ntop(AF_INET, &in4->sin_addr, ip, sizeof(ip));
-        port = ntohs(in4->sin_port);
-    }
-    snprintf(peer->remote, sizeof(peer->remote), is_v6 ? "[%s]:%u" : "%s:%u", ip, port);
-    peer->remote_text = str_of(peer->remote);
-}
-
-static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **context)
-{
-    atomic_fetch_add(&s->connections, 1);
-    atomic_fetch_add(&s->connections_total, 1);
-    struct http_peer *peer = calloc(1, sizeof(*peer));
-    *context = peer;
-    if (!peer) {
-        return; /* on_target refuses */
-    }
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    peer->server = s;
-    peer->fd = info ? info->connect_fd : -1;
-    print_remote(mhd, peer);
-    atomic_init(&peer->head_deadline_ms,
-                clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
-    pthread_mutex_lock(&s->lock);
-    peer->next = s->peers;
-    if (peer->next) {
-        peer->next->previous = peer;
-    }
-    s->peers = peer;
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void peer_close(struct http_server *s, void **context)
-{
-    atomic_fetch_sub(&s->connections, 1);
-    struct http_peer *peer = *context;
-    *context = NULL;
-    if (!peer) {
-        return;
-    }
-    pthread_mutex_lock(&s->lock);
-    if (peer->previous) {
-        peer->previous->next = peer->next;
-    } else {
-        s->peers = peer->next;
-    }
-    if (peer->next) {
-        peer->next->previous = peer->previous;
-    }
-    pthread_mutex_unlock(&s->lock);
-    free(peer);
-}
-
-void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
-                        enum MHD_ConnectionNotificationCode what)
-{
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        peer_open(cls, mhd, peer);
-    } else {
-        peer_close(cls, peer);
-    }
 }

@@ -2,7 +2,9 @@
  * What the files of gateway/http share and nobody else sees.
  *
  *   listen.c      the listening socket; one thread that accepts and watches slow heads
- *   connection.c  libmicrohttpd's callbacks: from the request line to done()
+ *   peer.c        open connections
+ *   head.c        the request line and the headers
+ *   connection.c  libmicrohttpd's other callbacks: a request's steps up to done()
  *   receive.c     the body: sink, collecting, swallowing, minimum rate, trailers
  *   wait.c        suspending and resuming; jobs on the worker pool
  *   abrupt.c      an answer in the middle of a body
@@ -152,20 +154,28 @@ MUST_USE enum err http_accept_start(struct http_server *s);
 void http_accept_quiesce(struct http_server *s); /* returns when new connections are refused */
 void http_accept_stop(struct http_server *s);    /* joins, closes the socket; twice is fine */
 
-/* connection.c: libmicrohttpd's callbacks; cls is the server */
-void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+/* libmicrohttpd's callbacks; cls is the server. */
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
+                        enum MHD_ConnectionNotificationCode what);               /* peer.c */
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd); /* head.c */
 enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char *url,
                                const char *method, const char *version, const char *data,
                                size_t *size, void **exchange);
 void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
                        enum MHD_RequestTerminationCode why);
-void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
-                        enum MHD_ConnectionNotificationCode what);
-/* Fills in the reply of a refusal by the server itself. */
-void http_refuse(struct exchange *x, unsigned status, const char *why);
-/* Header or trailer fields as libmicrohttpd has them, borrowed until on_completed. */
+
+/* head.c */
+/*
+ * Fills in the request from the head and checks it: ERR_INVALID, ERR_UNSUPPORTED (417) with a text
+ * for the client. Its strings stay in libmicrohttpd's memory until done().
+ */
+MUST_USE enum err http_read_head(struct exchange *x, const char *method, const char *version);
+/* Header or trailer fields as libmicrohttpd has them, likewise borrowed. */
 MUST_USE enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
                                       const struct http_header **out, size_t *out_count);
+
+/* connection.c: fills in the reply of a refusal by the server itself */
+void http_refuse(struct exchange *x, unsigned status, const char *why);
 
 /* receive.c */
 /* ERR_TOO_LARGE when Content-Length already says so. */

@@ -1,0 +1,168 @@
+/* The head of a request: from the request line (on_target) to a checked struct http_request. */
+#include "gateway/http/internal.h"
+#include "gateway/http/strict.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+/* A request's id: a counter through a bijection (splitmix64), unique here and not telling the count. */
+static void make_id(struct http_server *s, char out[17])
+{
+    uint64_t z = (atomic_fetch_add(&s->next_id, 1) * 0x9e3779b97f4a7c15U) + s->id_key;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    for (int i = 0; i < 16; i++) {
+        out[i] = "0123456789ABCDEF"[(z >> (60 - 4 * i)) & 15];
+    }
+    out[16] = '\0';
+}
+
+static void link_exchange(struct exchange *x)
+{
+    struct http_server *s = x->server;
+    atomic_fetch_add(&s->requests, 1);
+    atomic_fetch_add(&s->requests_total, 1);
+    pthread_mutex_lock(&s->lock);
+    x->next = s->exchanges;
+    if (x->next) {
+        x->next->previous = x;
+    }
+    s->exchanges = x;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static struct http_peer *peer_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *s = cls;
+    struct http_peer *peer = peer_of(mhd);
+    struct arena *arena = arena_new(s->options.arena_max_bytes);
+    struct exchange *x = arena ? arena_alloc(arena, sizeof(*x)) : NULL;
+    struct str raw = x ? arena_str(arena, str_of(target)) : STR_NONE;
+    if (!x || !raw.ptr || !peer) {
+        arena_free(arena);
+        return NULL; /* on_access closes the connection */
+    }
+    struct http_request *r = &x->r;
+    atomic_init(&x->refs, 1);
+    atomic_init(&x->wait, WAIT_NONE);
+    x->server = s;
+    x->peer = peer;
+    x->mhd = mhd;
+    x->mhd_target = str_of(target);
+    r->arena = arena;
+    r->ctx = s->handler.ctx;
+    r->start_us = clock_mono_us();
+    r->content_length = -1;
+    r->remote = arena_str(arena, peer->remote_text);
+    r->is_tls = s->options.tls_cert_path != NULL;
+    r->target.raw = raw;
+    buf_init(&r->body, 0);
+    make_id(s, r->id);
+    link_exchange(x);
+    atomic_store(&peer->head_deadline_ms,
+                 clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
+    return x;
+}
+
+struct field_list {
+    struct http_header *fields;
+    size_t count, room;
+};
+
+static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    struct field_list *list = cls;
+    if (list->count < list->room) {
+        list->fields[list->count].name = (struct str){name, name_size};
+        list->fields[list->count].value = (struct str){value ? value : "", value_size};
+        list->count++;
+    }
+    return MHD_YES;
+}
+
+enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
+                             const struct http_header **out, size_t *out_count)
+{
+    int found = MHD_get_connection_values_n(x->mhd, kind, NULL, NULL);
+    struct field_list list = {.room = found > 0 ? (size_t)found : 0};
+    *out = NULL;
+    *out_count = 0;
+    if (list.room == 0) {
+        return OK;
+    }
+    list.fields = arena_array(x->r.arena, list.room, sizeof(*list.fields));
+    if (!list.fields) {
+        return err_set(ERR_NOMEM, "no memory for header fields");
+    }
+    (void)MHD_get_connection_values_n(x->mhd, kind, add_field, &list);
+    *out = list.fields;
+    *out_count = list.count;
+    return OK;
+}
+
+#if HTTP_PARSES_IN_PLACE
+static enum err check_layout(const struct exchange *x, const char *method, const char *version)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (!info) {
+        return err_set(ERR_BUG, "libmicrohttpd does not tell the size of the header");
+    }
+    struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
+                                 method + info->header_size};
+    return http_strict_layout(&layout, x->r.headers, x->r.header_count);
+}
+#else
+static enum err check_layout(const struct exchange *x, const char *method, const char *version)
+{
+    (void)x;
+    (void)method;
+    (void)version;
+    return OK; /* MHD_OPTION_CLIENT_DISCIPLINE_LVL sees to it */
+}
+#endif
+
+/* Fills in the request from the head. Its strings stay in libmicrohttpd's memory until done(). */
+enum err http_read_head(struct exchange *x, const char *method, const char *version)
+{
+    struct http_request *r = &x->r;
+    r->method = str_of(method);
+    r->version = str_of(version);
+    enum err e = http_collect_fields(x, MHD_HEADER_KIND, &r->headers, &r->header_count);
+    if (e == OK) {
+        e = check_layout(x, method, version);
+    }
+    if (e != OK) {
+        r->headers = NULL; /* nothing of it is to be trusted, not for logs either */
+        r->header_count = 0;
+        return e;
+    }
+    struct http_header *fields = (struct http_header *)r->headers;
+    for (size_t i = 0; i < r->header_count; i++) {
+        fields[i].value = str_trim(fields[i].value);
+    }
+    struct http_framing framing;
+    e = http_strict_check(r->method, r->version, r->headers, r->header_count, &framing);
+    if (e != OK) {
+        return e;
+    }
+    r->content_length = framing.content_length;
+    r->is_chunked = framing.is_chunked;
+    r->wants_100 = framing.wants_100;
+    struct str raw = r->target.raw;
+    e = http_target_parse(raw, r->arena, &r->target);
+    r->target.raw = raw;
+    r->host = r->target.authority.len > 0 ? r->target.authority : framing.host;
+    return e;
+}
