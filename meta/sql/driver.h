@@ -64,6 +64,8 @@ struct sql_driver_ops {
      * connect(). Must not retry and must not look at the fence. Sets error and culprit.
      */
     enum sql_outcome (*run)(struct sql_conn *c, struct sql_batch *b);
+    /* Prepares one statement, to see whether the engine takes it; runs nothing. */
+    enum err (*check)(struct sql_conn *c, int statement);
     /* See sql_script; both texts are expanded. */
     enum err (*script)(struct sql_conn *c, const char *guard, const char *script);
 

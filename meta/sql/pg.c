@@ -184,6 +184,22 @@ static enum sql_outcome pg_run(struct sql_conn *c, struct sql_batch *b)
     return SQL_DONE;
 }
 
+static enum err pg_check(struct sql_conn *c, int statement)
+{
+    struct pg_link *l = (struct pg_link *)c;
+    struct sql_unit nobody = {.kind = SQL_READ};
+    struct sql_call call = {.statement = statement};
+    struct sql_batch batch = {.kind = SQL_READ};
+    struct run run = {.link = l, .batch = &batch};
+    l->sent_count = 0;
+    enum err e = pg_prepare(l, &nobody, &call);
+    if (e == OK && PQpipelineSync(l->pg) == 0)
+        e = pg_fail_connection(l->pg);
+    if (e == OK)
+        e = collect(&run);
+    return e == OK && run.failed ? err_restore(&batch.error) : e;
+}
+
 /* --- scripts ----------------------------------------------------------------------------------- */
 
 static enum err execute(struct pg_link *l, const char *what, const char *text, bool *out_zero)
@@ -236,5 +252,6 @@ const struct sql_driver_ops sql_postgres_ops = {
     .connect = pg_connect,
     .conn_free = pg_conn_free,
     .run = pg_run,
+    .check = pg_check,
     .script = pg_script,
 };

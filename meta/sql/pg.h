@@ -51,6 +51,8 @@ MUST_USE enum err pg_wait(struct pg_link *l);
 /* pg_value.c */
 /* Queues the statement with its parameters, and before that its preparation. */
 MUST_USE enum err pg_send(struct pg_link *l, struct sql_unit *u, struct sql_call *c);
+/* Queues the preparation of the call's statement only. */
+MUST_USE enum err pg_prepare(struct pg_link *l, struct sql_unit *u, struct sql_call *c);
 /* Copies a result into the call. */
 MUST_USE enum err pg_take(const struct pg_link *l, const PGresult *r, struct sql_unit *u,
                           struct sql_call *c);

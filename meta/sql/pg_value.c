@@ -42,7 +42,7 @@ static bool sent_before(const struct pg_link *l, int statement)
     return false;
 }
 
-static enum err prepare(struct pg_link *l, struct sql_unit *u, struct sql_call *c)
+enum err pg_prepare(struct pg_link *l, struct sql_unit *u, struct sql_call *c)
 {
     struct sql_driver *d = l->base.driver;
     const struct sql_text *t = &d->catalogue[c->statement];
@@ -60,7 +60,7 @@ static enum err prepare(struct pg_link *l, struct sql_unit *u, struct sql_call *
 enum err pg_send(struct pg_link *l, struct sql_unit *u, struct sql_call *c)
 {
     if (!l->prepared[c->statement] && !sent_before(l, c->statement)) {
-        enum err e = prepare(l, u, c);
+        enum err e = pg_prepare(l, u, c);
         if (e != OK)
             return e;
     }

@@ -246,6 +246,19 @@ out:
     return e;
 }
 
+enum err sql_check(struct sql_db *db)
+{
+    const struct sql_driver_ops *ops = db->driver->ops;
+    struct sql_conn *conn = NULL;
+    enum err e = ops->conn_new(db->driver, &conn);
+    if (e == OK)
+        e = ops->connect(conn);
+    for (size_t i = 0; e == OK && i < db->driver->statements; i++)
+        e = ops->check(conn, (int)i);
+    ops->conn_free(conn);
+    return e;
+}
+
 /* --- opening ----------------------------------------------------------------------------------- */
 
 static void free_texts(struct sql_driver *d)

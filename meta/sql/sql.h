@@ -185,6 +185,12 @@ void sql_submit(struct sql_db *db, struct sql_unit *u);
  */
 MUST_USE enum err sql_script(struct sql_db *db, const char *guard, const char *script);
 
+/*
+ * Has the engine parse every statement of the catalogue against the schema as it is; the first
+ * that it refuses is the error. For tests: nothing is run.
+ */
+MUST_USE enum err sql_check(struct sql_db *db);
+
 /* Counters since sql_open; arrays by enum sql_kind. Atomic, read at any time. */
 struct sql_stats {
     _Atomic uint64_t units[SQL_KINDS];

@@ -394,6 +394,22 @@ static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
     return commit(c, b);
 }
 
+static enum err lite_check(struct sql_conn *base, int number)
+{
+    struct sql_driver *d = base->driver;
+    sqlite3_stmt *s = NULL;
+    enum err e = statement((struct lite_conn *)base, number, &s);
+    if (e != OK)
+        return e;
+    if (sqlite3_bind_parameter_count(s) > (int)strlen(d->catalogue[number].types))
+        return err_set(ERR_BUG, "SQLite: %s: has more parameters than types",
+                       d->catalogue[number].name);
+    if (d->catalogue[number].kind == SQL_READ && sqlite3_stmt_readonly(s) == 0)
+        return err_set(ERR_BUG, "SQLite: %s: writes, but is called READ",
+                       d->catalogue[number].name);
+    return OK;
+}
+
 static enum err ask_guard(struct lite_conn *c, const char *guard)
 {
     sqlite3_stmt *s = NULL;
@@ -582,6 +598,7 @@ const struct sql_driver_ops sql_sqlite_ops = {
     .connect = lite_connect,
     .conn_free = lite_conn_free,
     .run = lite_run,
+    .check = lite_check,
     .script = lite_script,
     .read_here = lite_read,
 };

@@ -1,0 +1,79 @@
+#include "meta/sql/dialect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct {
+    const char *text, *postgres, *sqlite; /* NULL: refused */
+} cases[] = {
+    {"", "", ""},
+    {"SELECT $1, $12", "SELECT $1, $12", "SELECT ?1, ?12"},
+    {"SELECT '$1 {x} ''}', \"{\" -- {it's}\n /* { */ $1",
+     "SELECT '$1 {x} ''}', \"{\" -- {it's}\n /* { */ $1",
+     "SELECT '$1 {x} ''}', \"{\" -- {it's}\n /* { */ ?1"},
+    {"a {PG: b}{LITE: c} d", "a  b d", "a  c d"},
+    {"{PG: a {LITE: no} '}' {PG: b}}", " a  '}'  b", ""},
+    {"SELECT 1 {KEY_SHARE k}", "SELECT 1 FOR KEY SHARE OF k", "SELECT 1 "},
+    {"SELECT 1 {FOR_UPDATE}", "SELECT 1 FOR UPDATE", "SELECT 1 "},
+    {"SELECT 1 {FOR_UPDATE k, j}", "SELECT 1 FOR UPDATE OF k, j", "SELECT 1 "},
+    {"$body$ BEGIN END $body$", "$body$ BEGIN END $body$", "$body$ BEGIN END $body$"},
+    {"FROM {EACH $2} AS e",
+     "FROM (SELECT value::bigint AS value, ordinal FROM jsonb_array_elements_text(($2)::jsonb) "
+     "WITH "
+     "ORDINALITY AS element (value, ordinal)) AS e",
+     "FROM (SELECT value, key + 1 AS ordinal FROM json_each(?2)) AS e"},
+    {"{NONE}", NULL, NULL},
+    {"{EACHES $1}", NULL, NULL},
+    {"{PG: a", NULL, NULL},
+    {"{PG: '}", NULL, NULL},
+    {"a }", NULL, NULL},
+    {"{}", NULL, NULL},
+};
+
+static void check(enum sql_dialect dialect, const char *text, const char *wanted)
+{
+    struct buf out;
+    buf_init(&out, 4096);
+    enum err e = sql_expand(dialect, str_of(text), &out);
+    if (wanted == NULL) {
+        assert_int_equal(e, ERR_BUG);
+    } else {
+        if (e != OK || !str_eq(buf_str(&out), str_of(wanted)))
+            print_error("%s\n  gave %s\n", text, out.data != NULL ? out.data : err_text(e));
+        assert_int_equal(e, OK);
+        assert_true(str_eq(buf_str(&out), str_of(wanted)));
+    }
+    buf_fini(&out);
+}
+
+static void test_sql_dialect__expands_for_each_engine(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        check(SQL_POSTGRES, cases[i].text, cases[i].postgres);
+        check(SQL_SQLITE, cases[i].text, cases[i].sqlite);
+    }
+}
+
+static void test_sql_dialect__stops_at_the_limit(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 8);
+    assert_int_equal(sql_expand(SQL_SQLITE, STR("SELECT a longer text"), &out), ERR_TOO_LARGE);
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sql_dialect__expands_for_each_engine),
+        cmocka_unit_test(test_sql_dialect__stops_at_the_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
