@@ -104,7 +104,7 @@ enum err dir_ensure_folder(const struct dir_store *d, const char *path, size_t l
     return make_folders(d, path, len);
 }
 
-/* The folder that the entry `path` stands in, of the working directory's tree. 0 or -1 and errno. */
+/* Syncs the folder that the entry `path` stands in. 0 or -1 and errno. */
 static int sync_parent(const char *path)
 {
     char text[PATH_MAX];

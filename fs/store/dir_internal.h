@@ -31,7 +31,7 @@ struct dir_store {
 /* The error of a system call that failed, by errno: never ERR_NOT_FOUND. */
 enum err dir_fail(const struct dir_store *d, const char *what, const char *name);
 
-/* Folders are path[0..len) below the root; "" is the root. Names are shorter than STORE_NAME_MAX. */
+/* Folders are path[0..len) below the root; "" is the root. At most STORE_NAME_MAX bytes. */
 size_t dir_parent_len(const char *path, size_t len);
 /* -1 and errno on failure. */
 int dir_open_folder(const struct dir_store *d, const char *path, size_t len);

@@ -7,10 +7,69 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static char root[64];
+
+/*
+ * The system calls that decide about durability go through here: they are written down while
+ * `trace_on`, and fail when told to.
+ */
+static bool trace_on;
+static char trace[1000];
+static int fail_fsync, fail_rename, fail_writev; /* errno, once */
+static size_t short_write;                       /* the next writev takes so many bytes */
+
+static void note(const char *what, int fd)
+{
+    char link[64], target[256] = "";
+    size_t at = strlen(trace);
+
+    if (!trace_on)
+        return;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    if (fd >= 0 && readlink(link, target, sizeof(target) - 1) < 0)
+        target[0] = '\0';
+    size_t skip = strncmp(target, root, strlen(root)) == 0 ? strlen(root) : 0;
+    const char *shown = strstr(target, "/.tmp/") ? "/.tmp/T" : target + skip;
+    snprintf(trace + at, sizeof(trace) - at, "%s%s ", what, shown);
+}
+
+static bool fails(int *number)
+{
+    if (*number == 0)
+        return false;
+    errno = *number;
+    *number = 0;
+    return true;
+}
+
+int fsync(int fd)
+{
+    note("sync:", fd);
+    return fails(&fail_fsync) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+    note("rename", -1);
+    return fails(&fail_rename) ? -1 : (int)syscall(SYS_renameat, from_fd, from, to_fd, to);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+    if (fails(&fail_writev))
+        return -1;
+    if (short_write > 0) {
+        size_t len = short_write < iov[0].iov_len ? short_write : iov[0].iov_len;
+        short_write = 0;
+        return write(fd, iov[0].iov_base, len);
+    }
+    return syscall(SYS_writev, fd, iov, count);
+}
 
 static int make_root(void **state)
 {
@@ -72,6 +131,70 @@ static size_t count_tmp(void)
     assert_int_equal(fscanf(f, "%u", &count), 1);
     pclose(f);
     return count;
+}
+
+static const char *traced_put(struct store *s, const char *name)
+{
+    trace[0] = '\0';
+    trace_on = true;
+    enum err e = store_put_bytes(s, name, "0123456789", 10);
+    trace_on = false;
+    assert_ok(e);
+    return trace;
+}
+
+static void test_store_dir__syncs_file_then_renames_then_syncs_folders(void **state)
+{
+    struct store *s;
+
+    (void)state;
+    assert_ok(open_root(&s));
+    assert_string_equal(traced_put(s, "volume"), "sync:/.tmp/T rename sync: ");
+    assert_string_equal(traced_put(s, "a/b/c"), "sync:/.tmp/T sync: sync:/a rename sync:/a/b ");
+    assert_string_equal(traced_put(s, "a/b/d"), "sync:/.tmp/T rename sync:/a/b ");
+    store_close(s);
+    /* Made by somebody else: nothing says that it is on the disk. */
+    assert_ok(open_root(&s));
+    assert_string_equal(traced_put(s, "a/b/e"), "sync:/.tmp/T sync: sync:/a rename sync:/a/b ");
+    store_close(s);
+}
+
+static void test_store_dir__reports_every_step_that_fails(void **state)
+{
+    struct store *s;
+    char byte;
+
+    (void)state;
+    assert_ok(open_root(&s));
+    fail_writev = ENOSPC;
+    assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_BUSY);
+    assert_non_null(strstr(err_text(ERR_BUSY), "the disk is full"));
+    fail_fsync = EIO;
+    assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_IO);
+    fail_rename = EROFS;
+    assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_DENIED);
+    assert_int_equal(store_get(s, "steps/a", 0, 1, &byte), ERR_NOT_FOUND);
+    assert_int_equal(count_tmp(), 1);
+    assert_ok(store_put_bytes(s, "steps/a", "0123456789", 10));
+    store_close(s);
+}
+
+static void test_store_dir__goes_on_after_a_short_write(void **state)
+{
+    static char data[3 << 20], back[3 << 20];
+    struct iovec iov[3] = {{data, 10}, {data + 10, 1000000}, {data + 1000010, 2145718}};
+    struct store *s;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (char)(i * 7919 >> 5);
+    assert_ok(open_root(&s));
+    short_write = 7;
+    fail_writev = EINTR;
+    assert_ok(store_put(s, "short", iov, 3, sizeof(data)));
+    assert_ok(store_get(s, "short", 0, sizeof(data), back));
+    assert_memory_equal(back, data, sizeof(data));
+    store_close(s);
 }
 
 static void test_store_dir__removes_what_dead_owners_left(void **state)
@@ -285,6 +408,9 @@ static void test_store_dir__refuses_a_path_that_can_not_be_a_folder(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_NEW_ROOT(test_store_dir__syncs_file_then_renames_then_syncs_folders),
+        IN_NEW_ROOT(test_store_dir__reports_every_step_that_fails),
+        IN_NEW_ROOT(test_store_dir__goes_on_after_a_short_write),
         IN_NEW_ROOT(test_store_dir__removes_what_dead_owners_left),
         IN_NEW_ROOT(test_store_dir__leaves_the_files_of_living_owners),
         IN_NEW_ROOT(test_store_dir__holds_whole_objects_after_a_kill),

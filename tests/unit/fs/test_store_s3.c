@@ -268,6 +268,20 @@ static void test_store_s3__gets_over_kept_connections_that_were_closed(void **st
         assert_string_equal(fake.requests[i].body, "12345");
 }
 
+/* curl starts over by itself, so the body must be given from its beginning again. */
+static void test_store_s3__sends_the_whole_body_again_on_a_new_connection(void **state)
+{
+    (void)state;
+    expect(200, NULL);
+    fake_s3_expect(&fake, (struct fake_reply){.status = 0});
+    expect(200, NULL);
+    assert_ok(store_put_bytes(s, "a", "first", 5));
+    assert_ok(store_put_bytes(s, "a", "again", 5));
+    assert_int_equal(fake.request_count, 3);
+    assert_string_equal(fake.requests[2].body, "again");
+    assert_int_equal(retries(), 0);
+}
+
 static enum err count_entry(void *user, const struct store_entry *entry)
 {
     size_t *sum = user;
@@ -423,6 +437,7 @@ int main(void)
         WITH_FAKE(test_store_s3__does_not_wait_for_ever),
         WITH_FAKE(test_store_s3__gets_over_a_slow_answer),
         WITH_FAKE(test_store_s3__gets_over_kept_connections_that_were_closed),
+        WITH_FAKE(test_store_s3__sends_the_whole_body_again_on_a_new_connection),
         WITH_FAKE(test_store_s3__follows_the_pages_of_a_listing),
         WITH_FAKE(test_store_s3__tells_the_size),
         WITH_FAKE(test_store_s3__says_what_to_do_when_it_can_not_open),
