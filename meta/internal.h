@@ -91,6 +91,7 @@ struct meta {
     struct sql_db *control;
     char *host;
     int64_t lease_ms, keep_deleted_ms, late_put_ms;
+    int64_t beat_ms; /* between heartbeats; tests make it shorter before the session opens */
     uint8_t master_key[META_KEY_BYTES];
     bool has_master_key;
     struct meta_volume volume;

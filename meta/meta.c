@@ -16,6 +16,7 @@ static int64_t or_default(int64_t v, int64_t when_zero)
 static enum err copy_options(struct meta *m, const struct meta_options *o)
 {
     m->lease_ms = or_default(o->lease_ms, LEASE_MS);
+    m->beat_ms = m->lease_ms / 3;
     m->keep_deleted_ms = or_default(o->keep_deleted_ms, 0);
     m->late_put_ms = or_default(o->late_put_ms, LATE_PUT_MS);
     m->host = strdup(o->host != NULL ? o->host : "");

@@ -223,7 +223,7 @@ static bool wait_for_contents(struct meta_session_state *s)
 /* One heartbeat; returns the milliseconds until the next. */
 static int64_t beat(struct meta *m)
 {
-    int64_t soon = m->lease_ms / 10 + 1;
+    int64_t soon = m->beat_ms / 4 + 1;
     bool held = true;
     enum err e = OK;
     if (session_id(m) != 0) {
@@ -240,14 +240,14 @@ static int64_t beat(struct meta *m)
         if (e != OK)
             log_warn("opening a session: %s", err_text(e));
     }
-    return e == OK ? m->lease_ms / 3 : soon;
+    return e == OK ? m->beat_ms : soon;
 }
 
 static void *heartbeats(void *arg)
 {
     struct meta *m = arg;
     struct meta_session_state *s = &m->session;
-    int64_t pause = m->lease_ms / 3;
+    int64_t pause = m->beat_ms;
     pthread_mutex_lock(&s->lock);
     for (;;) {
         wait_ms(s, pause);

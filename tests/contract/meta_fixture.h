@@ -31,6 +31,7 @@ struct world {
     struct sql_db *raw; /* for scripts */
     struct arena *arena;
     struct meta_options options;
+    int64_t beat_ms; /* of gateways that are opened; 0: as the lease has it */
 };
 
 #define assert_err(expected, call)                                                                 \
@@ -164,6 +165,8 @@ static inline struct meta *open_volume(struct world *w)
 static inline struct meta *open_gateway(struct world *w)
 {
     struct meta *m = open_volume(w);
+    if (w->beat_ms > 0)
+        m->beat_ms = w->beat_ms;
     assert_ok(meta_session_open(m, "live"));
     return m;
 }

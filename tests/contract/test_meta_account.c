@@ -79,7 +79,7 @@ static void test_meta_account__bad_arguments_are_refused(void **state)
 static void test_meta_account__other_gateways_learn_by_heartbeat(void **state)
 {
     struct world *w = *state;
-    w->options.lease_ms = 300;
+    w->beat_ms = 30;
     struct meta *one = open_gateway(w);
     struct meta *two = open_gateway(w);
     struct access_key k;
