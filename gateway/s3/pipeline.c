@@ -221,7 +221,6 @@ static enum http_next on_body_end(struct http_request *http, enum err result)
 static void write_access_line(const struct http_request *http, const struct s3_request *r)
 {
     const struct log_field fields[] = {
-        {"id", str_of(http->id), 0, false},
         {"remote", http->remote, 0, false},
         {"key", r != NULL ? r->auth.access_key : STR_NONE, 0, false},
         {"op", r != NULL && r->op != NULL ? str_of(r->op->name) : STR("-"), 0, false},
