@@ -161,8 +161,8 @@ class Boto3(Lane):
 
     def test_delete_objects(self):
         keys = [f"bulk/{n:04}" for n in range(1000)]
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self.put, keys))
+        for key in keys:
+            self.s3.put(self.bucket, key, b"x")  # a fifth of what boto3 would cost
         gone = self.c.delete_objects(Bucket=self.bucket,
                                      Delete={"Objects": [{"Key": k} for k in keys]})
         equal(sorted(d["Key"] for d in gone["Deleted"]), keys, "deleted keys")

@@ -29,7 +29,7 @@ class Data:
         self.big_md5 = _write_big(self.big)
         self.tree = ws.path("tree")
         self.tree_files = _copy_tree(
-            "/usr/share/doc", self.tree, *((10 ** 6, 10 ** 10) if full else (150, 20 * 10 ** 6)))
+            "/usr/share/doc", self.tree, *((10 ** 6, 10 ** 10) if full else (100, 15 * 10 ** 6)))
 
 
 def _write_big(path):
