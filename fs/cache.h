@@ -23,7 +23,11 @@ void cache_free(struct cache *c);
 
 /* A new reference to the page, or NULL. Counts a hit or a miss. */
 struct page *cache_get(struct cache *c, struct slice_name slice, uint32_t granule);
-/* Takes a reference of its own; does nothing if the granule is there or memory is short. */
+/* The same for the inside of a fetch: counts nothing, and is no sign of popularity. */
+struct page *cache_peek(struct cache *c, struct slice_name slice, uint32_t granule);
+bool cache_has(struct cache *c, struct slice_name slice, uint32_t granule);
+/* Takes a reference of its own; does nothing if the granule is there or somebody waits for
+ * memory. */
 void cache_put(struct cache *c, struct slice_name slice, uint32_t granule, struct page *page);
 /* Lets go of one page: the hook of fs/pages.h. False when the cache is empty. */
 bool cache_evict_one(void *cache);

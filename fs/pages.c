@@ -97,6 +97,7 @@ static struct pages_waiter *next_to_wake(struct pages *p)
     if (p->first == NULL)
         p->last = &p->first;
     w->queued = false;
+    atomic_fetch_sub(&p->queued, 1);
     return w;
 }
 
@@ -116,8 +117,16 @@ static void wake_one(struct pages *p)
 void page_unref(struct pages *p, struct page *page)
 {
     bool waiting;
+    unsigned before;
 
-    if (page == NULL || atomic_fetch_sub_explicit(&page->refs, 1, memory_order_acq_rel) > 1)
+    if (page == NULL)
+        return;
+    before = atomic_fetch_sub(&page->refs, 1);
+    /* Only the cache may hold it now: whoever waits must not sleep beside it. Either we see the
+     * waiter, or its own reclaim in pages_wait() sees the page unpinned. */
+    if (before == 2 && pages_wanted(p) && p->reclaim != NULL)
+        (void)p->reclaim(p->reclaim_arg);
+    if (before > 1)
         return;
     pthread_mutex_lock(&p->lock);
     page->next_free = p->free;
@@ -139,11 +148,14 @@ void pages_wait(struct pages *p, struct pages_waiter *w)
         w->next = NULL;
         *p->last = w;
         p->last = &w->next;
+        atomic_fetch_add(&p->queued, 1);
     }
     free_now = p->free != NULL || p->made < p->limit;
     pthread_mutex_unlock(&p->lock);
     if (free_now)
         wake_one(p);
+    else if (p->reclaim != NULL)
+        (void)p->reclaim(p->reclaim_arg); /* what came into the cache before we were in the queue */
 }
 
 void pages_forget(struct pages *p, struct pages_waiter *w)
@@ -159,11 +171,17 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
         if (p->last == &w->next)
             p->last = at;
         w->queued = false;
+        atomic_fetch_sub(&p->queued, 1);
     }
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->wake_lock);
     /* A page that this waiter was woken for, and did not take, is for the next one. */
     wake_one(p);
+}
+
+bool pages_wanted(struct pages *p)
+{
+    return atomic_load(&p->queued) > 0;
 }
 
 size_t pages_in_use(struct pages *p)

@@ -44,6 +44,8 @@ struct pages {
     struct page *free;
     size_t made, in_use;
     struct pages_waiter *first, **last;
+    /* atomic: waiters in the queue; changes under lock */
+    _Atomic size_t queued;
     /* held while a waker runs: pages_forget() waits for it */
     pthread_mutex_t wake_lock;
 };
@@ -62,6 +64,9 @@ void page_unref(struct pages *p, struct page *page); /* NULL is fine */
 void pages_wait(struct pages *p, struct pages_waiter *w);
 /* The waiter will not be woken after this has returned. */
 void pages_forget(struct pages *p, struct pages_waiter *w);
+
+/* Somebody waits: what is not needed should not be kept. Never blocks. */
+bool pages_wanted(struct pages *p);
 
 size_t pages_in_use(struct pages *p);
 size_t pages_waiting(struct pages *p);
