@@ -73,21 +73,27 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
     return OK;
 }
 
+/* One that was deleted and made again between the two round trips counts as deleted. */
 enum err bucket_delete(struct meta *m, struct str name)
 {
-    static const int steps[] = {SQL_bucket_lock, SQL_bucket_drop_parts, SQL_bucket_drop_uploads,
-                                SQL_bucket_drop_config, SQL_bucket_drop};
+    static const int steps[] = {SQL_bucket_lock, SQL_bucket_drop, SQL_bucket_drop_config,
+                                SQL_bucket_drop_parts, SQL_bucket_drop_uploads};
     struct arena *a = arena_new(BUCKET_ARENA);
+    struct bucket b;
+    enum err e = bucket_get(m, a, name, &b);
+    if (e != OK)
+        goto out;
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = name;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        sql_bind_bytes(sql_add(&u, steps[i]), name);
-    enum err e = meta_write(m, &u);
+        sql_bind_int(sql_add(&u, steps[i]), (int64_t)b.id);
+    e = meta_write(m, &u);
     if (e == OK && u.first->rows == 0)
         e = err_set(ERR_NOT_FOUND, "no such bucket");
-    else if (e == OK && u.last->changed == 0)
+    else if (e == OK && u.first->next->changed == 0)
         e = err_set(ERR_NOT_EMPTY, "the bucket holds keys");
+out:
     arena_free(a);
     return e;
 }

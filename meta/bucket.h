@@ -22,7 +22,10 @@ MUST_USE enum err bucket_create(struct meta *m, struct arena *a, struct str name
                                 struct str region, struct bucket *out);
 /* ERR_NOT_FOUND. Always asks the database. */
 MUST_USE enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct bucket *out);
-/* ERR_NOT_FOUND; ERR_NOT_EMPTY when it holds keys or versions. Its uploads are aborted with it. */
+/*
+ * ERR_NOT_FOUND; ERR_NOT_EMPTY when it holds keys or versions. Its uploads are aborted with it. Two
+ * round trips.
+ */
 MUST_USE enum err bucket_delete(struct meta *m, struct str name);
 
 /*

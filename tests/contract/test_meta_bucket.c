@@ -177,6 +177,95 @@ static void test_meta_bucket__of_many_creators_one_wins(void **state)
     meta_close(m[1]);
 }
 
+/* --- DeleteBucket against PUT and DELETE ------------------------------------------------------ */
+
+struct player {
+    pthread_t thread;
+    struct meta *m;
+    atomic_bool *stop;
+    int number, puts, bucket_deletes;
+    bool lost; /* an acknowledged object's bucket was deleted under it */
+};
+
+static enum err put_key(struct meta *m, struct str key)
+{
+    enum meta_missing missing;
+    struct object_put p = {.bucket = STR("contested"), .key = key};
+    p.attr = (struct object_attr){.etag = STR("e"), .owner = 7, .mtime_ms = 1, .size = 1};
+    p.content = (struct content){.size = 1, .data = STR("x")};
+    enum err e = meta_next_id(m, &p.inode);
+    return e == OK ? object_put(m, &p, &missing) : e;
+}
+
+/* Puts a key, sees it, deletes it: from its PUT to its DELETE the bucket must be there. */
+static void *put_and_delete(void *arg)
+{
+    struct player *p = arg;
+    char key[32];
+    (void)snprintf(key, sizeof(key), "key%d", p->number);
+    while (!atomic_load(p->stop)) {
+        if (put_key(p->m, str_of(key)) != OK)
+            continue;
+        p->puts++;
+        struct object_delete d = {.bucket = STR("contested"), .key = str_of(key)};
+        struct arena *a = arena_new(1u << 20);
+        struct bucket b;
+        if (bucket_get(p->m, a, STR("contested"), &b) != OK)
+            p->lost = true;
+        arena_free(a);
+        object_delete(p->m, &d, 1);
+        if (d.result != OK)
+            p->lost = true;
+    }
+    return NULL;
+}
+
+static void *delete_and_create(void *arg)
+{
+    struct player *p = arg;
+    while (!atomic_load(p->stop)) {
+        struct arena *a = arena_new(1u << 20);
+        struct bucket b;
+        p->bucket_deletes += bucket_delete(p->m, STR("contested")) == OK;
+        enum err e = bucket_create(p->m, a, STR("contested"), 7, STR("r"), &b);
+        if (e != OK && e != ERR_EXISTS)
+            p->lost = true;
+        arena_free(a);
+    }
+    return NULL;
+}
+
+static void test_meta_bucket__no_put_survives_its_bucket(void **state)
+{
+    enum { PLAYERS = 5 };
+    struct world *w = *state;
+    struct meta *m[2] = {open_gateway(w), open_gateway(w)};
+    atomic_bool stop = false;
+    struct player p[PLAYERS];
+    for (int i = 0; i < PLAYERS; i++) {
+        p[i] = (struct player){.m = m[i % 2], .stop = &stop, .number = i};
+        assert_int_equal(
+            pthread_create(&p[i].thread, NULL, i < 3 ? put_and_delete : delete_and_create, &p[i]),
+            0);
+    }
+    nap_ms(1500);
+    atomic_store(&stop, true);
+    int puts = 0, deletes = 0;
+    for (int i = 0; i < PLAYERS; i++) {
+        pthread_join(p[i].thread, NULL);
+        assert_false(p[i].lost);
+        puts += p[i].puts;
+        deletes += p[i].bucket_deletes;
+    }
+    print_message("%d puts, %d bucket deletes\n", puts, deletes);
+    assert_true(puts > 0 && deletes > 0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM keys k WHERE NOT EXISTS"
+                            " (SELECT 1 FROM buckets b WHERE b.id = k.bucket)"),
+                     0);
+    meta_close(m[0]);
+    meta_close(m[1]);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -186,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_meta_bucket__one_with_keys_is_not_deleted),
         cmocka_unit_test(test_meta_bucket__one_with_only_versions_is_not_deleted),
         cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
+        cmocka_unit_test(test_meta_bucket__no_put_survives_its_bucket),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }
