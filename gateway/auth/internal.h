@@ -38,7 +38,7 @@ enum s3_code auth_v4_check(const struct auth_request *r, struct arena *arena,
                            const struct auth_key *key, struct auth *auth, struct s3_error *error);
 bool auth_v4_is_signed(struct str signed_headers, struct str name);
 
-/* v2.c */
+/* v2_parse.c, v2_check.c */
 enum s3_code auth_v2_parse_header(const struct auth_request *r, struct arena *arena,
                                   struct str value, struct auth *out, struct s3_error *error);
 enum s3_code auth_v2_parse_query(const struct auth_request *r, struct arena *arena,

@@ -184,6 +184,7 @@ static void check_unsigned(const char *text, uint64_t length, const char *announ
         const char *got = s3_code_name(decode(&g, announced, steps[i]));
         if (strcmp(got, expected) != 0)
             fail_msg("%s, not %s, for \"%s\" in steps of %zu", got, expected, text, steps[i]);
+        assert_true(g.decoded.len <= length); /* more than announced never goes out */
     }
     end(&g);
 }

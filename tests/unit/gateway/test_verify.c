@@ -144,6 +144,7 @@ static void test_verify__any_change_breaks_the_signature(void **state)
         {"20130524T000000Z", "20130524T000001Z"},
         {"Range: bytes=0-9\n", "Range: bytes=0-9\nRange: bytes=0-9\n"},
         {"Range: bytes=0-9\n", ""},
+        {"41\n", "40\n"},
         {"41\n", "4\n"},
         {"41\n", "41a\n"},
         {"41\n", "4g\n"},
@@ -511,6 +512,16 @@ static void test_verify__presigned_version_2_of_real_clients(void **state)
                                     "Host: h\n");
 }
 
+static void test_verify__version_2_dates_with_a_zone(void **state)
+{
+    const char *text = "GET /photos/puppy.jpg\nHost: johnsmith.s3.amazonaws.com\n"
+                       "Date: Tue, 27 Mar 2007 12:36:42 -0700\n" V2 "x\n";
+
+    (void)state;
+    check(text, INT64_C(1175024202000), "SignatureDoesNotMatch");
+    check(text, INT64_C(1175024202000) - 7 * 3600 * 1000, "RequestTimeTooSkewed");
+}
+
 static void test_verify__version_2_refusals(void **state)
 {
     (void)state;
@@ -570,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_verify__aws_examples_of_version_2_hold),
         cmocka_unit_test(test_verify__presigned_version_2),
         cmocka_unit_test(test_verify__presigned_version_2_of_real_clients),
+        cmocka_unit_test(test_verify__version_2_dates_with_a_zone),
         cmocka_unit_test(test_verify__version_2_refusals),
         cmocka_unit_test(test_verify__look_up_by_callback),
     };

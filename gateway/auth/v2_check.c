@@ -7,11 +7,9 @@
  */
 #include "gateway/auth/internal.h"
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "gateway/s3/names.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define SHA1_BYTES 20
@@ -68,100 +66,6 @@ static const char *const selectors[] = {
     "versions",
     "website",
 };
-
-/* --- parsing -----------------------------------------------------------------------------------*/
-
-static enum s3_code no_date(struct s3_error *error)
-{
-    return s3_fail(error, S3_ACCESS_DENIED,
-                   "AWS authentication requires a valid Date or x-amz-date header");
-}
-
-/* RFC 2822 dates end in a zone: "Tue, 27 Mar 2007 19:36:42 +0000". Cuts it off as minutes. */
-static bool cut_zone(struct str *date, int64_t *out_minutes)
-{
-    uint64_t zone;
-
-    if (date->len < 6)
-        return false;
-    const char *sign = date->ptr + date->len - 5;
-    if ((*sign != '+' && *sign != '-') || sign[-1] != ' ' ||
-        str_to_u64((struct str){sign + 1, 4}, &zone) != OK)
-        return false;
-    *out_minutes = (int64_t)(zone / 100 * 60 + zone % 100) * (*sign == '-' ? -1 : 1);
-    *date = str_sub(*date, 0, date->len - 5);
-    return true;
-}
-
-static bool parse_date(struct str date, int64_t *out_ms)
-{
-    char text[CLOCK_TEXT_MAX];
-    int64_t minutes = 0;
-
-    if (clock_parse_http(date, out_ms) == OK || clock_parse_amz(date, out_ms) == OK ||
-        clock_parse_iso(date, out_ms) == OK)
-        return *out_ms >= 0;
-    if (!cut_zone(&date, &minutes))
-        return false;
-    int len = snprintf(text, sizeof(text), STR_FMT "GMT", STR_ARG(date));
-    if (len < 0 || (size_t)len >= sizeof(text) || clock_parse_http(str_of(text), out_ms) != OK)
-        return false;
-    *out_ms -= minutes * 60 * 1000;
-    return *out_ms >= 0;
-}
-
-/* "AWS <access key>:<base64>" */
-enum s3_code auth_v2_parse_header(const struct auth_request *r, struct arena *arena,
-                                  struct str value, struct auth *out, struct s3_error *error)
-{
-    int64_t signed_ms;
-    struct str date;
-
-    out->kind = AUTH_HEADER_V2;
-    value = str_trim(str_sub(value, 4, value.len));
-    size_t colon = value.len;
-    while (colon > 0 && value.ptr[colon - 1] != ':') /* a signature has none, a key might */
-        colon--;
-    if (colon < 2)
-        return s3_fail(error, S3_INVALID_ARGUMENT,
-                       "Authorization header is invalid -- one and only one ' ' (space) required");
-    out->access_key = str_sub(value, 0, colon - 1);
-    out->signature = str_sub(value, colon, value.len);
-    date = auth_header(r, STR("x-amz-date"));
-    if (!date.ptr)
-        date = auth_header(r, STR("date"));
-    date = str_trim(date);
-    if (!parse_date(date, &signed_ms))
-        return no_date(error);
-    return auth_check_skew(r, arena, signed_ms, date, error);
-}
-
-enum s3_code auth_v2_parse_query(const struct auth_request *r, struct arena *arena,
-                                 struct auth *out, struct s3_error *error)
-{
-    const struct sigv4_arg *key = auth_arg(r, STR("AWSAccessKeyId"));
-    const struct sigv4_arg *signature = auth_arg(r, STR("Signature"));
-    const struct sigv4_arg *expires = auth_arg(r, STR("Expires"));
-    int64_t seconds;
-
-    out->kind = AUTH_PRESIGNED_V2;
-    if (!key || !signature || !expires || key->value.len == 0)
-        return s3_fail(error, S3_ACCESS_DENIED,
-                       "Query-string authentication requires the Signature, Expires and "
-                       "AWSAccessKeyId parameters");
-    out->access_key = key->value;
-    out->signature = signature->value;
-    out->timestamp = expires->value;
-    if (str_to_i64(expires->value, &seconds) != OK)
-        return s3_fail(error, S3_ACCESS_DENIED, "Invalid date (should be seconds since epoch)");
-    if (seconds > INT64_MAX / 1000 - 1)
-        seconds = INT64_MAX / 1000 - 1;
-    if (seconds < 0)
-        seconds = 0;
-    if (r->now_ms > seconds * 1000)
-        return auth_expired(r, arena, seconds * 1000, error);
-    return S3_OK;
-}
 
 /* --- the string to sign ------------------------------------------------------------------------*/
 
