@@ -111,9 +111,11 @@ enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
     return OK;
 }
 
-#if HTTP_PARSES_IN_PLACE
 static enum err check_layout(const struct exchange *x, const char *method, const char *version)
 {
+    if (!x->server->parses_in_place) {
+        return OK;
+    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     if (!info) {
@@ -123,15 +125,6 @@ static enum err check_layout(const struct exchange *x, const char *method, const
                                  method + info->header_size};
     return http_strict_layout(&layout, x->r.headers, x->r.header_count);
 }
-#else
-static enum err check_layout(const struct exchange *x, const char *method, const char *version)
-{
-    (void)x;
-    (void)method;
-    (void)version;
-    return OK; /* MHD_OPTION_CLIENT_DISCIPLINE_LVL sees to it */
-}
-#endif
 
 /* Fills in the request from the head. Its strings stay in libmicrohttpd's memory until done(). */
 enum err http_read_head(struct exchange *x, const char *method, const char *version)

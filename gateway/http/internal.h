@@ -26,9 +26,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* 1.0 changed the parser (it can be told to be strict) and the place of the pieces in memory. */
-#define HTTP_PARSES_IN_PLACE (MHD_VERSION < 0x01000000)
-
 /*
  * A connection's memory in libmicrohttpd, mapped on demand: with its bookkeeping it stays below
  * 32 KiB. A head may fill most of it, uploads are handed over in pieces of about half.
@@ -115,6 +112,7 @@ struct http_server {
     uint16_t port;
     char address[128];
     uint64_t id_key;
+    bool parses_in_place; /* libmicrohttpd 0.9: see strict.h. 1.0 can be told to be strict */
 
     /* The accepting thread's while it runs. */
     int listen_fd;

@@ -118,7 +118,7 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
         is_known ? length : MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
     if (response && !is_known) {
         /* Else 0.9.75 sends the last chunk of a body that a HEAD must not have. */
-        (void)MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
+        (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     }
     return response;
 }

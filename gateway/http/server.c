@@ -105,9 +105,10 @@ static enum err start_daemon(struct http_server *s)
         options[n++] =
             (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, http_tls_callback()};
     }
-#if !HTTP_PARSES_IN_PLACE
-    options[n++] = (struct MHD_OptionItem){MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL};
-#endif
+    s->parses_in_place = strncmp(MHD_get_version(), "0.9.", 4) == 0;
+    if (!s->parses_in_place) {
+        options[n++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL};
+    }
     options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL,

@@ -175,8 +175,8 @@ static inline enum http_next rig_take(struct http_request *r)
  * /sink         counts the body (?room= ?early= ?fail= ?stuck=)
  * /gen          a generator (?size= ?piece= ?block= ?chunked= ?fail= ?end=)
  * /status       ?code=                      /wait    a worker waits for rig.release
+ * /fields       ?count= header fields of 1,000 bytes
  * /trailers     names and values after a body
- * /what         method, decoded path and arguments, version, headers
  */
 static inline enum http_next rig_head(struct http_request *r)
 {
@@ -198,6 +198,13 @@ static inline enum http_next rig_head(struct http_request *r)
     } else if (str_eq(path, STR("/status"))) {
         unsigned code = (unsigned)rig_number(r, "code", 200);
         rig_say(r, code, "some text");
+    } else if (str_eq(path, STR("/fields"))) {
+        char value[1001];
+        memset(value, 'v', sizeof(value));
+        rig_say(r, 200, "fields");
+        for (uint64_t i = rig_number(r, "count", 1); i > 0; i--) {
+            assert_ok(http_reply_header(r, "x-amz-meta-long", (struct str){value, 1000}));
+        }
     } else if (str_eq(path, STR("/hello"))) {
         rig_say(r, 200, "hello");
         assert_ok(http_reply_header(r, "x-empty", STR("")));
@@ -341,7 +348,7 @@ struct client {
 
 struct answer {
     unsigned status;
-    char head[8192];
+    char head[20000];
     char *body; /* NUL-terminated, freed by answer_free */
     size_t body_len;
     bool whole; /* false: cut off */

@@ -397,6 +397,17 @@ static void test_head__byte_by_byte_ends_by_timeout(void **state)
     assert_int_equal(atomic_load(&impatient.heads), 0);
 }
 
+static void test_reply__that_nobody_reads_ends_by_timeout(void **state)
+{
+    (void)state;
+    struct client *c = client_connect(&impatient);
+    client_send(c, GET("/gen?size=1000000000&piece=100000"));
+    rig_wait(&impatient.dones, 1);
+    assert_int_equal(atomic_load(&impatient.generators_closed), 1);
+    assert_int_equal(atomic_load(&impatient.complete), 0);
+    client_close(c);
+}
+
 static void test_connection__that_is_idle_is_closed(void **state)
 {
     (void)state;
@@ -433,6 +444,7 @@ int main(void)
         SLOW(test_body__below_the_minimum_rate_ends_by_timeout),
         SLOW(test_body__may_take_long_when_the_sink_does),
         SLOW(test_head__byte_by_byte_ends_by_timeout),
+        SLOW(test_reply__that_nobody_reads_ends_by_timeout),
         SLOW(test_connection__that_is_idle_is_closed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

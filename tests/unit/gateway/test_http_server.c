@@ -305,6 +305,21 @@ static void test_server__takes_heads_up_to_its_limit(void **state)
     assert_int_equal(status_of_head(64 * 1024), 431);
 }
 
+static void test_server__sends_long_heads_after_long_heads(void **state)
+{
+    (void)state;
+    char request[9000];
+    int len = snprintf(request, 100, "GET /fields?count=8 HTTP/1.1\r\nHost: h\r\nx-long: ");
+    memset(request + len, 'v', 8192);
+    memcpy(request + len + 8192, "\r\n\r\n", 5);
+    struct client *c = client_connect(&rig);
+    for (int i = 0; i < 3; i++) {
+        client_send(c, request);
+        client_expect(c, 200, "fields");
+    }
+    client_close(c);
+}
+
 static void test_server__survives_ten_megabytes_of_head(void **state)
 {
     (void)state;
@@ -447,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup(test_server__refuses_what_smuggles_requests, settle),
         cmocka_unit_test_setup(test_server__takes_what_is_odd_but_sound, settle),
         cmocka_unit_test_setup(test_server__takes_heads_up_to_its_limit, settle),
+        cmocka_unit_test_setup(test_server__sends_long_heads_after_long_heads, settle),
         cmocka_unit_test_setup(test_server__survives_ten_megabytes_of_head, settle),
         cmocka_unit_test_setup(test_server__holds_a_thousand_idle_connections_without_threads,
                                settle),
