@@ -105,6 +105,15 @@ MUST_USE enum s3_code auth_check(const struct auth_request *r, struct arena *are
                                  const struct auth_key *key, struct auth *auth,
                                  struct s3_error *error);
 
+/*
+ * The headers as operations are to see them: in a presigned URL, arguments named x-amz-* stand for
+ * headers that are not there (presigners move them; the signature covers them), and version 2's
+ * content-type and content-md5. Any other request gets its own headers back. Does not need
+ * auth_parse. InternalError is the only failure.
+ */
+MUST_USE enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
+                                   const struct sigv4_header **out, size_t *out_count);
+
 /* Fills *out; ERR_NOT_FOUND, ERR_AGAIN (would have to ask the database) or another failure. */
 typedef enum err (*auth_lookup)(void *context, struct str access_key, struct auth_key *out);
 

@@ -63,7 +63,7 @@ MUST_USE enum s3_code checksum_type_parse(struct str name, enum checksum_type *o
  * that form.
  */
 bool checksum_of_header(struct str header_name, enum checksum_algo *out, bool *out_known);
-/* The same for elements: "ChecksumCRC32"; ChecksumType and ChecksumAlgorithm are not of the form. */
+/* The same for elements such as "ChecksumCRC32"; ChecksumType and ChecksumAlgorithm are not. */
 bool checksum_of_element(struct str element, enum checksum_algo *out, bool *out_known);
 
 /*

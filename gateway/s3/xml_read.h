@@ -2,8 +2,9 @@
  * Reads a small XML document into a tree in an arena, through expat.
  *
  * Namespace prefixes are dropped and attributes ignored. An element without children has its
- * character data as text, joined and not trimmed; what stands between children is dropped. A document type declaration is refused, so there are no entities to
- * expand (billion laughs) and nothing external to load. Limits: XML_MAX_DEPTH levels,
+ * character data as text, joined and not trimmed; what stands between children is dropped. A
+ * document type declaration is refused, so there are no entities to expand (billion laughs) and
+ * nothing external to load. Limits: XML_MAX_DEPTH levels,
  * XML_MAX_NODES elements, and the arena's own size.
  *
  * Ownership: the tree is the arena's; nothing of the input is borrowed. Threads: any.
