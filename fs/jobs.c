@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ROUND_MS      1000
+#define ROUND_MS       1000
 #define BACKOFF_MAX_MS 60000
-#define DOOMED_BATCH  256
+#define DOOMED_BATCH   256
 
 struct jobs {
     struct fs *fs;
@@ -113,7 +113,8 @@ static void *jobs_main(void *arg)
         pause_ms = pause_ms < ROUND_MS ? ROUND_MS : pause_ms * 2;
         if (pause_ms > BACKOFF_MAX_MS)
             pause_ms = BACKOFF_MAX_MS;
-        log_warn("background work failed, again in %lld ms: %s", (long long)pause_ms, err_text(err));
+        log_warn("background work failed, again in %lld ms: %s", (long long)pause_ms,
+                 err_text(err));
     }
     return NULL;
 }

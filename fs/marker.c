@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-#define MARKER_MAX   ((size_t)4 << 10)
+#define MARKER_MAX    ((size_t)4 << 10)
 #define MARKER_FORMAT 1
 
 static enum err write_marker(struct store *s, const struct meta_volume *v)
@@ -29,20 +29,23 @@ static enum err compare_marker(struct store *s, const struct meta_volume *v, str
 
     if (json_unpack(doc, "{s:i, s:s, s:I}", "kiseki", &format, "uuid", &uuid, "generation",
                     &generation) != 0)
-        err = err_set(ERR_DENIED,
-                      "%s: the object \"%s\" is not a Kiseki marker: give the volume a store of its "
-                      "own (another bucket or prefix)",
-                      store_label(s), MARKER_NAME);
+        err =
+            err_set(ERR_DENIED,
+                    "%s: the object \"%s\" is not a Kiseki marker: give the volume a store of its "
+                    "own (another bucket or prefix)",
+                    store_label(s), MARKER_NAME);
     else if (!str_eq(str_of(uuid), str_of(v->uuid)))
-        err = err_set(ERR_DENIED,
-                      "%s belongs to volume %s, but the database is that of volume %s: check --meta "
-                      "and --store",
-                      store_label(s), uuid, v->uuid);
+        err =
+            err_set(ERR_DENIED,
+                    "%s belongs to volume %s, but the database is that of volume %s: check --meta "
+                    "and --store",
+                    store_label(s), uuid, v->uuid);
     else if (generation != v->generation)
-        err = err_set(ERR_DENIED,
-                      "%s is of generation %lld, but the database of generation %lld: this database "
-                      "was replaced by a newer one",
-                      store_label(s), (long long)generation, (long long)v->generation);
+        err =
+            err_set(ERR_DENIED,
+                    "%s is of generation %lld, but the database of generation %lld: this database "
+                    "was replaced by a newer one",
+                    store_label(s), (long long)generation, (long long)v->generation);
     json_decref(doc);
     return err;
 }
@@ -60,10 +63,11 @@ static enum err adopt_store(struct meta *m, struct store *s, const struct meta_v
     if (err != OK)
         return err;
     if (status.objects > 0 || status.uploads > 0)
-        return err_set(ERR_DENIED,
-                       "%s has no marker object, but volume %s holds %lld objects: is this the right "
-                       "store?",
-                       store_label(s), v->uuid, (long long)status.objects);
+        return err_set(
+            ERR_DENIED,
+            "%s has no marker object, but volume %s holds %lld objects: is this the right "
+            "store?",
+            store_label(s), v->uuid, (long long)status.objects);
     return write_marker(s, v);
 }
 

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_PAGES        (META_SLICE_MAX / PAGE_BYTES)
-#define IN_FLIGHT_MAX      4 /* slices of one writer on their way to the store */
-#define PACKED_PIECE_MAX   ((size_t)4 << 20)
-#define PIECE_RECORDS_MAX  (META_PIECE_MAX / META_SLICE_MIN)
+#define SLICE_PAGES       (META_SLICE_MAX / PAGE_BYTES)
+#define IN_FLIGHT_MAX     4 /* slices of one writer on their way to the store */
+#define PACKED_PIECE_MAX  ((size_t)4 << 20)
+#define PIECE_RECORDS_MAX (META_PIECE_MAX / META_SLICE_MIN)
 
 /* One slice: from full pages to a record. Owned by the writer's list until the writer goes. */
 struct upload {
