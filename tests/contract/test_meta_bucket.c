@@ -266,6 +266,35 @@ static void test_meta_bucket__no_put_survives_its_bucket(void **state)
     meta_close(m[1]);
 }
 
+static void *put_slowly(void *arg)
+{
+    run(arg,
+        "{PG: SELECT id FROM buckets FOR KEY SHARE; SELECT pg_sleep(0.5);}"
+        "INSERT INTO keys SELECT id, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 'null', 0, 1, 4, 'e', 0,"
+        " 7, '', 0, 0 FROM buckets");
+    return NULL;
+}
+
+/* The PUT has the bucket's row before the deletion asks for it, and commits while that waits. */
+static void test_meta_bucket__a_put_that_commits_meanwhile_is_seen(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    pthread_t slow;
+    make(w, m, "contested");
+    assert_int_equal(pthread_create(&slow, NULL, put_slowly, w), 0);
+    if (sql_is_postgres(m->sql))
+        wait_until(ask(w, "SELECT count(*) FROM {PG: pg_stat_activity WHERE query LIKE"
+                          " '%pg_sleep(0.5)%' AND wait_event = 'PgSleep'}{LITE: keys}") > 0);
+    else
+        wait_until(ask(w, "SELECT count(*) FROM keys") > 0);
+    assert_err(ERR_NOT_EMPTY, bucket_delete(m, STR("contested")));
+    pthread_join(slow, NULL);
+    assert_int_equal(ask(w, "SELECT count(*) FROM buckets"), 1);
+    assert_int_equal(ask(w, "SELECT count(*) FROM keys"), 1);
+    meta_close(m);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -276,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_meta_bucket__one_with_only_versions_is_not_deleted),
         cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
         cmocka_unit_test(test_meta_bucket__no_put_survives_its_bucket),
+        cmocka_unit_test(test_meta_bucket__a_put_that_commits_meanwhile_is_seen),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }
