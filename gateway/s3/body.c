@@ -140,7 +140,8 @@ static enum s3_code judge(struct s3_request *r)
     size_t count = 0;
     enum s3_code code = S3_OK;
 
-    if (r->framed && s3_body_expected(r)) {
+    /* An upload without even the last chunk was cut off on its way. */
+    if (r->framed && (r->op->body == S3_BODY_FILE || s3_body_expected(r))) {
         code = chunked_finish(&r->chunked, &r->error);
         for (count = 0; count < r->chunked.trailer_count; count++) {
             trailers[count].name = r->chunked.trailers[count].name;

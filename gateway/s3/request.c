@@ -57,6 +57,9 @@ enum s3_code s3_request_open(struct s3_request *r)
     if (code != S3_OK)
         return code;
     make_auth_request(r);
+    code = auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count);
+    if (code != S3_OK)
+        return s3_fail(&r->error, code, NULL);
     r->is_head = str_eq(http->method, STR("HEAD"));
     r->bucket = names_host_bucket(http->host, r->s3->domains, r->s3->domain_count);
     if (r->bucket.len > 0)
@@ -82,7 +85,11 @@ bool s3_has_arg(const struct s3_request *r, const char *name)
 
 struct str s3_header(const struct s3_request *r, const char *name)
 {
-    return http_header(r->http, name);
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (str_eq_nocase(r->headers[i].name, str_of(name)))
+            return r->headers[i].value.ptr != NULL ? r->headers[i].value : STR("");
+    }
+    return STR_NONE;
 }
 
 enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, int64_t fallback,
