@@ -5,7 +5,12 @@
  * stay until file_close() (meta/README.md, Epochs). A reader walks the range: small files from
  * memory, others slice by slice through the caches; it fetches ahead while it is read in order.
  * Every granule that comes from the backing store or the disk cache is verified before a byte of
- * it is given out: a wrong one is logged, fetched again once, then ERR_CORRUPT.
+ * it is given out: a wrong one is logged, fetched again once, then ERR_CORRUPT. Where extents
+ * overlap the later write is seen (fs/overlay.h). A hole is a record; a byte that neither data nor
+ * a record covers is damage, never zeros: ERR_CORRUPT.
+ *
+ * Memory: a reader pins the granule that it gave out last and up to three fetches ahead of it (see
+ * fs/slice_reader.h for how they are bounded); while it waits for a page it holds none of them.
  *
  * Threads: a file and its readers are used by one thread at a time.
  */
@@ -20,6 +25,7 @@ struct file {
     struct object object; /* attributes; in the caller's arena */
     struct meta_read read;
     bool open;
+    uint64_t from, to; /* object.extents, if asked for, were chosen for these bytes */
 };
 
 /* Blocks. ERR_NOT_FOUND with *out_missing, see object_get(). Only an opened file needs closing. */
@@ -29,12 +35,16 @@ void file_close(struct file *f); /* fine on a zeroed struct and twice; never blo
 
 struct reader;
 
-/* Bytes [offset, offset + len) of the file, which must lie inside it. Never blocks. */
+/*
+ * Bytes [offset, offset + len) of the file, which must lie inside it (ERR_INVALID), and the file must
+ * have been opened with OBJECT_DATA. Never blocks.
+ */
 MUST_USE enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader **out);
 
 /*
  * The next run of bytes, borrowed until the next call; empty at the end. With may_block false:
- * ERR_AGAIN when it would have to wait. ERR_BUSY, ERR_IO, ERR_CORRUPT, ERR_FENCED are final.
+ * ERR_AGAIN when it would have to wait; ask again with true. Any other error is final: ERR_BUSY,
+ * ERR_DENIED, ERR_IO, ERR_CORRUPT, ERR_FENCED (the lease of our session is over), ERR_NOMEM.
  */
 MUST_USE enum err reader_next(struct reader *r, bool may_block, struct str *out);
 
