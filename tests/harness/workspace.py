@@ -179,7 +179,7 @@ class Workspace:
             except Exception as err:  # pylint: disable=broad-except
                 self.failed = True
                 print(f"{self.name}: {err}", file=sys.stderr)
-        if self.failed or (kind is not None and kind is not KeyboardInterrupt):
+        if self.failed or (kind is not None and issubclass(kind, Exception)):
             kept = tempfile.mkdtemp(prefix=f"kiseki-{self.name}-logs-")
             shutil.copytree(self.logs, kept, dirs_exist_ok=True)
             print(f"{self.name}: failed; the servers' logs are in {kept}", file=sys.stderr)
