@@ -178,23 +178,41 @@ static int compare_args(const void *a, const void *b)
     return order ? order : str_cmp(x->value, y->value);
 }
 
-/* "/bucket/key?acl&versionId=3": the path as it was sent (or canonical), values decoded. */
-static bool put_resource(const struct signing *s, bool canonical_path, struct buf *out)
+/* How clients write the path that they sign. */
+enum path_form {
+    PATH_AS_SENT,
+    PATH_ENCODED,    /* in canonical form, whatever was sent */
+    PATH_WITH_SLASH, /* "/bucket/" for a request of "/bucket", as botocore does */
+    PATH_FORMS
+};
+
+static void put_path(const struct signing *s, enum path_form form, struct buf *out)
 {
     struct str bucket = names_host_bucket(auth_host(s->r), s->r->domains, s->r->domain_count);
+    struct str path = s->r->raw_path;
+
+    if (bucket.len > 0) {
+        buf_append_char(out, '/');
+        buf_append_str(out, bucket);
+    }
+    if (form == PATH_ENCODED)
+        percent_encode(out, s->r->path, PERCENT_KEEP_SLASH);
+    else
+        buf_append_str(out, path);
+    if (form == PATH_WITH_SLASH && bucket.len == 0 && path.len > 1 &&
+        str_find(str_sub(path, 1, path.len), '/') == path.len - 1)
+        buf_append_char(out, '/');
+}
+
+/* "/bucket/key?acl&versionId=3": sub-resources sorted, their values decoded. */
+static bool put_resource(const struct signing *s, enum path_form form, struct buf *out)
+{
     struct sigv4_arg *list = arena_array(s->arena, s->arg_count + 1, sizeof(*list));
     size_t count = 0;
 
     if (!list)
         return false;
-    if (bucket.len > 0) {
-        buf_append_char(out, '/');
-        buf_append_str(out, bucket);
-    }
-    if (canonical_path)
-        percent_encode(out, s->r->path, PERCENT_KEEP_SLASH);
-    else
-        buf_append_str(out, s->r->raw_path);
+    put_path(s, form, out);
     for (size_t i = 0; i < s->arg_count; i++) {
         if (is_selector(s->args[i].name))
             list[count++] = s->args[i];
@@ -217,7 +235,7 @@ static void put_line(struct buf *out, struct str s)
     buf_append_char(out, '\n');
 }
 
-static enum err string_to_sign(const struct signing *s, bool canonical_path, struct buf *out)
+static enum err string_to_sign(const struct signing *s, enum path_form form, struct buf *out)
 {
     struct str date = s->auth->timestamp; /* Expires */
 
@@ -229,20 +247,20 @@ static enum err string_to_sign(const struct signing *s, bool canonical_path, str
     put_line(out, header_or_arg(s, STR("content-md5")));
     put_line(out, header_or_arg(s, STR("content-type")));
     put_line(out, date);
-    if (!put_amz(s, out) || !put_resource(s, canonical_path, out))
+    if (!put_amz(s, out) || !put_resource(s, form, out))
         return err_set(ERR_NOMEM, "no memory to verify a signature");
     return buf_check(out);
 }
 
 /* --- checking ----------------------------------------------------------------------------------*/
 
-static enum err try_one(const struct signing *s, bool canonical_path, struct str secret,
+static enum err try_one(const struct signing *s, enum path_form form, struct str secret,
                         const uint8_t claimed[SHA1_BYTES], struct buf *text, bool *out_match)
 {
     uint8_t signature[SHA1_BYTES];
 
     buf_clear(text);
-    enum err e = string_to_sign(s, canonical_path, text);
+    enum err e = string_to_sign(s, form, text);
     if (e == OK)
         e = hmac_sha1(secret, buf_str(text), signature);
     if (e == OK)
@@ -250,7 +268,7 @@ static enum err try_one(const struct signing *s, bool canonical_path, struct str
     return e;
 }
 
-/* Readings: `+` in values as a space or as itself; the path as sent or re-encoded. */
+/* Readings: `+` in values as a space or as itself, and the forms of the path. */
 static enum err try_all(struct signing *s, struct str secret, const uint8_t claimed[SHA1_BYTES],
                         struct buf *text, bool *out_match)
 {
@@ -262,10 +280,8 @@ static enum err try_all(struct signing *s, struct str secret, const uint8_t clai
                             s->arena, &s->args, &s->arg_count);
         if (e == ERR_INVALID)
             return OK; /* a broken escape: no match */
-        if (e == OK)
-            e = try_one(s, false, secret, claimed, text, out_match);
-        if (e == OK && !*out_match)
-            e = try_one(s, true, secret, claimed, text, out_match);
+        for (int form = 0; e == OK && !*out_match && form < PATH_FORMS; form++)
+            e = try_one(s, (enum path_form)form, secret, claimed, text, out_match);
     }
     return e;
 }

@@ -508,6 +508,8 @@ static void test_verify__presigned_version_2_of_real_clients(void **state)
         "&AWSAccessKeyId=A&Signature=@&Expires=99\nHost: h\n");
     check_v2("GET\n\n\n99\n/b/a%20b", "GET /b/a%20b?AWSAccessKeyId=A&Signature=@&Expires=99\n"
                                       "Host: h\n");
+    check_v2("GET\n\n\n99\n/b/?acl",
+             "GET /b?acl&AWSAccessKeyId=A&Signature=@&Expires=99\nHost: h\n");
     check_v2("GET\n\n\n99\n/b/a~b", "GET /b/a%7eb?AWSAccessKeyId=A&Signature=@&Expires=99\n"
                                     "Host: h\n");
 }
