@@ -98,6 +98,8 @@ struct sql_unit {
     enum sql_kind kind;
     struct arena *arena;
     struct str order_name, order_key; /* writes: the first row lock's bucket and key */
+    bool alone;                       /* writes: takes several row locks, in their order: a batch of
+                                         its own, so that nothing comes between them */
     bool results_optional;            /* writes: OK without results when only those were lost */
     bool snapshot;                    /* reads: all statements see one state */
     void (*done)(struct sql_unit *u); /* sql_submit only */

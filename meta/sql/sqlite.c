@@ -10,22 +10,25 @@
  * ones.
  */
 #include "meta/sql/driver.h"
+#include "meta/sql/sqlite_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define READERS_DEFAULT 8
 
+/* The engine's own statements, by enum control; prepared at first use like all others. */
+enum control { BEGIN_READ, BEGIN_WRITE, COMMIT, SAVEPOINT, RELEASE, UNDO, CONTROLS };
+
+static const char *const control_texts[CONTROLS] = {
+    "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "SAVEPOINT unit", "RELEASE unit", "ROLLBACK TO unit"};
+
 struct lite_conn {
     struct sql_conn base;
-    sqlite3 *db;          /* NULL: down */
+    sqlite3 *db; /* NULL: down */
+    sqlite3_stmt *controls[CONTROLS];
     sqlite3_stmt **stmts; /* by statement, prepared at first use */
     bool reader;
     struct lite_conn *next_free;
@@ -108,6 +111,24 @@ static enum err execute(struct lite_conn *c, const char *text)
     return rc == SQLITE_OK ? OK : fail(c, rc, text, false);
 }
 
+static int control_rc(struct lite_conn *c, enum control what)
+{
+    sqlite3_stmt **s = &c->controls[what];
+    int rc = SQLITE_OK;
+    if (*s == NULL)
+        rc = sqlite3_prepare_v3(c->db, control_texts[what], -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(*s);
+    (void)sqlite3_reset(*s);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static enum err control(struct lite_conn *c, enum control what)
+{
+    int rc = control_rc(c, what);
+    return rc == SQLITE_OK ? OK : fail(c, rc, control_texts[what], false);
+}
+
 /* --- connections ------------------------------------------------------------------------------- */
 
 static int hex_digit(unsigned char c)
@@ -149,6 +170,10 @@ static void disconnect(struct lite_conn *c)
 {
     for (size_t i = 0; c->stmts != NULL && i < c->base.driver->statements; i++)
         (void)sqlite3_finalize(c->stmts[i]);
+    for (size_t i = 0; i < CONTROLS; i++) {
+        (void)sqlite3_finalize(c->controls[i]);
+        c->controls[i] = NULL;
+    }
     free(c->stmts);
     c->stmts = NULL;
     (void)sqlite3_close(c->db);
@@ -344,21 +369,22 @@ static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum er
 /* OK also when the unit failed and was undone by itself; else the whole transaction is to end. */
 static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
 {
-    enum err e = execute(c, "SAVEPOINT unit");
+    enum err e = control(c, SAVEPOINT);
     if (e != OK)
         return e;
     e = run_calls(c, u);
     if (e == OK)
-        return execute(c, "RELEASE unit");
+        return control(c, RELEASE);
     if (concerns_all(e) || sqlite3_get_autocommit(c->db) != 0)
         return e;
     err_save(e, &u->error);
-    return execute(c, "ROLLBACK TO unit; RELEASE unit");
+    e = control(c, UNDO);
+    return e == OK ? control(c, RELEASE) : e;
 }
 
 static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
 {
-    int rc = sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    int rc = control_rc(c, COMMIT);
     if (rc == SQLITE_OK)
         return SQL_DONE;
     enum err e = fail(c, rc, "COMMIT", false);
@@ -378,7 +404,7 @@ static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
         err_save(err_set(ERR_BUSY, "SQLite: the database is closed"), &b->error);
         return SQL_LOST;
     }
-    enum err e = execute(c, "BEGIN IMMEDIATE");
+    enum err e = control(c, BEGIN_WRITE);
     if (e != OK)
         return failed(c, b, e, NULL);
     if (b->head != NULL) {
@@ -428,7 +454,7 @@ static enum err ask_guard(struct lite_conn *c, const char *guard)
 static enum err lite_script(struct sql_conn *base, const char *guard, const char *script)
 {
     struct lite_conn *c = (struct lite_conn *)base;
-    enum err e = execute(c, "BEGIN IMMEDIATE");
+    enum err e = control(c, BEGIN_WRITE);
     if (e != OK)
         return e;
     if (guard != NULL)
@@ -496,11 +522,11 @@ static enum err lite_read(struct sql_driver *base, struct sql_unit *u)
     if (e != OK)
         goto out;
     bool one = u->count == 1;
-    e = one ? OK : execute(c, "BEGIN");
+    e = one ? OK : control(c, BEGIN_READ);
     if (e == OK)
         e = run_calls(c, u);
     if (!one && sqlite3_get_autocommit(c->db) == 0)
-        (void)sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+        (void)control_rc(c, COMMIT);
     if (e == ERR_CORRUPT || e == ERR_BUSY)
         disconnect(c); /* a damaged or replaced file: look at it afresh next time */
 out:
@@ -509,46 +535,6 @@ out:
 }
 
 /* --- the driver -------------------------------------------------------------------------------- */
-
-/* Makes the folders above `path`, as mkdir -p does. */
-static enum err make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        int rc = mkdir(path, 0700);
-        int why = errno;
-        *slash = '/';
-        if (rc != 0 && why != EEXIST)
-            return err_set(why == EACCES ? ERR_DENIED : ERR_IO,
-                           "cannot make the folder of the SQLite database %s: %s; give "
-                           "sqlite:PATH a place that this user may write",
-                           path, strerror(why));
-    }
-    return OK;
-}
-
-/* The file itself with mode 0600 (its log inherits that), and its name in the folder on disk. */
-static enum err make_file(char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(errno == EACCES ? ERR_DENIED : ERR_IO,
-                       "cannot open the SQLite database %s: %s; give sqlite:PATH a file that this "
-                       "user may write",
-                       path, strerror(errno));
-    (void)close(fd);
-    char *slash = strrchr(path, '/');
-    if (slash != NULL && slash != path)
-        *slash = '\0';
-    fd = open(slash == NULL ? "." : slash == path ? "/" : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (slash != NULL && slash != path)
-        *slash = '/';
-    if (fd >= 0) {
-        (void)fsync(fd); /* some file systems refuse; SQLite syncs its own files anyway */
-        (void)close(fd);
-    }
-    return OK;
-}
 
 static void lite_close(struct sql_driver *base)
 {
@@ -578,9 +564,7 @@ static enum err lite_open(const char *url, const struct sql_options *o, struct s
     d->path = strdup(path);
     enum err e = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
     if (e == OK)
-        e = make_folders(d->path);
-    if (e == OK)
-        e = make_file(d->path);
+        e = sqlite_file_make(d->path);
     if (e != OK) {
         lite_close(&d->base);
         return e;

@@ -10,8 +10,8 @@
  * Types: i 64-bit integer, b bytes, t text. NULL is allowed for each. On PostgreSQL they are
  * declared as int8, bytea and text, so `INSERT ... SELECT $1, $2` needs no casts; parameters that
  * the text does not mention are fine. Results may be int2, int4, int8, oid or bool (an integer),
- * bytea (bytes), text, varchar or name (text); anything else must be cast in the text. sum() and
- * count()-like results of type numeric: `sum(x)::bigint` by {PG: ::bigint}.
+ * bytea (bytes), text, varchar or name (text); anything else must be cast in the text, as the
+ * numeric that sum() gives: sum(x){PG: ::bigint}.
  *
  * Both engines run the same text but for tokens in braces (meta/sql/dialect.h):
  *   {KEY_SHARE k}   FOR KEY SHARE OF k                | nothing
@@ -24,7 +24,7 @@
  *   {PG: ...}       only PostgreSQL gets this; {LITE: ...} only SQLite. They may hold tokens.
  * Quoted strings and comments are left alone.
  *
- * To add a family: a new .def file, a line in SQL_FAMILIES' two places below.
+ * To add a family: a new .def file, and an #include of it below and in statements.c.
  */
 #ifndef KISEKI_META_SQL_STATEMENTS_H
 #define KISEKI_META_SQL_STATEMENTS_H

@@ -321,6 +321,31 @@ static void test_sql__submitted_units_end_once_and_alone(void **state)
     assert_true(sql_stats(f->db)->batches[SQL_WRITE] < COUNT);
 }
 
+static void test_sql__a_unit_that_wants_to_be_alone_is(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 60 };
+    static struct sql_unit units[COUNT];
+    struct arena *arenas[COUNT];
+    uint64_t before = sql_stats(f->db)->batches[SQL_WRITE];
+    atomic_store(&ended, 0);
+    for (int i = 0; i < COUNT; i++) {
+        arenas[i] = arena_new(1u << 20);
+        sql_unit_init(&units[i], SQL_WRITE, arenas[i]);
+        units[i].done = count_end;
+        units[i].alone = true;
+        put(&units[i], i, "x");
+        sql_submit(f->db, &units[i]);
+    }
+    for (int i = 0; i < 5000 && atomic_load(&ended) < COUNT; i++)
+        nap_ms(1);
+    assert_int_equal(atomic_load(&ended), COUNT);
+    for (int i = 0; i < COUNT; i++)
+        arena_free(arenas[i]);
+    assert_int_equal(sql_stats(f->db)->batches[SQL_WRITE] - before, COUNT);
+    assert_int_equal(count_rows(f), COUNT);
+}
+
 static void test_sql__a_snapshot_unit_sees_one_state(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +537,8 @@ static void test_sql__an_unusable_url_says_what_to_do(void **state)
         cmocka_unit_test_setup_teardown(test_sql__what_arrives_together_goes_together, setup,      \
                                         fixture_down),                                             \
         cmocka_unit_test_setup_teardown(test_sql__submitted_units_end_once_and_alone, setup,       \
+                                        fixture_down),                                             \
+        cmocka_unit_test_setup_teardown(test_sql__a_unit_that_wants_to_be_alone_is, setup,         \
                                         fixture_down),                                             \
         cmocka_unit_test_setup_teardown(test_sql__a_snapshot_unit_sees_one_state, setup,           \
                                         fixture_down),                                             \
