@@ -152,7 +152,9 @@ static enum err try_all(const struct auth_request *r, struct arena *arena, const
 
     if (!pick_headers(r, a, arena, reading) || !set_args(reading, arena, r->args, r->arg_count))
         return err_set(ERR_NOMEM, "no memory to verify a signature");
-    enum err e = try_headers(reading, a, arena, canonical, out_match);
+    enum err e = try_one(reading, a, canonical, out_match); /* nearly always this */
+    if (e == OK && !*out_match)
+        e = try_headers(reading, a, arena, canonical, out_match);
     if (e != OK || *out_match || str_find(r->raw_query, '+') == r->raw_query.len)
         return e;
     e = auth_query_args(r->raw_query, PERCENT_PLUS_LITERAL, arena, &args, &count);

@@ -63,11 +63,21 @@ static const char *replacement(const unsigned char *p, size_t len, char numeric[
     return numeric;
 }
 
+/* Nearly every byte of nearly every key. */
+static bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '&' && c != '<' && c != '>' && c != '"';
+}
+
 void xml_escape(struct buf *out, struct str text)
 {
     size_t copied = 0;
 
     for (size_t at = 0; at < text.len;) {
+        if (is_plain(text.ptr[at])) {
+            at++;
+            continue;
+        }
         char numeric[16];
         size_t len = str_utf8_at(text, at);
         const char *instead = replacement((const unsigned char *)text.ptr + at, len, numeric);

@@ -25,6 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (arena && auth_text_parse(arena, (struct str){(const char *)data, size}, times[t], &r)) {
             r.domains = domains;
             r.domain_count = 1;
+            const struct sigv4_header *headers;
+            size_t count;
+            if (auth_headers(&r, arena, &headers, &count) == S3_OK && count < r.header_count)
+                abort();
             enum s3_code code = auth_parse(&r, arena, &auth, &error);
             if (code == S3_OK && auth.kind != AUTH_ANONYMOUS)
                 code = auth_check(&r, arena, &key, &auth, &error);
