@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shutil
 
 from harness.workspace import ROOT, Failed, Process, free_port, wait_for
 
@@ -10,6 +11,17 @@ BINARY = os.environ.get("KISEKI_BINARY") or os.path.join(ROOT, "build/kiseki")
 ACCESS_KEY, SECRET_KEY = "KISEKITESTROOT", "kiseki-test-root-secret"
 REGION = "us-east-1"
 READY_SECONDS = 30
+
+
+def _binary(ws, user):
+    """A checkout under a closed home folder cannot be reached by another user: a copy can."""
+    if user is None:
+        return BINARY
+    copy = ws.path("kiseki")
+    if not os.path.exists(copy):
+        shutil.copy(BINARY, copy)
+        os.chmod(copy, 0o755)
+    return copy
 
 
 class Kiseki:
@@ -28,7 +40,7 @@ class Kiseki:
             "KISEKI_ACCESS_KEY": ACCESS_KEY, "KISEKI_SECRET_KEY": SECRET_KEY,
             **({"KISEKI_TLS_CERT": cert.cert, "KISEKI_TLS_KEY": cert.key} if cert else {}),
             **(env or {})}
-        self.process = Process(ws, name, [BINARY, "serve"], env=settings, user=user)
+        self.process = Process(ws, name, [_binary(ws, user), "serve"], env=settings, user=user)
         ws.own(self)
         if start:
             self.start()
