@@ -167,7 +167,10 @@ struct object_list {
     bool more;
 };
 
-/* ERR_NOT_FOUND: no such bucket. One index range scan, or a skip scan with a delimiter. */
+/*
+ * ERR_NOT_FOUND: no such bucket. One index range scan; if a delimiter folds what it finds, one skip
+ * scan more (a second round trip), so that a page costs the same however many keys are folded.
+ */
 MUST_USE enum err object_list(struct meta *m, struct arena *a, const struct object_list_query *q,
                               struct object_list *out);
 
