@@ -107,20 +107,13 @@ static enum err set_items(struct reader *r)
 
 /*
  * Up to where these extents tell everything, if there may be more after them. They are sorted by
- * (start, token): one that is not here begins no earlier than the last one that is. Those of a file
- * written whole (token 0) do not overlap.
+ * (start, token): one that is not here begins no earlier than the last one that is.
  */
 static uint64_t known_until(const struct object_extent *extents, size_t count, bool more)
 {
     if (!more)
         return UINT64_MAX;
-    if (count == 0)
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        if (extents[i].token != 0)
-            return extents[count - 1].start;
-    }
-    return extents[count - 1].start + extents[count - 1].len;
+    return count > 0 ? extents[count - 1].start : 0;
 }
 
 static void forget_unpacked(struct unpacked *u)
