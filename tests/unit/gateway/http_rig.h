@@ -49,6 +49,7 @@ struct rig_sink {
     uint64_t fail_at; /* fails from this byte on; 0: never */
     bool early;       /* resumes before write() returns */
     bool stuck;       /* is never resumed */
+    bool naps;        /* takes all, but the second piece only after 1.5 s */
 };
 
 struct rig_generator {
@@ -72,7 +73,7 @@ static inline uint64_t rig_number(const struct http_request *r, const char *name
 static inline void *rig_resume_later(void *arg)
 {
     struct http_request *r = arg;
-    usleep(200);
+    usleep(((struct rig_sink *)r->user)->naps ? 1500000 : 200);
     http_request_resume_body(r);
     http_request_unref(r);
     return NULL;
@@ -85,7 +86,8 @@ static inline enum err rig_sink_write(struct http_sink *base, struct str data, s
     if (s->fail_at > 0 && s->total + data.len >= s->fail_at) {
         return err_set(ERR_CORRUPT, "the sink fails");
     }
-    if (s->room == 0 || (s->calls % 2 == 0 && data.len <= s->room && !s->stuck)) {
+    if ((s->room == 0 && !(s->naps && s->calls == 2)) ||
+        (s->calls % 2 == 0 && data.len <= s->room && !s->stuck)) {
         s->total += data.len;
         return OK;
     }
@@ -164,6 +166,7 @@ static inline enum http_next rig_take(struct http_request *r)
     s->fail_at = rig_number(r, "fail", 0);
     s->early = rig_number(r, "early", 0) != 0;
     s->stuck = rig_number(r, "stuck", 0) != 0;
+    s->naps = rig_number(r, "nap", 0) != 0;
     r->user = s;
     r->sink = &s->sink;
     return HTTP_BODY;
@@ -172,7 +175,7 @@ static inline enum http_next rig_take(struct http_request *r)
 /*
  * /hello        200 "hello" at once         /work    the same from a worker
  * /echo         the body, collected         /workecho  likewise after a worker said HTTP_BODY
- * /sink         counts the body (?room= ?early= ?fail= ?stuck=)
+ * /sink         counts the body (?room= ?early= ?fail= ?stuck= ?nap=)
  * /gen          a generator (?size= ?piece= ?block= ?chunked= ?fail= ?end=)
  * /status       ?code=                      /wait    a worker waits for rig.release
  * /fields       ?count= header fields of 1,000 bytes

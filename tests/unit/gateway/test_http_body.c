@@ -370,9 +370,12 @@ static void test_body__may_take_long_when_the_sink_does(void **state)
 {
     (void)state;
     struct client *c = client_connect(&impatient);
-    put(c, "/sink?room=1", 4000); /* 300 us or so a byte, below the rate */
-    assert_true(send_bytes(c, 4000));
-    client_expect(c, 200, "4000");
+    put(c, "/sink?nap=1", 300);
+    for (int i = 0; i < 3; i++) {
+        assert_true(send_bytes(c, 100));
+        usleep(20000); /* a piece of its own each; the second one waits for the sink */
+    }
+    client_expect(c, 200, "300");
     client_close(c);
 }
 
