@@ -17,7 +17,7 @@
 struct account {
     uint64_t id;
     char name[128];
-    char canonical_id[65];
+    char canonical_id[65]; /* SHA-256 of the name, so that it is known beforehand */
 };
 
 struct access_key {

@@ -12,6 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Longest time that a close spends on what the session left; the rest is other sessions' work. */
+#define CLEAN_MS 2000
+
 enum err session_init(struct meta *m)
 {
     struct meta_session_state *s = &m->session;
@@ -319,7 +322,8 @@ void session_end(struct meta *m)
     sql_bind_int(sql_add(&u, SQL_session_delete), (int64_t)id);
     enum err e = sql_write(m->control, &u);
     size_t cleaned = 1;
-    while (e == OK && cleaned > 0) {
+    int64_t give_up = clock_boot_ms() + CLEAN_MS;
+    while (e == OK && cleaned > 0 && clock_boot_ms() < give_up) {
         cleaned = 0;
         e = reclaim_ranges(m, m->control, id, &cleaned);
     }
