@@ -1,56 +1,6 @@
 #include "tests/unit/base/unit.h"
 
-#include "base/clock.h"
-#include "base/hash.h"
-#include "gateway/auth/verify.h"
-#include "tests/unit/gateway/auth_text.h"
-
-#define ACCESS "AKIAIOSFODNN7EXAMPLE"
-#define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-#define EMPTY  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-/* AWS's examples are all signed at this time. */
-#define MAY_24_2013 (INT64_C(1369353600) * 1000)
-
-struct given {
-    struct arena *arena;
-    struct auth_request request;
-    struct auth auth;
-    struct s3_error error;
-};
-
-static const struct str domains[] = {{"s3.amazonaws.com", 16}};
-
-static enum s3_code parse(struct given *g, const char *text, int64_t now_ms)
-{
-    *g = (struct given){.arena = arena_new(4 << 20)};
-    assert_non_null(g->arena);
-    assert_true(auth_text_parse(g->arena, str_of(text), now_ms, &g->request));
-    g->request.domains = domains;
-    g->request.domain_count = 1;
-    return auth_parse(&g->request, g->arena, &g->auth, &g->error);
-}
-
-static enum s3_code verify(struct given *g, const char *text, int64_t now_ms)
-{
-    struct auth_key key = {.secret = STR(SECRET), .account_id = 7, .enabled = true};
-
-    enum s3_code code = parse(g, text, now_ms);
-    if (code == S3_OK)
-        code = auth_check(&g->request, g->arena, &key, &g->auth, &g->error);
-    return code;
-}
-
-static void check(const char *text, int64_t now_ms, const char *expected)
-{
-    struct given g;
-    const char *got = s3_code_name(verify(&g, text, now_ms));
-
-    if (strcmp(got, expected) != 0)
-        fail_msg("%s, not %s (%s) for\n%s", got, expected, g.error.message ? g.error.message : "",
-                 text);
-    arena_free(g.arena);
-}
+#include "tests/unit/gateway/auth_given.h"
 
 /* --- version 4: AWS's examples -----------------------------------------------------------------*/
 
@@ -116,18 +66,6 @@ static void test_verify__tells_what_it_found(void **state)
     assert_int_equal(parse(&g, "GET /b/k\nHost: h\n", 0), S3_OK);
     assert_int_equal(g.auth.kind, AUTH_ANONYMOUS);
     arena_free(g.arena);
-}
-
-/* The text with every `from` replaced, in static memory. */
-static const char *with(const char *text, const char *from, const char *to)
-{
-    static char out[4096];
-    const char *at = strstr(text, from);
-
-    assert_non_null(at);
-    int n = snprintf(out, sizeof(out), "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
-    assert_true(n > 0 && (size_t)n < sizeof(out));
-    return out;
 }
 
 static void test_verify__any_change_breaks_the_signature(void **state)
@@ -390,154 +328,6 @@ static void test_verify__the_host_that_is_served_must_be_signed(void **state)
     arena_free(g.arena);
 }
 
-/* --- version 2: AWS's examples -----------------------------------------------------------------*/
-
-#define V2 "Authorization: AWS " ACCESS ":"
-
-static void test_verify__aws_examples_of_version_2_hold(void **state)
-{
-    static const struct {
-        int64_t seconds;
-        const char *text;
-    } rows[] = {
-        {1175024202, "GET /photos/puppy.jpg\nHost: johnsmith.s3.amazonaws.com\n"
-                     "Date: Tue, 27 Mar 2007 19:36:42 +0000\n" V2 "bWq2s1WEIj+Ydj0vQ697zp+IXMU=\n"},
-        {1175030145, "PUT /photos/puppy.jpg\nContent-Type: image/jpeg\nContent-Length: 94328\n"
-                     "Host: johnsmith.s3.amazonaws.com\nDate: Tue, 27 Mar 2007 21:15:45 +0000\n" V2
-                     "MyyxeRY7whkBe+bq8fHCL/2kKUg=\n"},
-        {1175024561, "GET /?prefix=photos&max-keys=50&marker=puppy\nUser-Agent: Mozilla/5.0\n"
-                     "Host: johnsmith.s3.amazonaws.com\nDate: Tue, 27 Mar 2007 19:42:41 +0000\n" V2
-                     "htDYFYduRNen8P9ZfE/s9SuKy0U=\n"},
-        {1175024686,
-         "GET /?acl\nHost: johnsmith.s3.amazonaws.com\nDate: Tue, 27 Mar 2007 19:44:46 +0000\n" V2
-         "c2WLPFtWHVgbEmeEG93a4cG37dM=\n"},
-        {1175029568,
-         "PUT /static.johnsmith.net/db-backup.dat.gz\nHost: s3.amazonaws.com:8080\n"
-         "Date: Tue, 27 Mar 2007 21:06:08 +0000\nx-amz-acl: public-read\n"
-         "content-type: application/x-download\nContent-MD5: 4gJE4saaMU4BqNR0kLY+lw==\n"
-         "X-Amz-Meta-ReviewedBy: joe@johnsmith.net\nX-Amz-Meta-ReviewedBy: jane@johnsmith.net\n"
-         "X-Amz-Meta-FileChecksum: 0x02661779\nX-Amz-Meta-ChecksumAlgorithm: crc32\n" V2
-         "ilyl83RwaSoYIEdixDQcA4OnAnc=\n"},
-        {1175046589, "GET /dictionary/fran%C3%A7ais/pr%c3%a9f%c3%a8re\nHost: s3.amazonaws.com\n"
-                     "Date: Wed, 28 Mar 2007 01:49:49 +0000\n" V2 "DNEZGsoieTZ92F3bUfSPQcbGmlM=\n"},
-    };
-    char changed[2048];
-
-    (void)state;
-    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
-        check(rows[i].text, rows[i].seconds * 1000, "OK");
-        snprintf(changed, sizeof(changed), "HEAD%s", strchr(rows[i].text, ' '));
-        check(changed, rows[i].seconds * 1000, "SignatureDoesNotMatch");
-        check(rows[i].text, rows[i].seconds * 1000 + 16 * 60 * 1000, "RequestTimeTooSkewed");
-    }
-}
-
-#define PRESIGNED_V2                                                                               \
-    "GET /photos/puppy.jpg?AWSAccessKeyId=" ACCESS                                                 \
-    "&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620\n"                             \
-    "Host: johnsmith.s3.amazonaws.com\n"
-
-static void test_verify__presigned_version_2(void **state)
-{
-    const int64_t end = INT64_C(1175139620) * 1000;
-    static const struct {
-        const char *from, *to, *code;
-    } rows[] = {
-        {"GET", "GET", "OK"},
-        {"M%2B", "M+", "OK"},            /* an unencoded plus in the signature */
-        {"?AWS", "?prefix=x&AWS", "OK"}, /* version 2 does not cover it */
-        {"GET", "PUT", "SignatureDoesNotMatch"},
-        {"puppy", "kitty", "SignatureDoesNotMatch"},
-        {"?AWS", "?acl&AWS", "SignatureDoesNotMatch"},
-        {"?AWS", "?legal-hold&AWS", "SignatureDoesNotMatch"},
-        {"?AWS", "?versionId=1&AWS", "SignatureDoesNotMatch"},
-        {"?AWS", "?response-content-type=text%2Fhtml&AWS", "SignatureDoesNotMatch"},
-        {"?AWS", "?x-amz-acl=public-read&AWS", "SignatureDoesNotMatch"},
-        {"Host: johnsmith", "x-amz-copy-source: /a/b\nHost: johnsmith", "SignatureDoesNotMatch"},
-        {"Host: johnsmith", "Content-Type: text/html\nHost: johnsmith", "SignatureDoesNotMatch"},
-        {"Host: johnsmith", "Host: johnsmiti", "SignatureDoesNotMatch"},
-        {"=1175139620", "=1175139621", "SignatureDoesNotMatch"},
-        {"=1175139620", "=soon", "AccessDenied"},
-        {"=1175139620", "=-1", "AccessDenied"},
-        {"=1175139620", "=9223372036854775807", "SignatureDoesNotMatch"},
-        {"&Expires=1175139620", "", "AccessDenied"},
-        {"NpgC", "NpgD", "SignatureDoesNotMatch"},
-        {"NpgC", "Np", "SignatureDoesNotMatch"},
-        {"NpgC", "Np*C", "SignatureDoesNotMatch"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < LENGTH_OF(rows); i++)
-        check(with(PRESIGNED_V2, rows[i].from, rows[i].to), end, rows[i].code);
-    check(PRESIGNED_V2, end + 1, "AccessDenied");
-}
-
-static void check_v2(const char *to_sign, const char *text)
-{
-    uint8_t signature[20];
-    char base64[BASE64_SIZE(20)], whole[2048], escaped[128];
-    struct buf b;
-
-    assert_ok(hmac_sha1(STR(SECRET), str_of(to_sign), signature));
-    base64_encode(signature, sizeof(signature), base64);
-    buf_init(&b, sizeof(escaped) - 1);
-    percent_encode(&b, str_of(base64), PERCENT_KEEP_NONE);
-    snprintf(escaped, sizeof(escaped), STR_FMT, STR_ARG(buf_str(&b)));
-    buf_fini(&b);
-    const char *mark = strchr(text, '@');
-    assert_non_null(mark);
-    snprintf(whole, sizeof(whole), "%.*s%s%s", (int)(mark - text), text, escaped, mark + 1);
-    check(whole, 0, "OK");
-}
-
-/* As boto3, aws-cli 1 and s3cmd make them. */
-static void test_verify__presigned_version_2_of_real_clients(void **state)
-{
-    (void)state;
-    check_v2("PUT\n\n\n99\nx-amz-acl:private\n/b/k",
-             "PUT /b/k?AWSAccessKeyId=A&Signature=@&Expires=99&x-amz-acl=private\nHost: h\n");
-    check_v2("PUT\n\n\n99\nx-amz-acl:private\n/b/k",
-             "PUT /b/k?AWSAccessKeyId=A&Signature=@&Expires=99&x-amz-acl=private\nHost: h\n"
-             "x-amz-acl: private\n");
-    check_v2("PUT\n\ntext/plain\n99\n/b/k",
-             "PUT /b/k?AWSAccessKeyId=A&Signature=@&content-type=text%2Fplain&Expires=99\n"
-             "Host: h\n");
-    check_v2(
-        "GET\n\n\n99\n/b/k?response-content-disposition=attachment; filename=a b&versionId=null",
-        "GET /b/k?versionId=null&response-content-disposition=attachment%3B%20filename%3Da+b"
-        "&AWSAccessKeyId=A&Signature=@&Expires=99\nHost: h\n");
-    check_v2("GET\n\n\n99\n/b/a%20b", "GET /b/a%20b?AWSAccessKeyId=A&Signature=@&Expires=99\n"
-                                      "Host: h\n");
-    check_v2("GET\n\n\n99\n/b/?acl",
-             "GET /b?acl&AWSAccessKeyId=A&Signature=@&Expires=99\nHost: h\n");
-    check_v2("GET\n\n\n99\n/b/a~b", "GET /b/a%7eb?AWSAccessKeyId=A&Signature=@&Expires=99\n"
-                                    "Host: h\n");
-}
-
-static void test_verify__version_2_dates_with_a_zone(void **state)
-{
-    const char *text = "GET /photos/puppy.jpg\nHost: johnsmith.s3.amazonaws.com\n"
-                       "Date: Tue, 27 Mar 2007 12:36:42 -0700\n" V2 "x\n";
-
-    (void)state;
-    check(text, INT64_C(1175024202000), "SignatureDoesNotMatch");
-    check(text, INT64_C(1175024202000) - 7 * 3600 * 1000, "RequestTimeTooSkewed");
-}
-
-static void test_verify__version_2_refusals(void **state)
-{
-    (void)state;
-    check("GET /\nHost: h\nAuthorization: AWS HAHAHA\n", 0, "InvalidArgument");
-    check("GET /\nHost: h\n" V2 "x\n", 0, "AccessDenied");
-    check("GET /\nHost: h\nDate: Bad Date\n" V2 "x\n", 0, "AccessDenied");
-    check("GET /\nHost: h\nx-amz-date: Tue, 07 Jul 1950 21:53:04 GMT\n" V2 "x\n", 0,
-          "AccessDenied");
-    check("GET /\nHost: h\nx-amz-date: Tue, 07 Jul 9999 21:53:04 GMT\n" V2 "x\n", 0,
-          "RequestTimeTooSkewed");
-    check("GET /?AWSAccessKeyId=A\nHost: h\n", 0, "AccessDenied");
-    check("GET /?Signature=A\nHost: h\n", 0, "AccessDenied");
-}
-
 /* --- look-up -----------------------------------------------------------------------------------*/
 
 static enum err lookup(void *context, struct str access_key, struct auth_key *out)
@@ -566,42 +356,6 @@ static void test_verify__look_up_by_callback(void **state)
     arena_free(g.arena);
 }
 
-/* --- arguments that stand for headers ----------------------------------------------------------*/
-
-static void check_headers(const char *text, const char *expected)
-{
-    struct given g;
-    const struct sigv4_header *headers;
-    size_t count;
-    struct buf b;
-
-    (void)parse(&g, text, 0);
-    buf_init(&b, 4096);
-    assert_int_equal(auth_headers(&g.request, g.arena, &headers, &count), S3_OK);
-    for (size_t i = g.request.header_count; i < count; i++)
-        buf_printf(&b, STR_FMT "=" STR_FMT ";", STR_ARG(headers[i].name),
-                   STR_ARG(headers[i].value));
-    assert_str(buf_str(&b), str_of(expected));
-    buf_fini(&b);
-    arena_free(g.arena);
-}
-
-static void test_verify__arguments_of_a_presigned_url_stand_for_headers(void **state)
-{
-    (void)state;
-    check_headers("GET /b/k?x-amz-acl=private\nHost: h\n", "");
-    check_headers("PUT /b/k?X-Amz-Signature=s&X-Amz-Date=d&X-Amz-Acl=private&x-amz-meta-a=1%202"
-                  "&content-type=text&prefix=p&x-amz-copy-source=%2Fa%2Fb\nHost: h\n",
-                  "X-Amz-Acl=private;x-amz-meta-a=1 2;x-amz-copy-source=/a/b;");
-    check_headers("PUT /b/k?X-Amz-Signature=s&x-amz-acl=private\nHost: h\nX-AMZ-ACL: x\n", "");
-    check_headers("PUT /b/k?X-Amz-Signature=s&x-amz-checksum-crc32=AAAAAA%3D%3D"
-                  "&x-amz-sdk-checksum-algorithm=CRC32&x-amz-checksum-mode=ENABLED\nHost: h\n",
-                  "x-amz-checksum-mode=ENABLED;");
-    check_headers("PUT /b/k?AWSAccessKeyId=a&Signature=s&Expires=1&content-type=text%2Fplain"
-                  "&x-amz-acl=private\nHost: h\n",
-                  "content-type=text/plain;x-amz-acl=private;");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -616,13 +370,7 @@ int main(void)
         cmocka_unit_test(test_verify__an_unknown_or_disabled_key_is_refused),
         cmocka_unit_test(test_verify__tolerated_readings),
         cmocka_unit_test(test_verify__the_host_that_is_served_must_be_signed),
-        cmocka_unit_test(test_verify__aws_examples_of_version_2_hold),
-        cmocka_unit_test(test_verify__presigned_version_2),
-        cmocka_unit_test(test_verify__presigned_version_2_of_real_clients),
-        cmocka_unit_test(test_verify__version_2_dates_with_a_zone),
-        cmocka_unit_test(test_verify__version_2_refusals),
         cmocka_unit_test(test_verify__look_up_by_callback),
-        cmocka_unit_test(test_verify__arguments_of_a_presigned_url_stand_for_headers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
