@@ -7,7 +7,9 @@
  *
  * The server adds Date, `Server: Kiseki`, Content-Length or Transfer-Encoding, and Connection; a
  * handler must not set these. To a HEAD request the head of the same reply goes out and no body;
- * 1xx, 204 and 304 never carry one. A generator is closed all the same.
+ * 204 and 304 never carry one. A generator is closed all the same.
+ * A 304 announces a Content-Length (libmicrohttpd can not leave it out): use http_reply_head_only()
+ * with the length that a 200 would have.
  * Ownership: names and values are copied into the request's arena by http_reply_header().
  */
 #ifndef KISEKI_GATEWAY_HTTP_REPLY_H

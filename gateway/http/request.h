@@ -13,12 +13,19 @@
  *                                  |
  *                           done() [epoll thread], exactly once whatever happened
  *
- * Ownership: the server owns the request; everything in it lives in its arena until done() has
- * returned (references, see below, keep the memory longer). The handler may allocate there too.
+ * Ownership: the server owns the request. What was sent (headers, method, trailers) is borrowed from
+ * the connection and valid until done() has returned; what the handler allocates in the arena too,
+ * or as long as somebody holds a reference.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
  * one wrote, the next one sees). Only http_request_resume_body(), http_request_ref(),
  * http_request_unref() and http_request_stopping() may be called by any thread at any time.
  * On an epoll thread nothing may block: no SQL, no store, no lock held across such.
+ * An answer that comes before the body: with `Expect: 100-continue` it goes out instead of the 100,
+ * and the connection closes. Else a body of up to 1 MiB is thrown away and the connection is kept;
+ * a longer one (or chunks) is answered at once and the connection closes.
+ * A failure in the middle of a body: up to 1 MiB or 1 s of the rest is thrown away. If the body ends
+ * by then, the answer is sent as usual; else in the middle (bytes only, no generator), and the
+ * connection lingers for 2 s so that the client gets to see it.
  * Limits: request line and headers together must fit in about 24 KiB (414 or 431 by libmicrohttpd);
  * the arena gives out at most http_options.arena_max_bytes.
  */

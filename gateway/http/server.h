@@ -12,7 +12,8 @@
  * (a blank before the colon); control bytes in values; folded fields; a NUL or a bare LF as the
  * end of a header line; blanks, control bytes and broken escapes in the target.
  * What libmicrohttpd answers before we see it keeps its own answer: 400 (no colon, no version),
- * 413 (Content-Length beyond 64 bits), 414, 431 (head over about 24 KiB), 505.
+ * 400 and 413 (Content-Length that is no number, or beyond 64 bits; 0.9.75 sends the head of this
+ * answer twice), 414, 431 (head over about 24 KiB), 505; 400 for broken chunks.
  *
  * Slow clients: an idle connection, or one whose body or answer stands still, is closed after
  * idle_timeout_s; a head that is not complete after head_timeout_s, and a body slower than

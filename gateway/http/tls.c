@@ -156,7 +156,7 @@ enum err http_tls_load(struct http_server *s)
 {
     struct tls_keys *fresh = NULL;
     enum err e = load_keys(&s->options, &fresh);
-    if (e != OK) {
+    if (e != OK || !fresh) {
         return e;
     }
     pthread_mutex_lock(&s->lock);
