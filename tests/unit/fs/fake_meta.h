@@ -152,8 +152,9 @@ struct mem_store {
     pthread_mutex_t lock;
     struct mem_object *objects[1024]; /* guarded by lock; never removed */
     _Atomic uint64_t gets, got_bytes, puts;
-    bool discard;    /* keeps no bytes */
-    unsigned nap_us; /* each call takes so long */
+    _Atomic int fail_gets; /* so many gets answer ERR_BUSY */
+    bool discard;          /* keeps no bytes */
+    unsigned nap_us;       /* each call takes so long */
 };
 
 static struct mem_object **mem_bucket(struct mem_store *s, const char *name)
@@ -218,6 +219,8 @@ static enum err mem_get(struct store *base, const char *name, uint64_t offset, s
     mem_nap(s);
     s->gets++;
     s->got_bytes += len;
+    if (s->fail_gets > 0 && atomic_fetch_sub(&s->fail_gets, 1) > 0)
+        return err_set(ERR_BUSY, "the store is away");
     if (o == NULL)
         return err_set(ERR_NOT_FOUND, "%s is not there", name);
     if (offset + len > o->len)

@@ -198,7 +198,7 @@ static void check_ranges(struct volume *v, struct layout *l, int ranges)
 static void test_reader__gives_the_bytes_of_any_layout(void **state)
 {
     (void)state;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 25; round++) {
         struct volume *v = volume_new(below(2) ? 64 << 20 : 4 << 20);
         struct layout l;
 
@@ -213,7 +213,7 @@ static void test_reader__gives_the_bytes_of_any_layout(void **state)
 static void test_reader__shows_later_writes_over_earlier_ones(void **state)
 {
     (void)state;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 25; round++) {
         struct volume *v = volume_new(64 << 20);
         struct layout l;
 
