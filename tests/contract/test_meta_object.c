@@ -377,6 +377,48 @@ static void test_meta_object__compare_and_swap_loses_no_update(void **state)
     meta_close(m);
 }
 
+static void *delete_bucket(void *arg)
+{
+    struct racer *r = arg;
+    if (r->rounds > 0)
+        r->result = bucket_delete(r->m, BUCKET);
+    else
+        race_to_create(r);
+    return NULL;
+}
+
+static void test_meta_object__no_key_outlives_its_bucket(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct meta *other = open_gateway(w);
+    int deletions = 0;
+    for (int round = 0; round < 40; round++) {
+        struct racer racers[4];
+        struct bucket b;
+        assert_ok(bucket_create(m, w->arena, BUCKET, 7, STR("r"), &b));
+        for (size_t i = 0; i < 4; i++) {
+            struct meta *through = i % 2 == 0 ? m : other;
+            struct str key = str_of(arena_printf(w->arena, "%d %zu", round, i));
+            racers[i] = (struct racer){.m = through, .put = put_of(through, key, small(STR("x")))};
+        }
+        size_t deleter = (size_t)round % 2; /* threads begin in this order */
+        racers[deleter].rounds = 1;
+        in_threads(4, delete_bucket, racers, sizeof(racers[0]));
+        bool deleted = racers[deleter].result == OK;
+        assert_true(deleted || racers[deleter].result == ERR_NOT_EMPTY);
+        for (size_t i = 0; i < 4; i++)
+            if (i != deleter)
+                assert_int_equal(racers[i].result, deleted ? ERR_NOT_FOUND : OK);
+        deletions += deleted;
+        assert_int_equal(ask(w, "SELECT count(*) FROM keys"), deleted ? 0 : 3);
+        run(w, "DELETE FROM keys; DELETE FROM buckets");
+    }
+    print_message("the bucket was deleted in %d of 40 rounds\n", deletions);
+    meta_close(other);
+    meta_close(m);
+}
+
 /* --- delete ---------------------------------------------------------------------------------- */
 
 static void test_meta_object__deletes_many_on_their_own_merits(void **state)
@@ -534,6 +576,7 @@ int main(void)
         cmocka_unit_test(test_meta_object__conditions_decide_and_leave_nothing),
         cmocka_unit_test(test_meta_object__one_of_sixteen_creators_wins),
         cmocka_unit_test(test_meta_object__compare_and_swap_loses_no_update),
+        cmocka_unit_test(test_meta_object__no_key_outlives_its_bucket),
         cmocka_unit_test(test_meta_object__deletes_many_on_their_own_merits),
         cmocka_unit_test(test_meta_object__a_copy_shares_pieces_and_takes_small_bytes),
         cmocka_unit_test(test_meta_object__a_copy_onto_itself_keeps_the_bytes),
