@@ -38,6 +38,7 @@ struct slot {
 
 struct queue {
     struct sql_unit *first, *last;
+    size_t length;
 };
 
 struct batcher {
@@ -51,6 +52,7 @@ struct batcher {
     size_t running[SQL_KINDS];
     size_t limit[SQL_KINDS];
     bool stopping;
+    bool holding; /* a slot's thread waits for what is held back */
     int64_t session;
     int64_t (*next_id)(void *);
     void *next_id_arg;

@@ -333,6 +333,25 @@ static void test_sql_fault__a_row_lock_is_not_waited_for_for_ever(void **state)
                 (pairs[0].e == ERR_BUSY && pairs[1].e == OK));
 }
 
+static void test_sql_fault__a_slow_write_does_not_hold_up_others(void **state)
+{
+    struct faults *x = *state;
+    reopen(x, 4, 5000);
+    warm_up(x);
+    struct pair slow = {.x = x, .first = 1, .second = 2};
+    assert_int_equal(pthread_create(&slow.thread, NULL, touch_both, &slow), 0);
+    nap_ms(50);
+    int64_t begun = clock_mono_us();
+    assert_ok(set_words(x, 3, "meanwhile", false));
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, x->direct->arena);
+    (void)sql_add(&u, FX_count);
+    assert_ok(sql_read(x->through.db, &u));
+    assert_in_range(clock_mono_us() - begun, 0, 600000); /* the slow one takes 1,200,000 */
+    pthread_join(slow.thread, NULL);
+    assert_ok(slow.e);
+}
+
 static void test_sql_fault__a_warning_puts_the_commit_in_doubt(void **state)
 {
     struct faults *x = *state;
@@ -411,6 +430,7 @@ int main(void)
         FAULT(killed_backends_lose_nothing),
         FAULT(deadlocks_are_run_again),
         FAULT(a_row_lock_is_not_waited_for_for_ever),
+        FAULT(a_slow_write_does_not_hold_up_others),
         FAULT(a_warning_puts_the_commit_in_doubt),
         FAULT(a_changed_table_is_prepared_for_again),
     };
