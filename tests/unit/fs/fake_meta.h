@@ -308,17 +308,30 @@ static inline void volume_cold(struct volume *v)
         ;
 }
 
-/* Byte `at` of the file with this seed. */
+/* Eight bytes of the file with this seed. */
+static inline uint64_t word_of(uint64_t seed, uint64_t at)
+{
+    uint64_t h = (at / 8 + seed * 1000003 + 1) * UINT64_C(0x9E3779B97F4A7C15);
+
+    return h ^ h >> 29;
+}
+
 static inline uint8_t byte_of(uint64_t seed, uint64_t at)
 {
-    uint64_t h = (at / 8 + seed) * UINT64_C(0x9E3779B97F4A7C15);
-
-    return (uint8_t)((h ^ h >> 32) >> (at % 8 * 4));
+    return (uint8_t)(word_of(seed, at) >> at % 8 * 8);
 }
 
 static inline void fill(uint8_t *out, uint64_t seed, uint64_t at, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    size_t i = 0;
+
+    while (i < len && (at + i) % 8 != 0)
+        out[i] = byte_of(seed, at + i), i++;
+    for (uint64_t word; i + 8 <= len; i += 8) {
+        word = word_of(seed, at + i);
+        memcpy(out + i, &word, 8);
+    }
+    for (; i < len; i++)
         out[i] = byte_of(seed, at + i);
 }
 

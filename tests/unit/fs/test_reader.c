@@ -2,7 +2,7 @@
 
 /* --- files of random layout ---------------------------------------------------------------------- */
 
-#define FILE_MAX ((size_t)3 << 20)
+#define FILE_MAX ((size_t)2 << 20)
 
 /* A file and what it should read as. */
 struct layout {

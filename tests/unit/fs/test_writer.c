@@ -105,6 +105,7 @@ static void publish(struct arena *a, const struct content *content)
 
 static void check_range(struct file *f, uint64_t seed, uint64_t offset, uint64_t len)
 {
+    static uint8_t expected[PAGE_BYTES];
     struct reader *r;
     struct str run;
     uint64_t at = offset;
@@ -112,10 +113,9 @@ static void check_range(struct file *f, uint64_t seed, uint64_t offset, uint64_t
     assert_ok(reader_new(f, offset, len, &r));
     do {
         assert_ok(reader_next(r, true, &run));
-        for (size_t i = 0; i < run.len; i++) {
-            if ((uint8_t)run.ptr[i] != byte_of(seed, at + i))
-                fail_msg("byte %llu is wrong", (unsigned long long)(at + i));
-        }
+        assert_true(run.len <= sizeof(expected));
+        fill(expected, seed, at, run.len);
+        assert_memory_equal(run.ptr, expected, run.len);
         at += run.len;
     } while (run.len > 0);
     assert_int_equal(at, offset + len);
