@@ -1,5 +1,5 @@
 /*
- * An answer in the middle of a request's body.
+ * An answer in the middle of a request's body, or before a long one that is being sent.
  *
  * libmicrohttpd queues responses only before a body or after it. When a long upload has failed,
  * waiting for its end would waste the client's time and line, and closing without a word would
@@ -11,15 +11,15 @@
 #include "gateway/http/internal.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 
 #include <gnutls/gnutls.h>
 #include <sys/socket.h>
 
 #define ANSWER_MAX ((size_t)64 * 1024)
 
-static void print_answer(const struct http_reply *reply, struct buf *out)
+static void print_answer(const struct exchange *x, struct buf *out)
 {
+    const struct http_reply *reply = &x->r.reply;
     char date[CLOCK_TEXT_MAX];
     clock_http(clock_wall_ms(), date);
     buf_printf(out, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nServer: Kiseki\r\n",
@@ -30,7 +30,9 @@ static void print_answer(const struct http_reply *reply, struct buf *out)
         buf_append_cstr(out, "\r\n");
     }
     buf_printf(out, "Content-Length: %zu\r\n\r\n", reply->bytes.len);
-    buf_append_str(out, reply->bytes);
+    if (!str_eq(x->r.method, STR("HEAD"))) {
+        buf_append_str(out, reply->bytes);
+    }
 }
 
 /* What of it the socket's buffer has no room for is lost; an answer is smaller than that. */
@@ -55,17 +57,23 @@ static bool write_answer(struct exchange *x, struct str text)
 bool http_send_abruptly(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
-    if (x->next_step != HTTP_REPLY || reply->status < 200 || reply->body) {
-        log_error("no answer to a request that failed in its body (status %u)", reply->status);
+    http_check_reply(x);
+    if (reply->body) {
         return false;
     }
     struct buf text;
     buf_init(&text, ANSWER_MAX);
-    print_answer(reply, &text);
+    print_answer(x, &text);
     bool ok = buf_check(&text) == OK && write_answer(x, buf_str(&text));
     buf_fini(&text);
     x->r.first_byte_us = clock_mono_us();
     x->abrupt_status = ok ? reply->status : 0;
     x->r.bytes_out = ok ? reply->bytes.len : 0;
+    if (ok) {
+        x->phase = PHASE_REPLY;
+        atomic_store(&x->peer->lingers, true);
+        atomic_store(&x->peer->deadline_ms,
+                     clock_boot_ms() + (int64_t)x->server->options.linger_s * 1000);
+    }
     return ok;
 }

@@ -69,7 +69,7 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
 /* First call with a head: checks it and asks the handler. */
 static void begin(struct exchange *x, const char *method, const char *version)
 {
-    atomic_store(&x->peer->head_deadline_ms, 0);
+    atomic_store(&x->peer->deadline_ms, 0);
     x->phase = PHASE_HEAD;
     enum err e = http_read_head(x, method, version);
     if (e == OK) {
@@ -117,7 +117,17 @@ static bool must_send_early(const struct exchange *x)
         /* Instead of `100 Continue`; but a good answer to an empty body comes after it. */
         return r->content_length != 0 || r->reply.status >= 300;
     }
-    return r->reply.close || r->is_chunked || r->content_length > HTTP_SWALLOW_BYTES;
+    return r->reply.close || r->content_length > HTTP_SWALLOW_BYTES;
+}
+
+/* A client that is sending already would be reset by libmicrohttpd's close: linger for it. */
+static enum MHD_Result send_early(struct exchange *x)
+{
+    bool is_sending = !x->r.wants_100 && x->r.content_length > 0;
+    if (is_sending && !x->r.reply.body) {
+        return http_send_abruptly(x) ? MHD_YES : MHD_NO;
+    }
+    return http_send(x);
 }
 
 static void end_body(struct exchange *x, enum err result)
@@ -144,7 +154,7 @@ static enum MHD_Result after_head(struct exchange *x)
             return after_head(x);
         }
     } else if (must_send_early(x)) {
-        return http_send(x);
+        return send_early(x);
     } else {
         x->discards = true;
     }
@@ -188,12 +198,10 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
         if (outcome == CLOSE || !http_send_abruptly(x)) {
             return MHD_NO;
         }
-        x->phase = PHASE_REPLY;
-        x->linger_until_us = clock_mono_us() + HTTP_LINGER_US;
     }
-    x->r.bytes_in += *size;
+    x->r.bytes_in += *size; /* lingering */
     *size = 0;
-    return clock_mono_us() < x->linger_until_us ? MHD_YES : MHD_NO;
+    return MHD_YES;
 }
 
 static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *size)
@@ -201,7 +209,7 @@ static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *
     if (http_is_parked(x)) {
         return MHD_YES; /* the next chunk, offered although we are suspended: later */
     }
-    if (!x->fed_up) {
+    if (!x->fed_up && x->phase == PHASE_BODY) {
         enum MHD_Result result = http_receive_piece(x, data, size);
         if (!x->fed_up) {
             return result;
@@ -305,6 +313,6 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
     finish(x, mhd, why);
     log_set_request_id("");
     int64_t wait_s = (int64_t)s->options.idle_timeout_s + s->options.head_timeout_s;
-    atomic_store(&x->peer->head_deadline_ms, clock_boot_ms() + wait_s * 1000);
+    atomic_store(&x->peer->deadline_ms, clock_boot_ms() + wait_s * 1000);
     http_request_unref(&x->r);
 }

@@ -68,8 +68,7 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     buf_init(&r->body, 0);
     make_id(s, r->id);
     link_exchange(x);
-    atomic_store(&peer->head_deadline_ms,
-                 clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
+    atomic_store(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     return x;
 }
 

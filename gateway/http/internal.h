@@ -36,16 +36,14 @@
 #define HTTP_SWALLOW_BYTES (1024 * 1024)
 #define HTTP_SWALLOW_US    (1000 * 1000)
 
-/* So long a connection lingers after an answer in the middle of a body. */
-#define HTTP_LINGER_US (2 * 1000 * 1000)
-
 /* An open connection (libmicrohttpd's socket context). */
 struct http_peer {
     struct http_server *server;
     int fd;
     char remote[64];
     struct str remote_text;
-    _Atomic int64_t head_deadline_ms;  /* boot clock; 0: not waiting for a head */
+    _Atomic int64_t deadline_ms;       /* boot clock: for a head, or for lingering; 0: none */
+    atomic_bool lingers;               /* answered, and only waits for the client to see it */
     struct http_peer *previous, *next; /* guarded by server->lock */
 };
 
@@ -89,7 +87,6 @@ struct exchange {
     bool too_slow;              /* closed for that */
     bool fed_up;                /* more of it than is thrown away: answer in the middle */
     unsigned abrupt_status;     /* what was answered there */
-    int64_t linger_until_us;
     uint64_t discarded;
     int64_t discard_since_us;
     uint64_t rate_bytes;   /* minimum rate: taken since ... */
@@ -199,9 +196,11 @@ bool http_is_parked(struct exchange *x);
 void http_wait_over(struct exchange *x);
 
 /* send.c */
+/* Whatever a handler did: afterwards there is a reply, a 500 if need be. */
+void http_check_reply(struct exchange *x);
 enum MHD_Result http_send(struct exchange *x);
 
-/* abrupt.c: writes the reply to the socket in the middle of a body; false: it was not possible */
+/* abrupt.c: writes the reply to the socket and lingers; false: nothing was sent, close. */
 bool http_send_abruptly(struct exchange *x);
 
 /* tls.c */

@@ -146,16 +146,16 @@ enum err http_listen(struct http_server *s)
     return OK;
 }
 
-/* Shuts connections whose head is overdue; libmicrohttpd then sees their end and closes them. */
+/* Shuts overdue connections down; libmicrohttpd then sees their end and closes them. */
 static void sweep(struct http_server *s)
 {
     int64_t now = clock_boot_ms();
     pthread_mutex_lock(&s->lock);
     for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
-        int64_t deadline = atomic_load(&peer->head_deadline_ms);
+        int64_t deadline = atomic_load(&peer->deadline_ms);
         if (deadline != 0 && now >= deadline) {
-            atomic_store(&peer->head_deadline_ms, 0);
-            atomic_fetch_add(&s->timeouts_total, 1);
+            atomic_store(&peer->deadline_ms, 0);
+            atomic_fetch_add(&s->timeouts_total, atomic_load(&peer->lingers) ? 0 : 1);
             (void)shutdown(peer->fd, SHUT_RDWR);
         }
     }

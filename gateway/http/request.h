@@ -21,11 +21,11 @@
  * http_request_unref() and http_request_stopping() may be called by any thread at any time.
  * On an epoll thread nothing may block: no SQL, no store, no lock held across such.
  * An answer that comes before the body: with `Expect: 100-continue` it goes out instead of the 100,
- * and the connection closes. Else a body of up to 1 MiB is thrown away and the connection is kept;
- * a longer one (or chunks) is answered at once and the connection closes.
- * A failure in the middle of a body: up to 1 MiB or 1 s of the rest is thrown away. If the body ends
- * by then, the answer is sent as usual; else in the middle (bytes only, no generator), and the
- * connection lingers for 2 s so that the client gets to see it.
+ * and the connection closes. Else a body of up to 1 MiB is thrown away and the connection is kept.
+ * A longer one is answered at once, what comes of it is thrown away for up to linger_s so that the
+ * client gets to see the answer, and the connection closes. Likewise when a body fails in its
+ * middle: if its end comes within 1 MiB and 1 s, the answer is sent as usual, else at once (bytes
+ * only, no generator).
  * Limits: request line and headers together must fit in about 24 KiB (414 or 431 by libmicrohttpd);
  * the arena gives out at most http_options.arena_max_bytes.
  */

@@ -162,20 +162,20 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
     return ok;
 }
 
-static bool is_sane(const struct exchange *x)
+void http_check_reply(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
-    return x->next_step == HTTP_REPLY && reply->status >= 200 && reply->status <= 599;
+    if (x->next_step == HTTP_REPLY && reply->status >= 200 && reply->status <= 599) {
+        return;
+    }
+    log_error("a handler gave no reply (step %d, status %u)", (int)x->next_step, reply->status);
+    http_refuse(x, 500, "Internal error.");
+    x->next_step = HTTP_REPLY;
 }
 
 enum MHD_Result http_send(struct exchange *x)
 {
-    if (!is_sane(x)) {
-        log_error("a handler gave no reply (step %d, status %u)", (int)x->next_step,
-                  x->r.reply.status);
-        http_refuse(x, 500, "Internal error.");
-        x->next_step = HTTP_REPLY;
-    }
+    http_check_reply(x);
     struct MHD_Response *response = make_response(x);
     if (!response) {
         log_error("no memory for an answer");

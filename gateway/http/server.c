@@ -23,6 +23,7 @@ static void fill_defaults(struct http_options *o)
     o->max_connections = o->max_connections ? o->max_connections : 10000;
     o->idle_timeout_s = o->idle_timeout_s ? o->idle_timeout_s : 60;
     o->head_timeout_s = o->head_timeout_s ? o->head_timeout_s : 60;
+    o->linger_s = o->linger_s ? o->linger_s : 10;
     o->body_min_rate = o->body_min_rate ? o->body_min_rate : 1024;
     o->body_rate_window_s = o->body_rate_window_s ? o->body_rate_window_s : 30;
     o->arena_max_bytes = o->arena_max_bytes ? o->arena_max_bytes : (size_t)64 * 1024 * 1024;

@@ -38,6 +38,7 @@ struct http_options {
     unsigned max_connections;    /* [10000] */
     unsigned idle_timeout_s;     /* [60] */
     unsigned head_timeout_s;     /* from connect or the first byte to the end of the head [60] */
+    unsigned linger_s;           /* after an answer in the middle of a body [10] */
     unsigned body_min_rate;      /* bytes/s, averaged over the window [1024] */
     unsigned body_rate_window_s; /* [30] */
     size_t arena_max_bytes;      /* a request's arena [64 MiB] */

@@ -283,6 +283,12 @@ static void test_body__refused_at_its_head_leaves_the_connection_in_use(void **s
     client_send(c, GET("/hello"));
     client_expect(c, 200, "hello");
     client_close(c);
+    c = client_connect(&rig);
+    client_send(c, "PUT /status?code=403 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3\r\nabc\r\n0\r\n\r\n" GET("/hello"));
+    client_expect(c, 403, NULL);
+    client_expect(c, 200, "hello");
+    client_close(c);
     /* A long one is answered at once, and what comes after it is not taken for a request. */
     c = client_connect(&rig);
     put(c, "/status?code=403", 300000000);
@@ -290,6 +296,25 @@ static void test_body__refused_at_its_head_leaves_the_connection_in_use(void **s
     (void)client_try_send(c, GET("/hello"), strlen(GET("/hello")));
     assert_true(client_is_closed(c));
     client_close(c);
+}
+
+static void test_body__refused_at_its_head_does_not_reset_who_sends_it(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {
+        "PUT /status?code=403 HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n",
+        "PUT /status?code=403 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1312d00\r\n",
+    };
+    for (size_t i = 0; i < LENGTH_OF(heads); i++) {
+        int dones = atomic_load(&rig.dones);
+        struct client *c = client_connect(&rig);
+        client_send(c, heads[i]);
+        assert_true(send_bytes(c, 20000000)); /* all of it before looking for an answer */
+        client_expect(c, 403, "some text");
+        client_close(c);
+        rig_wait(&rig.dones, dones + 1);
+        assert_int_equal(atomic_load(&rig.last_status), 403);
+    }
 }
 
 static void test_body__of_a_client_that_leaves_ends_cancelled(void **state)
@@ -442,6 +467,7 @@ int main(void)
             test_body__of_a_failing_sink_is_refused_before_its_end_when_it_is_long, settle),
         cmocka_unit_test_setup(test_body__beyond_what_is_collected_is_413, settle),
         cmocka_unit_test_setup(test_body__refused_at_its_head_leaves_the_connection_in_use, settle),
+        cmocka_unit_test_setup(test_body__refused_at_its_head_does_not_reset_who_sends_it, settle),
         cmocka_unit_test_setup(test_body__of_a_client_that_leaves_ends_cancelled, settle),
         SLOW(test_body__that_stalls_ends_by_timeout),
         SLOW(test_body__below_the_minimum_rate_ends_by_timeout),
