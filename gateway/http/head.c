@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* A request's id: a counter through a bijection (splitmix64), unique here and not telling the count. */
+/* A request's id: a counter through a bijection (splitmix64): unique, not telling the count. */
 static void make_id(struct http_server *s, char out[17])
 {
     uint64_t z = (atomic_fetch_add(&s->next_id, 1) * 0x9e3779b97f4a7c15U) + s->id_key;

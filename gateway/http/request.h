@@ -14,8 +14,8 @@
  *                           done() [epoll thread], exactly once whatever happened
  *
  * Ownership: the server owns the request. What was sent (headers, method, trailers) is borrowed
- * from the connection and valid until done() has returned; what the handler allocates in the arena too,
- * or as long as somebody holds a reference.
+ * from the connection and valid until done() has returned; what the handler allocates in the
+ * arena too, or as long as somebody holds a reference.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
  * one wrote, the next one sees). Only http_request_resume_body(), http_request_ref(),
  * http_request_unref() and http_request_stopping() may be called by any thread at any time.
