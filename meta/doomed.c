@@ -59,7 +59,10 @@ static void add_doom(struct meta *m, struct sql_unit *u, struct str ids, int64_t
 
 enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count)
 {
-    return for_runs(m, slices, count, add_doom);
+    enum err e = for_runs(m, slices, count, add_doom);
+    if (e == OK)
+        ranges_settle(m, slices, count);
+    return e;
 }
 
 static void add_done(struct meta *m, struct sql_unit *u, struct str ids, int64_t tag)

@@ -25,6 +25,7 @@ enum err ids_init(struct meta *m, struct meta_ids *ids, bool slices)
 
 void ids_fini(struct meta_ids *ids)
 {
+    ranges_forget(ids);
     pthread_cond_destroy(&ids->changed);
     pthread_mutex_destroy(&ids->lock);
 }
@@ -33,6 +34,8 @@ void ids_fini(struct meta_ids *ids)
 static void take_block(struct meta_ids *ids, uint64_t first, uint64_t end)
 {
     int64_t now = clock_mono_us();
+    if (ids->slices)
+        ranges_add(ids, first, end);
     bool fast = ids->fetched_us != 0 && now - ids->fetched_us < IDS_FAST_US;
     if (fast && ids->block < ids->block_max)
         ids->block *= 2;
@@ -178,6 +181,7 @@ void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag)
     ids->tag = tag;
     ids->next = ids->end;
     ids->spare_first = ids->spare_end;
+    ranges_forget(ids);
     pthread_cond_broadcast(&ids->changed);
     pthread_mutex_unlock(&ids->lock);
 }

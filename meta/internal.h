@@ -36,6 +36,8 @@
 #define META_ROUND_ARENA    (64u << 20) /* a job's transaction, with packed records */
 #define META_SMALL_ARENA    (1u << 20)  /* a statement or two without large rows */
 
+struct slice_range; /* meta/ranges.c */
+
 /* A stock of numbers drawn from `counters` in blocks, the next block before the last is used up. */
 struct meta_ids {
     /* immutable after meta_open() */
@@ -53,8 +55,10 @@ struct meta_ids {
     uint64_t session, tag;           /* slices: whose the ranges are */
     uint64_t fetching_session;       /* slices: for whom the fetch under way is */
     bool fetching;
-    uint64_t failures;     /* fetches that failed, for those who wait for one */
-    struct err_info error; /* of the last of them */
+    uint64_t failures;           /* fetches that failed, for those who wait for one */
+    struct err_info error;       /* of the last of them */
+    struct slice_range **ranges; /* slices: those with names that are not settled yet */
+    size_t range_count, range_cap;
     /* the fetch under way; belongs to it while fetching is set */
     struct sql_unit unit;
     struct arena *arena;
@@ -112,10 +116,10 @@ MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
 /*
  * Around a write whose rows name slices of `c`: OK when all of them carry our session's tag, and
  * the session is not replaced until meta_content_end(). ERR_FENCED: their session is gone, the
- * slices are the reaper's. Call end only after OK. Never blocks.
+ * slices are the reaper's. Call end only after OK; `linked`: the rows were made. Never blocks.
  */
 MUST_USE enum err meta_content_begin(struct meta *m, const struct content *c);
-void meta_content_end(struct meta *m);
+void meta_content_end(struct meta *m, const struct content *c, bool linked);
 
 /*
  * session.c: the row in `sessions`, its thread. Closing: session_stop() ends the thread and waits
@@ -136,6 +140,14 @@ void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag);
 void ids_settle(struct meta_ids *ids);
 /* Adds to `u` what gives the unused ends of our ranges back; only after ids_settle(). */
 void ids_shrink(struct meta_ids *ids, struct sql_unit *u);
+
+/* ranges.c; the first two under m->ranges.lock */
+void ranges_add(struct meta_ids *ids, uint64_t first, uint64_t end);
+void ranges_forget(struct meta_ids *ids);
+/* These names stand in `slices` or `doomed` now. Takes m->ranges.lock. */
+void ranges_settle(struct meta *m, const struct slice_name *names, size_t count);
+/* Adds what deletes the rows of ranges that are settled wholly; false: there are none. */
+bool ranges_retire(struct meta *m, struct sql_unit *u);
 
 /* epoch.c */
 uint64_t reads_published(struct meta *m);

@@ -248,7 +248,7 @@ enum err object_put(struct meta *m, const struct object_put *p, enum meta_missin
     if (e != OK)
         goto out;
     e = meta_write(m, &u);
-    meta_content_end(m);
+    meta_content_end(m, &p->content, e == OK && key->rows > 0);
     if (e == OK && key->rows == 0)
         e = refused(m, a, p, out_missing);
 out:

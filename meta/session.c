@@ -89,9 +89,11 @@ enum err meta_content_begin(struct meta *m, const struct content *c)
     return ours ? OK : err_set(ERR_FENCED, "the lease of the session that wrote this is over");
 }
 
-void meta_content_end(struct meta *m)
+void meta_content_end(struct meta *m, const struct content *c, bool linked)
 {
     struct meta_session_state *s = &m->session;
+    for (size_t i = 0; linked && i < c->piece_count; i++)
+        ranges_settle(m, c->pieces[i].slices, c->pieces[i].slice_count);
     pthread_mutex_lock(&s->lock);
     if (--s->contents == 0)
         pthread_cond_broadcast(&s->changed);
@@ -158,6 +160,12 @@ out:
     return e;
 }
 
+/* See meta/internal.h. */
+static struct sql_db *heartbeat_db(struct meta *m)
+{
+    return sql_is_postgres(m->sql) || lease_is_over(m) ? m->control : m->sql;
+}
+
 /* OK and *out_held: whether the lease was still ours. */
 static enum err renew(struct meta *m, bool *out_held)
 {
@@ -169,9 +177,8 @@ static enum err renew(struct meta *m, bool *out_held)
     sql_bind_int(c, m->lease_ms);
     sql_bind_int(c, (int64_t)reads_published(m));
     struct sql_call *told = sql_add(&u, SQL_session_news);
-    bool shared = !sql_is_postgres(m->sql) && !lease_is_over(m);
     int64_t sent = clock_boot_ms();
-    enum err e = sql_write(shared ? m->sql : m->control, &u);
+    enum err e = sql_write(heartbeat_db(m), &u);
     *out_held = e == OK && c->rows == 1;
     if (*out_held) {
         lease_renewed(m, sent);
@@ -179,6 +186,17 @@ static enum err renew(struct meta *m, bool *out_held)
     }
     arena_free(a);
     return e;
+}
+
+/* Rows of ranges that need no reaper any more. */
+static void retire(struct meta *m)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    if (ranges_retire(m, &u) && sql_write(heartbeat_db(m), &u) != OK)
+        log_debug("slice ranges stay until the session ends");
+    arena_free(a);
 }
 
 /* Our lease is over: nothing is written any more under this identity. */
@@ -243,6 +261,8 @@ static int64_t beat(struct meta *m)
         if (e != OK)
             log_warn("opening a session: %s", err_text(e));
     }
+    if (e == OK)
+        retire(m);
     return e == OK ? m->beat_ms : soon;
 }
 
@@ -319,6 +339,7 @@ void session_end(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     ids_shrink(&m->ranges, &u);
+    (void)ranges_retire(m, &u);
     sql_bind_int(sql_add(&u, SQL_session_delete), (int64_t)id);
     enum err e = sql_write(m->control, &u);
     size_t cleaned = 1;

@@ -53,7 +53,7 @@ enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *o
     if (e != OK)
         goto out;
     e = meta_write(m, &u);
-    meta_content_end(m);
+    meta_content_end(m, &p->content, e == OK && row->rows > 0);
     if (e == OK && row->rows == 0)
         e = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
 out:

@@ -341,7 +341,8 @@ static void test_meta_reclaim__a_dead_session_is_reaped_and_cleaned_up(void **st
 {
     struct world *w = *state;
     struct meta *m = open_gateway(w);
-    w->options.lease_ms = 1000;
+    w->options.lease_ms = 3000;
+    w->beat_ms = 2 * BEAT_MS;
     struct meta *dead = open_gateway(w);
     struct slice_name kept, lost[2];
     put_file(w, dead, 100, 1, &kept);
@@ -407,6 +408,36 @@ static void test_meta_reclaim__a_clean_close_leaves_nothing(void **state)
     assert_int_equal(rows(w, "slice_ranges"), 0);
     assert_int_equal(rows(w, "doomed"), 2); /* not the 253 that were never given out */
     assert_int_equal(rows(w, "txns"), 0);
+}
+
+static void test_meta_reclaim__a_settled_range_needs_no_reaper(void **state)
+{
+    enum { NAMES = 3000 };
+    struct world *w = *state;
+    w->beat_ms = BEAT_MS;
+    struct meta *m = open_gateway(w);
+    struct slice_name *names = arena_array(w->arena, NAMES, sizeof(*names));
+    for (size_t i = 0; i < NAMES; i++)
+        names[i] = next_slice(m);
+    int64_t ranges = rows(w, "slice_ranges");
+    assert_true(ranges >= 3);
+    assert_ok(slices_doom(m, names, 255));
+    assert_ok(slices_doom(m, names, 255)); /* twice is not two */
+    nap_ms(3 * BEAT_MS);
+    assert_int_equal(rows(w, "slice_ranges"), ranges);
+    struct content_piece piece = {.slices = names + 255, .slice_count = NAMES - 255};
+    struct content c = {.pieces = &piece, .piece_count = 1};
+    assert_ok(meta_content_begin(m, &c));
+    meta_content_end(m, &c, false);
+    nap_ms(3 * BEAT_MS);
+    assert_int_equal(rows(w, "slice_ranges"), ranges);
+    assert_ok(meta_content_begin(m, &c));
+    meta_content_end(m, &c, true);
+    /* the range that names are still given from stays, and the one that was fetched ahead */
+    wait_until(rows(w, "slice_ranges") <= 2);
+    assert_true(rows(w, "slice_ranges") >= 1);
+    meta_close(m);
+    assert_int_equal(rows(w, "slice_ranges"), 0);
 }
 
 /* --- doomed, usage ---------------------------------------------------------------------------- */
@@ -515,6 +546,7 @@ int main(void)
         cmocka_unit_test(test_meta_reclaim__a_dead_session_is_reaped_and_cleaned_up),
         cmocka_unit_test(test_meta_reclaim__the_proof_stops_one_whose_clock_stood_still),
         cmocka_unit_test(test_meta_reclaim__a_clean_close_leaves_nothing),
+        cmocka_unit_test(test_meta_reclaim__a_settled_range_needs_no_reaper),
         cmocka_unit_test(test_meta_reclaim__doomed_slices_are_deleted_twice),
         cmocka_unit_test(test_meta_reclaim__the_second_deletion_waits_for_late_uploads),
         cmocka_unit_test(test_meta_reclaim__a_slice_in_use_is_never_doomed),

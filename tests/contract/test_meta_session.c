@@ -29,6 +29,7 @@ static int open_in_child(const char *url)
     struct meta_options o = {.url = url, .host = "child"};
     struct meta *m = NULL;
     struct meta_volume v;
+    log_set_level(LOG_ERROR);
     if (meta_open(&o, &m) != OK)
         return 2;
     meta_volume(m, &v);
@@ -212,7 +213,7 @@ static void test_meta_session__a_reaped_one_is_replaced_by_another(void **state)
     assert_err(ERR_FENCED, meta_content_begin(m, &c));
     piece.slices = &after;
     assert_ok(meta_content_begin(m, &c));
-    meta_content_end(m);
+    meta_content_end(m, &c, false);
     assert_true(atomic_load(&m->session.lost) == 1);
     meta_close(m);
 }
@@ -232,7 +233,7 @@ static void test_meta_session__a_write_under_way_holds_off_the_next_session(void
     assert_int_equal(session_id(m), 0);
     assert_false(meta_session_alive(m));
     assert_int_equal(ask(w, "SELECT count(*) FROM sessions"), 0);
-    meta_content_end(m);
+    meta_content_end(m, &c, false);
     wait_until(session_id(m) != 0);
     assert_true(meta_session_alive(m));
     meta_close(m);
