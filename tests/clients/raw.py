@@ -51,11 +51,12 @@ class Raw(Lane):
             got = self.s3.get(self.bucket, "enc")
             equal((got.headers["Content-Encoding"], got.body), ("gzip", b"zip"), kind)
 
-    def test_small_and_uneven_chunks(self):
+    def test_uneven_chunks(self):
+        """All but the last have 8 KiB at least."""
         self.skip_on_minio("wants chunks of its own sizes")
         body = os.urandom(50000)
         for kind in STREAMING:
-            for chunk in (1000, 8192, 49999):
+            for chunk in (8192, 10001, 49999):
                 put = self.s3.put(self.bucket, "uneven", body, payload=kind, chunk_bytes=chunk)
                 equal(put.status, 200, f"{kind} in chunks of {chunk}: {put!r}")
                 check(self.s3.get(self.bucket, "uneven").body == body, "other bytes")
@@ -386,7 +387,7 @@ class Raw(Lane):
 
     def test_wrong_keys(self):
         self.skip_on_minio("names files after keys")
-        for wire in ("%ff", "%C3%28", "%ED%A0%80", "a%00b"):
+        for wire in ("%FF", "%C3%28", "%ED%A0%80", "a%00b"):
             path = f"/{self.bucket}/{wire}"
             headers, body = self.s3.prepare("PUT", path, [], {}, b"x", "signed")
             answer = self.s3.send("PUT", path, headers, body)
@@ -420,6 +421,8 @@ class Raw(Lane):
                          "retention"):
                 for key in ("", "sub"):
                     answer = self.s3.request(method, self.bucket, key, query=[(name, "")])
+                    if method == "GET" and b"Configuration" in answer.body:
+                        continue  # what is unset is shown as such
                     check(answer.status in (400, 404, 405, 501) and answer.code,
                           f"{method} /{key}?{name}: {answer!r}")
         equal(self.s3.get(self.bucket, "sub").body, OLD, "content")
