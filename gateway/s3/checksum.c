@@ -159,7 +159,7 @@ enum s3_code checksum_upload_rule(enum checksum_algo algo, enum checksum_type ty
 
 static enum s3_code bad_value(struct s3_error *error)
 {
-    return s3_fail(error, S3_INVALID_REQUEST, "Value for x-amz-checksum header is invalid.");
+    return s3_fail(error, S3_BAD_DIGEST, "Value for x-amz-checksum header is invalid.");
 }
 
 enum s3_code checksum_parse(enum checksum_algo algo, struct str text, bool composite,

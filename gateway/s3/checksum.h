@@ -76,7 +76,7 @@ MUST_USE enum s3_code checksum_upload_rule(enum checksum_algo algo, enum checksu
 
 /*
  * Base64 text -> bytes; type FULL_OBJECT. Accepts `value-N` as COMPOSITE only if `composite`.
- * InvalidRequest when it is not base64 of the right length, as S3 says it for headers.
+ * BadDigest when it is not base64 of the right length, as the public suite has it.
  */
 MUST_USE enum s3_code checksum_parse(enum checksum_algo algo, struct str text, bool composite,
                                      struct checksum *out, struct s3_error *error);

@@ -54,7 +54,8 @@ struct payload_result {
 };
 
 /*
- * InvalidDigest (Content-MD5 is not base64 of 16 bytes), InvalidRequest (two checksums, an
+ * InvalidDigest (Content-MD5 is not base64 of 16 bytes), BadDigest (a checksum is not of its
+ * length), InvalidRequest (two checksums, an
  * unknown algorithm, x-amz-sdk-checksum-algorithm without any, a trailer without
  * framing for it, no integrity where it is needed), InternalError (memory).
  */
@@ -62,8 +63,8 @@ MUST_USE enum s3_code payload_init(struct payload *p, const struct payload_spec 
                                    struct s3_error *error);
 void payload_update(struct payload *p, const void *data, size_t len);
 /*
- * `trailers` are those that arrived (names in any case). BadDigest, XAmzContentSHA256Mismatch,
- * MalformedTrailerError (the trailer announced is missing), InvalidRequest (its value).
+ * `trailers` are those that arrived (names in any case). BadDigest (also for a trailer that is not
+ * base64), XAmzContentSHA256Mismatch, MalformedTrailerError (the trailer announced is missing).
  */
 MUST_USE enum s3_code payload_finish(struct payload *p, const struct sigv4_header *trailers,
                                      size_t trailer_count, struct payload_result *out,

@@ -41,15 +41,15 @@ static void test_checksum__malformed_values(void **state)
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(bad); i++)
         assert_int_equal(checksum_parse(CHECKSUM_CRC32, str_of(bad[i]), false, &c, NULL),
-                         S3_INVALID_REQUEST);
-    assert_int_equal(checksum_parse(CHECKSUM_NONE, STR(""), false, &c, NULL), S3_INVALID_REQUEST);
+                         S3_BAD_DIGEST);
+    assert_int_equal(checksum_parse(CHECKSUM_NONE, STR(""), false, &c, NULL), S3_BAD_DIGEST);
     assert_int_equal(checksum_parse(CHECKSUM_CRC32, STR("y/Q5Jg==-3"), true, &c, NULL), S3_OK);
     assert_int_equal(c.parts, 3);
     assert_int_equal(c.type, CHECKSUM_COMPOSITE);
     assert_int_equal(checksum_parse(CHECKSUM_CRC32, STR("y/Q5Jg==-0"), true, &c, NULL),
-                     S3_INVALID_REQUEST);
+                     S3_BAD_DIGEST);
     assert_int_equal(checksum_parse(CHECKSUM_CRC32, STR("y/Q5Jg==-99999999999"), true, &c, NULL),
-                     S3_INVALID_REQUEST);
+                     S3_BAD_DIGEST);
 }
 
 static void test_checksum__names(void **state)

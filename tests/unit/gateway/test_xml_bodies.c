@@ -133,7 +133,7 @@ static void test_xml_bodies__refused_completes(void **state)
         {PART("<PartNumber>0</PartNumber>"), S3_INVALID_ARGUMENT},
         {PART("<PartNumber>10001</PartNumber>"), S3_INVALID_ARGUMENT},
         {PART("<PartNumber>10000</PartNumber>"), S3_OK},
-        {PART("<PartNumber>1</PartNumber><ChecksumCRC32>x</ChecksumCRC32>"), S3_INVALID_REQUEST},
+        {PART("<PartNumber>1</PartNumber><ChecksumCRC32>x</ChecksumCRC32>"), S3_BAD_DIGEST},
         {PART("<PartNumber>1</PartNumber><ChecksumSHA512>x</ChecksumSHA512>"), S3_INVALID_REQUEST},
         {PART("<PartNumber>1</PartNumber><ChecksumCRC32>y/Q5Jg==</ChecksumCRC32>"
               "<ChecksumCRC32C>y/Q5Jg==</ChecksumCRC32C>"),
