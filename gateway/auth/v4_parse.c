@@ -264,8 +264,8 @@ static enum s3_code check_lifetime(const struct auth_request *r, struct arena *a
     if (str_to_i64(arg_text(r, STR("X-Amz-Expires")), &seconds) != OK)
         return s3_fail(error, S3_AUTHORIZATION_QUERY_PARAMETERS_ERROR,
                        "X-Amz-Expires should be a number");
-    if (seconds > AUTH_EXPIRES_MAX_SEC)
-        return s3_fail(error, S3_AUTHORIZATION_QUERY_PARAMETERS_ERROR,
+    if (seconds > AUTH_EXPIRES_MAX_SEC) /* 403 as the public suite has it */
+        return s3_fail(error, S3_ACCESS_DENIED,
                        "X-Amz-Expires must be less than a week (in seconds); that is, the given "
                        "X-Amz-Expires must be less than 604800 seconds");
     if (signed_ms > r->now_ms + AUTH_SKEW_MS)

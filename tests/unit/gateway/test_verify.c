@@ -174,7 +174,8 @@ static void test_verify__presigned_refusals(void **state)
     static const struct {
         const char *from, *to, *code;
     } rows[] = {
-        {"=86400", "=604801", "AuthorizationQueryParametersError"},
+        {"=86400", "=604800", "SignatureDoesNotMatch"},
+        {"=86400", "=604801", "AccessDenied"},
         {"=86400", "=-1000", "AccessDenied"},
         {"=86400", "=0", "AccessDenied"},
         {"=86400", "=99999999999999999999", "AuthorizationQueryParametersError"},
