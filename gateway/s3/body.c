@@ -79,12 +79,32 @@ static void on_room(void *arg)
     http_request_resume_body(arg);
 }
 
+/* The headers without x-amz-checksum-*, where those describe the object and not this body. */
+static enum s3_code body_headers(struct s3_request *r, const struct sigv4_header **out,
+                                 size_t *out_count)
+{
+    struct sigv4_header *kept;
+
+    *out = r->headers;
+    *out_count = r->header_count;
+    if (!r->op->object_sums)
+        return S3_OK;
+    kept = arena_array(r->arena, r->header_count + 1, sizeof(*kept));
+    if (kept == NULL)
+        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    *out = kept;
+    *out_count = 0;
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (!str_starts_nocase(r->headers[i].name, STR("x-amz-checksum-")))
+            kept[(*out_count)++] = r->headers[i];
+    }
+    return S3_OK;
+}
+
 static enum s3_code open_payload(struct s3_request *r)
 {
     bool to_file = r->op->body == S3_BODY_FILE;
     struct payload_spec spec = {
-        .headers = r->headers,
-        .header_count = r->header_count,
         .has_trailer = r->auth.payload == AUTH_PAYLOAD_CHUNKED_TRAILER ||
                        r->auth.payload == AUTH_PAYLOAD_UNSIGNED_TRAILER,
         .sha256 = r->auth.payload == AUTH_PAYLOAD_SHA256 ? r->auth.payload_sha256 : NULL,
@@ -92,8 +112,10 @@ static enum s3_code open_payload(struct s3_request *r)
         .want_md5 = to_file,
         .need_integrity = r->op->query != NULL && strcmp(r->op->query, "delete") == 0,
     };
-    enum s3_code code = payload_init(&r->payload, &spec, &r->error);
+    enum s3_code code = body_headers(r, &spec.headers, &spec.header_count);
 
+    if (code == S3_OK)
+        code = payload_init(&r->payload, &spec, &r->error);
     r->has_payload = code == S3_OK;
     return code;
 }

@@ -48,7 +48,8 @@ struct s3_op {
     const char *header; /* a header that selects it, or NULL */
     const char *action; /* the IAM action that it needs */
     enum s3_body body;
-    size_t body_max; /* S3_BODY_MEMORY: in bytes */
+    size_t body_max;  /* S3_BODY_MEMORY: in bytes */
+    bool object_sums; /* x-amz-checksum-* describe the object, not this body */
 
     /*
      * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing

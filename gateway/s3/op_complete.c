@@ -89,6 +89,19 @@ static enum s3_code too_small(struct s3_request *r, const struct part *part)
     return code;
 }
 
+/* A part listed several times in a row counts once, as it is listed last. */
+static void drop_repeated(struct complete_body *asked)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < asked->count; i++) {
+        if (i + 1 < asked->count && asked->parts[i + 1].number == asked->parts[i].number)
+            continue;
+        asked->parts[kept++] = asked->parts[i];
+    }
+    asked->count = kept;
+}
+
 /* The order, the ETags and the sizes of the parts asked for. */
 static enum s3_code choose(struct s3_request *r, struct completion *c)
 {
@@ -310,6 +323,8 @@ enum s3_code op_complete_multipart_upload(struct s3_request *r)
     bool again = true;
     enum s3_code code = xml_parse_complete(r->arena, buf_str(&r->body), &c.asked, &r->error);
 
+    if (code == S3_OK)
+        drop_repeated(&c.asked);
     for (int i = 0; code == S3_OK && again && i < CONFLICTS_MAX; i++) {
         code = attempt(r, &c, &again);
         if (again && i + 1 < CONFLICTS_MAX)

@@ -30,6 +30,14 @@ static enum s3_code delete_cond(struct s3_request *r, struct object_cond *out)
     return S3_OK;
 }
 
+/* A key that is not there is deleted already, whatever condition it was to meet. */
+static enum s3_code delete_code(struct s3_request *r, const struct object_delete *item)
+{
+    if (item->result == ERR_NOT_FOUND && item->missing == META_MISSING_KEY)
+        return S3_OK;
+    return stored_commit_code(r, item->result, item->missing, "delete an object");
+}
+
 enum s3_code op_delete_object(struct s3_request *r)
 {
     struct object_delete item = {.bucket = r->bucket, .key = r->key};
@@ -40,7 +48,7 @@ enum s3_code op_delete_object(struct s3_request *r)
     if (code != S3_OK)
         return code;
     object_delete(r->s3->meta, &item, 1);
-    code = stored_commit_code(r, item.result, item.missing, "delete the object");
+    code = delete_code(r, &item);
     return code == S3_OK ? s3_reply_empty(r, 204) : code;
 }
 
@@ -109,7 +117,7 @@ static enum s3_code entry_code(struct s3_request *r, struct entry *e)
 
     if (e->item == NULL)
         return e->refused;
-    code = stored_commit_code(r, e->item->result, e->item->missing, "delete an object");
+    code = delete_code(r, e->item);
     e->error = r->error;
     e->error.code = code;
     return code;

@@ -34,7 +34,8 @@ static void get_close(struct http_body *body)
 struct selection {
     bool partial; /* 206 with Content-Range */
     struct range range;
-    size_t part_count; /* of ?partNumber; 0 otherwise */
+    size_t part_count;   /* of ?partNumber; 0 otherwise */
+    struct checksum sum; /* of just these bytes, where it is known */
 };
 
 static enum s3_code unsatisfiable(struct s3_request *r, uint64_t size)
@@ -57,12 +58,16 @@ static enum s3_code select_part(struct s3_request *r, const struct object *o, in
     if (err != OK)
         return s3_fail_err(r, err, "read the list of parts");
     if (number < 1 || (uint64_t)number > (count > 0 ? count : 1))
-        return s3_fail(&r->error, S3_INVALID_PART_NUMBER, NULL);
+        return s3_fail(&r->error, S3_INVALID_PART, NULL);
     out->partial = true;
     out->part_count = count;
     for (int64_t i = 0; count > 0 && i < number - 1; i++)
         out->range.first += parts[i].size;
     out->range.len = count > 0 ? parts[number - 1].size : (uint64_t)o->attr.size;
+    if (count > 0) {
+        out->sum = parts[number - 1].sum;
+        out->sum.type = stored_checksum_unpack(o->checksum).type;
+    }
     return S3_OK;
 }
 
@@ -91,7 +96,7 @@ static enum s3_code select_bytes(struct s3_request *r, const struct object *o,
     int64_t number;
     enum s3_code code;
 
-    *out = (struct selection){0};
+    *out = (struct selection){.sum = stored_checksum_unpack(o->checksum)};
     if (!s3_has_arg(r, "partNumber"))
         return select_range(r, o, out);
     if (s3_header(r, "range").len > 0)
@@ -159,7 +164,11 @@ static enum s3_code check_conditions(struct s3_request *r, const struct object *
 static unsigned reply_head(struct s3_request *r, const struct object *o,
                            const struct selection *selection)
 {
-    stored_reply(r, o, !selection->partial || selection->range.len == (uint64_t)o->attr.size);
+    stored_reply(r, o);
+    if ((!selection->partial || selection->part_count > 0 ||
+         selection->range.len == (uint64_t)o->attr.size) &&
+        str_eq_nocase(s3_header(r, "x-amz-checksum-mode"), STR("ENABLED")))
+        stored_reply_checksum(r, &selection->sum, selection->part_count == 0);
     if (selection->part_count > 0) {
         char count[24];
 
@@ -306,14 +315,12 @@ static enum s3_code write_parts(struct s3_request *r, const struct object *o, st
         return S3_OK;
     max = max > 1000 ? 1000 : max;
     xml_open(xml, "ObjectParts");
-    xml_u64(xml, "TotalPartsCount", count);
+    xml_u64(xml, "PartsCount", count);
     xml_u64(xml, "PartNumberMarker", marker);
     xml_u64(xml, "MaxParts", max);
     while (i < count && parts[i].number <= marker)
         i++;
     for (; i < count && shown < max; i++, shown++) {
-        if (parts[i].sum.algo == CHECKSUM_NONE)
-            continue; /* S3 lists parts only when they have checksums */
         xml_open(xml, "Part");
         xml_u64(xml, "PartNumber", parts[i].number);
         xml_u64(xml, "Size", parts[i].size);
@@ -338,7 +345,7 @@ static enum s3_code write_attributes(struct s3_request *r, const struct object *
         xml_text(xml, "ETag", o->attr.etag);
     if (wanted->checksum && sum.algo != CHECKSUM_NONE) {
         xml_open(xml, "Checksum");
-        stored_xml_checksum(xml, &sum, false);
+        stored_xml_checksum(xml, &sum, true);
         xml_cstr(xml, "ChecksumType", checksum_type_name(sum.type));
         xml_close(xml, "Checksum");
     }

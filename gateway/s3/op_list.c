@@ -27,10 +27,15 @@ static enum s3_code parse_listing(struct s3_request *r, const char *max_name, st
     return s3_arg_number(r, max_name, LIST_MAX, LIST_MAX, &out->max);
 }
 
-static void write_common(const struct s3_request *r, const struct listing *l, struct buf *xml)
+/*
+ * `prefix_url`: whether encoding-type covers Prefix. In ListObjects (version 1) it does not: botocore
+ * decodes what that operation encodes, and Prefix is not among it.
+ */
+static void write_common(const struct s3_request *r, const struct listing *l, bool prefix_url,
+                         struct buf *xml)
 {
     xml_text(xml, "Name", r->bucket);
-    xml_name(xml, "Prefix", l->prefix, l->url);
+    xml_name(xml, "Prefix", l->prefix, prefix_url);
     if (l->delimiter.len > 0)
         xml_name(xml, "Delimiter", l->delimiter, l->url);
     if (l->url)
@@ -147,7 +152,7 @@ enum s3_code op_list_objects(struct s3_request *r)
     buf_init(&xml, ANSWER_MAX);
     xml_begin(&xml);
     xml_open_root(&xml, "ListBucketResult");
-    write_common(r, &l, &xml);
+    write_common(r, &l, false, &xml);
     xml_name(&xml, "Marker", marker, l.url);
     if (list.more && l.delimiter.len > 0 && list.count > 0)
         xml_name(&xml, "NextMarker", list.entries[list.count - 1].key, l.url);
@@ -183,11 +188,11 @@ static enum s3_code parse_token(struct s3_request *r, struct str *after, bool *i
     size_t len = hex.len / 2;
     char *key;
 
-    if (token.ptr == NULL)
+    if (token.len == 0)
         return S3_OK;
     key = arena_alloc(r->arena, len + 1);
-    if (token.len < 1 || token.len > TOKEN_MAX || (token.ptr[0] != 'k' && token.ptr[0] != 'p') ||
-        hex.len % 2 != 0 || key == NULL || hex_decode(hex, key, len) != OK)
+    if (token.len > TOKEN_MAX || (token.ptr[0] != 'k' && token.ptr[0] != 'p') || hex.len % 2 != 0 ||
+        key == NULL || hex_decode(hex, key, len) != OK)
         return s3_fail_argument(&r->error, "The continuation token provided is incorrect",
                                 "continuation-token", token);
     *after = (struct str){key, len};
@@ -198,7 +203,7 @@ static enum s3_code parse_token(struct s3_request *r, struct str *after, bool *i
 static void write_v2_head(const struct s3_request *r, const struct listing *l,
                           const struct object_list *list, struct buf *xml)
 {
-    write_common(r, l, xml);
+    write_common(r, l, l->url, xml);
     if (s3_has_arg(r, "start-after"))
         xml_name(xml, "StartAfter", s3_arg(r, "start-after"), l->url);
     if (s3_has_arg(r, "continuation-token"))
@@ -278,7 +283,7 @@ enum s3_code op_list_object_versions(struct s3_request *r)
     buf_init(&xml, ANSWER_MAX);
     xml_begin(&xml);
     xml_open_root(&xml, "ListVersionsResult");
-    write_common(r, &l, &xml);
+    write_common(r, &l, l.url, &xml);
     xml_name(&xml, "KeyMarker", key_marker, l.url);
     xml_text(&xml, "VersionIdMarker", version_marker);
     if (list.more && list.count > 0) {

@@ -155,7 +155,7 @@ enum s3_code op_upload_part(struct s3_request *r)
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put.part.etag);
     if (r->digest.client_sum)
-        stored_reply_checksum(r, &r->digest.sum);
+        stored_reply_checksum(r, &r->digest.sum, true);
     return S3_OK;
 }
 

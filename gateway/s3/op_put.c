@@ -78,6 +78,6 @@ enum s3_code op_put_object(struct s3_request *r)
         return code;
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put.attr.etag);
-    stored_reply_checksum(r, &r->digest.sum);
+    stored_reply_checksum(r, &r->digest.sum, true);
     return S3_OK;
 }

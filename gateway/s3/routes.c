@@ -1,16 +1,20 @@
 #include "gateway/s3/ops.h"
 
 /* clang-format off */
-#define NONE NULL, NULL, NULL
-#define Q(a) a, NULL, NULL
-#define ROW(name, method, scope, select, action, handle) \
-    { name, method, S3_##scope, select, action, S3_BODY_IGNORED, 0, S3_EARLY_NEVER, NULL, handle }
-#define XML_ROW(name, method, scope, select, action, max, handle) \
-    { name, method, S3_##scope, select, action, S3_BODY_MEMORY, max, S3_EARLY_NEVER, NULL, handle }
-#define FILE_ROW(name, method, scope, q1, q2, action, early, before, handle) \
-    { name, method, S3_##scope, q1, q2, NULL, action, S3_BODY_FILE, 0, early, before, handle }
-#define UNBUILT(name, method, scope, query, action) \
-    { name, method, S3_##scope, query, NULL, NULL, action, S3_BODY_IGNORED, 0, S3_EARLY_NEVER, NULL, NULL }
+#define NONE NULL
+#define Q(a) a
+#define ROW(n, m, s, q, a, h) \
+    { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, .handle = h }
+#define XML_ROW(n, m, s, q, a, max, h) \
+    { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, \
+      .body = S3_BODY_MEMORY, .body_max = max, .handle = h }
+#define FILE_ROW(n, m, s, q1, q2, a, when, before, h) \
+    { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, .action = a, \
+      .body = S3_BODY_FILE, .early = when, .before_body = before, .handle = h }
+#define COPY_ROW(n, m, s, q1, q2, a, h) \
+    { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, \
+      .header = "x-amz-copy-source", .action = a, .handle = h }
+#define UNBUILT(n, m, s, q, a) ROW(n, m, s, q, a, NULL)
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -113,7 +117,7 @@ const struct s3_op s3_ops[] = {
     ROW("HeadObject", "HEAD", OBJECT, NONE, "s3:GetObject", op_head_object),
 
     /* --- object: PUT, PATCH, POST, DELETE ----------------------------------------------------- */
-    { "UploadPartCopy", "PUT", S3_OBJECT, "uploadId", "partNumber", "x-amz-copy-source", "s3:PutObject", S3_BODY_IGNORED, 0, S3_EARLY_NEVER, NULL, op_upload_part_copy },
+    COPY_ROW("UploadPartCopy", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", op_upload_part_copy),
     FILE_ROW("UploadPart", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", S3_EARLY_ALWAYS, op_upload_part_before_body, op_upload_part),
     UNBUILT("PutObjectAcl", "PUT", OBJECT, "acl", "s3:PutObjectAcl"),
     UNBUILT("PutObjectTagging", "PUT", OBJECT, "tagging", "s3:PutObjectTagging"),
@@ -121,16 +125,17 @@ const struct s3_op s3_ops[] = {
     UNBUILT("PutObjectLegalHold", "PUT", OBJECT, "legal-hold", "s3:PutObjectLegalHold"),
     UNBUILT("RenameObject", "PUT", OBJECT, "renameObject", "s3:PutObject"),
     UNBUILT("UpdateObjectEncryption", "PUT", OBJECT, "encryption", "s3:UpdateObjectEncryption"),
-    { "CopyObject", "PUT", S3_OBJECT, NULL, NULL, "x-amz-copy-source", "s3:PutObject", S3_BODY_IGNORED, 0, S3_EARLY_NEVER, NULL, op_copy_object },
+    COPY_ROW("CopyObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", op_copy_object),
     FILE_ROW("PutObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", S3_EARLY_LARGE, op_put_object_before_body, op_put_object),
     UNBUILT("PatchObject", "PATCH", OBJECT, NULL, "s3:PutObject"),
     ROW("CreateMultipartUpload", "POST", OBJECT, Q("uploads"), "s3:PutObject", op_create_multipart_upload),
-    XML_ROW("CompleteMultipartUpload", "POST", OBJECT, Q("uploadId"), "s3:PutObject", 8 * MIB, op_complete_multipart_upload),
+    { .name = "CompleteMultipartUpload", .method = "POST", .scope = S3_OBJECT, .query = "uploadId", .action = "s3:PutObject",
+      .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .handle = op_complete_multipart_upload },
     UNBUILT("RestoreObject", "POST", OBJECT, "restore", "s3:RestoreObject"),
     UNBUILT("SelectObjectContent", "POST", OBJECT, "select", "s3:GetObject"),
     ROW("AbortMultipartUpload", "DELETE", OBJECT, Q("uploadId"), "s3:AbortMultipartUpload", op_abort_multipart_upload),
     UNBUILT("DeleteObjectTagging", "DELETE", OBJECT, "tagging", "s3:DeleteObjectTagging"),
     ROW("DeleteObject", "DELETE", OBJECT, NONE, "s3:DeleteObject", op_delete_object),
-    { NULL, NULL, S3_SERVICE, NULL, NULL, NULL, NULL, S3_BODY_IGNORED, 0, S3_EARLY_NEVER, NULL, NULL },
+    { .name = NULL },
 };
 /* clang-format on */

@@ -141,12 +141,11 @@ static struct str without_framing(struct arena *a, struct str encoding)
 
     buf_init(&kept, encoding.len + 1);
     while (str_split(&encoding, ',', &field)) {
-        field = str_trim(field);
-        if (field.len == 0 || str_eq_nocase(field, STR("aws-chunked")))
+        if (str_eq_nocase(str_trim(field), STR("aws-chunked")))
             continue;
         if (kept.len > 0)
             buf_append_char(&kept, ',');
-        buf_append_str(&kept, field);
+        buf_append_str(&kept, kept.len > 0 ? field : str_trim(field));
     }
     return packed_in(a, &kept);
 }
@@ -342,13 +341,13 @@ static void reply_headers(struct s3_request *r, struct pairs headers)
     }
 }
 
-void stored_reply_checksum(struct s3_request *r, const struct checksum *sum)
+void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts)
 {
     char text[CHECKSUM_TEXT_MAX];
 
     if (sum->algo == CHECKSUM_NONE)
         return;
-    checksum_text(sum, true, text);
+    checksum_text(sum, with_parts, text);
     s3_reply_header_cstr(r, checksum_header_name(sum->algo), text);
     s3_reply_header_cstr(r, "x-amz-checksum-type", checksum_type_name(sum->type));
 }
@@ -363,7 +362,7 @@ void stored_xml_checksum(struct buf *xml, const struct checksum *sum, bool with_
     xml_cstr(xml, checksum_element_name(sum->algo), text);
 }
 
-void stored_reply(struct s3_request *r, const struct object *o, bool whole)
+void stored_reply(struct s3_request *r, const struct object *o)
 {
     char date[CLOCK_TEXT_MAX];
 
@@ -374,9 +373,4 @@ void stored_reply(struct s3_request *r, const struct object *o, bool whole)
     reply_headers(r, o->headers);
     if (o->attr.storage_class.len > 0)
         s3_reply_header(r, "x-amz-storage-class", o->attr.storage_class);
-    if (whole && str_eq_nocase(s3_header(r, "x-amz-checksum-mode"), STR("ENABLED"))) {
-        struct checksum sum = stored_checksum_unpack(o->checksum);
-
-        stored_reply_checksum(r, &sum);
-    }
 }

@@ -42,11 +42,11 @@ struct str stored_class_name(struct str stored); /* "STANDARD" for "" */
 
 /*
  * Answers with what is kept: headers (response-* arguments win), Last-Modified, ETag, storage
- * class, Accept-Ranges; and the checksum when x-amz-checksum-mode asks and `whole`.
+ * class, Accept-Ranges.
  */
-void stored_reply(struct s3_request *r, const struct object *o, bool whole);
-/* x-amz-checksum-<algo> and -type. Nothing for NONE. */
-void stored_reply_checksum(struct s3_request *r, const struct checksum *sum);
+void stored_reply(struct s3_request *r, const struct object *o);
+/* x-amz-checksum-<algo> (`value-N` if composite and `with_parts`) and -type. Nothing for NONE. */
+void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts);
 /* <ChecksumCRC32>...</ChecksumCRC32> and <ChecksumType>. */
 void stored_xml_checksum(struct buf *xml, const struct checksum *sum, bool with_parts);
 
