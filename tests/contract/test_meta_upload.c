@@ -428,6 +428,9 @@ static void test_meta_upload__races_of_parts_and_abort_end_whole(void **state)
                             " AND id NOT IN (SELECT inode FROM parts)"
                             " AND id NOT IN (SELECT id FROM dead WHERE kind = 1)"),
                      0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts WHERE upload NOT IN"
+                            " (SELECT id FROM uploads WHERE completed_ms IS NULL)"),
+                     0);
     assert_int_equal(ask(w, "SELECT count(*) FROM inode_pieces"
                             " WHERE inode NOT IN (SELECT id FROM inodes)"),
                      0);
