@@ -1,6 +1,6 @@
 /*
- * Slice names, and what becomes of slices and files that nothing names any more. See meta/README.md:
- * epochs, doomed slices, ranges of dead sessions. All but slice_name_next() block.
+ * Slice names, and what becomes of slices and files that nothing names any more (meta/README.md:
+ * epochs, doomed slices, ranges of dead sessions). All but slice_name_next() block.
  */
 #ifndef KISEKI_META_RECLAIM_H
 #define KISEKI_META_RECLAIM_H
@@ -21,7 +21,7 @@ MUST_USE enum err slices_doom(struct meta *m, const struct slice_name *slices, s
  */
 MUST_USE enum err reclaim_round(struct meta *m, bool *out_did);
 
-/* Up to `max` doomed slices that are due. ERR_NOT_FOUND when none is, or another session does it. */
+/* Up to `max` doomed slices that are due. ERR_NOT_FOUND: none is, or another session does it. */
 MUST_USE enum err doomed_take(struct meta *m, struct arena *a, size_t max, struct slice_name **out,
                               size_t *out_count);
 /* Their objects are deleted (first pass: due again later; second pass: the row goes). */
