@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* --- the table ------------------------------------------------------------------------------------- */
 
@@ -161,21 +160,13 @@ static enum err get_granule(struct fetch *f, uint32_t i)
 static enum err get_all(struct fetch *f)
 {
     char name[SLICE_NAME_TEXT];
-    uint32_t start = f->first * META_GRANULE, len = fetch_end(f) - start;
-    uint8_t *bytes;
-    enum err err;
+    uint32_t start = f->first * META_GRANULE;
+    struct iovec iov[META_GRANULES_MAX];
 
-    if (f->count == 1)
-        return get_granule(f, 0);
-    bytes = malloc(len);
-    if (bytes == NULL)
-        return err_set(ERR_NOMEM, "out of memory for %u bytes of a slice", len);
+    for (uint32_t i = 0; i < f->count; i++)
+        iov[i] = (struct iovec){f->pages[i]->data, granule_len(f, i)};
     slice_name_text(f->slice, name);
-    err = store_get(f->fs->store, name, start, len, bytes);
-    for (uint32_t i = 0; err == OK && i < f->count; i++)
-        memcpy(f->pages[i]->data, bytes + (size_t)i * META_GRANULE, granule_len(f, i));
-    free(bytes);
-    return err;
+    return store_getv(f->fs->store, name, start, iov, (int)f->count, fetch_end(f) - start);
 }
 
 static bool is_good(const struct fetch *f, uint32_t i)

@@ -166,25 +166,38 @@ static enum err dir_put(struct store *s, const char *name, const struct iovec *i
 
 /* --- get, size, del --------------------------------------------------------------------------- */
 
-static enum err dir_get(struct store *s, const char *name, uint64_t offset, size_t len, void *out)
+static enum err read_piece(const struct dir_store *d, int fd, const char *name, uint64_t offset,
+                           const struct iovec *piece)
 {
-    const struct dir_store *d = dir_of(s);
     enum err e = OK;
     size_t done = 0;
 
-    int fd = openat(d->root, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return is_absent(errno) ? absent(d, name) : dir_fail(d, "open", name);
-    while (e == OK && done < len) {
-        ssize_t n = pread(fd, (char *)out + done, len - done, (off_t)(offset + done));
+    while (e == OK && done < piece->iov_len) {
+        ssize_t n = pread(fd, (char *)piece->iov_base + done, piece->iov_len - done,
+                          (off_t)(offset + done));
         if (n > 0)
             done += (size_t)n;
         else if (n == 0)
             e = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
-                        d->base.label, name, offset + done, len, offset);
+                        d->base.label, name, offset + done, piece->iov_len, offset);
         else if (errno != EINTR)
             e = dir_fail(d, "read", name);
     }
+    return e;
+}
+
+static enum err dir_get(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
+                        int count, size_t len)
+{
+    const struct dir_store *d = dir_of(s);
+    enum err e = OK;
+
+    (void)len;
+    int fd = openat(d->root, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return is_absent(errno) ? absent(d, name) : dir_fail(d, "open", name);
+    for (int i = 0; e == OK && i < count; offset += iov[i++].iov_len)
+        e = read_piece(d, fd, name, offset, &iov[i]);
     close(fd);
     return e;
 }

@@ -202,7 +202,16 @@ static enum err fault_put(struct store *s, const char *name, const struct iovec 
     return after(&p, store_put(f->inner, name, iov, count, len));
 }
 
-static enum err fault_get(struct store *s, const char *name, uint64_t offset, size_t len, void *out)
+/* The byte at `at` of a vector. */
+static uint8_t *byte_at(const struct iovec *iov, size_t at)
+{
+    while (at >= iov->iov_len)
+        at -= iov++->iov_len;
+    return (uint8_t *)iov->iov_base + at;
+}
+
+static enum err fault_get(struct store *s, const char *name, uint64_t offset,
+                          const struct iovec *iov, int count, size_t len)
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
@@ -210,9 +219,9 @@ static enum err fault_get(struct store *s, const char *name, uint64_t offset, si
 
     if (!before(f, STORE_GET, name, &p, &e))
         return e;
-    e = store_get(f->inner, name, offset, len, out);
+    e = store_getv(f->inner, name, offset, iov, count, len);
     if (e == OK && p.fired && p.rule.kind == FAULT_CORRUPT)
-        ((uint8_t *)out)[len / 2] ^= 1;
+        *byte_at(iov, len / 2) ^= 1;
     return after(&p, e);
 }
 

@@ -96,6 +96,22 @@ static long status_of(CURL *curl)
     return status;
 }
 
+/* Copies to bytes at.. of a vector that has room for them. */
+static void scatter(const struct iovec *iov, size_t at, const char *data, size_t len)
+{
+    while (at >= iov->iov_len)
+        at -= iov++->iov_len;
+    while (len > 0) {
+        size_t n = iov->iov_len - at < len ? iov->iov_len - at : len;
+
+        memcpy((char *)iov->iov_base + at, data, n);
+        data += n;
+        len -= n;
+        at = 0;
+        iov++;
+    }
+}
+
 /* Object bytes. Returning less than it was given makes curl give up. */
 static size_t take_object(struct transfer *t, const char *data, size_t len)
 {
@@ -113,7 +129,7 @@ static size_t take_object(struct transfer *t, const char *data, size_t len)
         len = room;
     }
     if (len > 0)
-        memcpy(t->r->out + t->a->got, data, len);
+        scatter(t->r->out, t->a->got, data, len);
     t->a->got += len;
     return t->too_long ? 0 : given;
 }

@@ -66,8 +66,8 @@ struct s3_request {
     const struct iovec *iov; /* PUT */
     int iov_count;
     size_t body_len;
-    char checksum[16]; /* base64 CRC32C of the body, "" for none */
-    uint8_t *out;      /* GET of an object: out_len bytes from offset */
+    char checksum[16];       /* base64 CRC32C of the body, "" for none */
+    const struct iovec *out; /* GET of an object: out_len bytes from offset; NULL: none */
     uint64_t offset;
     size_t out_len;
 };
@@ -76,7 +76,7 @@ struct s3_request {
 
 struct s3_answer {
     long status; /* 0: no answer */
-    size_t got;  /* bytes put into s3_request.out */
+    size_t got;  /* bytes put into s3_request.out, in order */
     int64_t content_length;
     char code[S3_CODE_MAX]; /* S3's error code, "" if none */
     char message[256];

@@ -231,6 +231,14 @@ static enum err get_nothing(struct store *s, const char *name, uint64_t offset)
 
 enum err store_get(struct store *s, const char *name, uint64_t offset, size_t len, void *out)
 {
+    struct iovec iov = {out, len};
+
+    return store_getv(s, name, offset, &iov, 1, len);
+}
+
+enum err store_getv(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
+                    int count, size_t len)
+{
     if (!store_name_ok(name))
         return bad_name(name);
     if (len > STORE_OBJECT_MAX || offset > STORE_OBJECT_MAX)
@@ -239,7 +247,7 @@ enum err store_get(struct store *s, const char *name, uint64_t offset, size_t le
     if (len == 0)
         return get_nothing(s, name, offset);
     int64_t began = clock_mono_us();
-    enum err e = s->ops->get(s, name, offset, len, out);
+    enum err e = s->ops->get(s, name, offset, iov, count, len);
     if (e == OK)
         add(&s->count.get_bytes, len);
     return counted(s, STORE_GET, began, e);

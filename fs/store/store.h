@@ -83,7 +83,8 @@ struct store;
 struct store_ops {
     enum err (*put)(struct store *s, const char *name, const struct iovec *iov, int count,
                     size_t len);
-    enum err (*get)(struct store *s, const char *name, uint64_t offset, size_t len, void *out);
+    enum err (*get)(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
+                    int count, size_t len);
     enum err (*size)(struct store *s, const char *name, uint64_t *out);
     enum err (*del)(struct store *s, const char *name);
     enum err (*list)(struct store *s, const char *prefix, store_list_fn *each, void *user);
@@ -130,6 +131,9 @@ MUST_USE enum err store_put_bytes(struct store *s, const char *name, const void 
 /* Exactly `len` bytes from `offset` into `out`, or an error (then `out` holds anything). */
 MUST_USE enum err store_get(struct store *s, const char *name, uint64_t offset, size_t len,
                             void *out);
+/* The same into several places; `len` is the sum of the vector, count <= STORE_IOV_MAX. */
+MUST_USE enum err store_getv(struct store *s, const char *name, uint64_t offset,
+                             const struct iovec *iov, int count, size_t len);
 /* Appends a whole small object (the volume's marker); ERR_TOO_LARGE over the buffer's maximum. */
 MUST_USE enum err store_get_all(struct store *s, const char *name, struct buf *out);
 MUST_USE enum err store_size(struct store *s, const char *name, uint64_t *out);

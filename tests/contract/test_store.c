@@ -152,6 +152,32 @@ static void test_store__reads_any_range(void **state)
     free(data);
 }
 
+static void test_store__scatters_a_range_over_a_vector(void **state)
+{
+    static const size_t lens[] = {1, 65536, 0, 65535, 300000, 7};
+    struct store *s = store_of(state);
+    uint8_t *data = pattern(SLICE, 21), *back = malloc(SLICE);
+    struct iovec iov[sizeof(lens) / sizeof(lens[0])];
+    size_t count = sizeof(lens) / sizeof(lens[0]), len = 0;
+
+    assert_non_null(back);
+    memset(back, 0xee, SLICE);
+    for (size_t i = 0; i < count; i++) { /* with a byte between the places */
+        iov[i] = (struct iovec){back + len + i, lens[i]};
+        len += lens[i];
+    }
+    expect_ok(store_put_bytes(s, "scattered", data, SLICE));
+    expect_ok(store_getv(s, "scattered", 12345, iov, (int)count, len));
+    for (size_t i = 0, at = 12345; i < count; at += lens[i++]) {
+        assert_memory_equal(iov[i].iov_base, data + at, lens[i]);
+        assert_int_equal(((uint8_t *)iov[i].iov_base)[lens[i]], 0xee);
+    }
+    assert_int_equal(store_getv(s, "scattered", SLICE - 400000, iov, (int)count, len), ERR_CORRUPT);
+    expect_ok(store_del(s, "scattered"));
+    free(back);
+    free(data);
+}
+
 static void test_store__says_corrupt_when_the_object_is_shorter_than_asked(void **state)
 {
     struct store *s = store_of(state);
@@ -497,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_store__keeps_an_empty_object),
         cmocka_unit_test(test_store__gathers_a_vector_with_empty_pieces),
         cmocka_unit_test(test_store__reads_any_range),
+        cmocka_unit_test(test_store__scatters_a_range_over_a_vector),
         cmocka_unit_test(test_store__says_corrupt_when_the_object_is_shorter_than_asked),
         cmocka_unit_test(test_store__says_not_found_for_what_is_not_there),
         cmocka_unit_test(test_store__deletes_twice_without_complaint),

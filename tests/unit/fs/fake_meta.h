@@ -210,8 +210,8 @@ static enum err mem_put(struct store *base, const char *name, const struct iovec
     return OK;
 }
 
-static enum err mem_get(struct store *base, const char *name, uint64_t offset, size_t len,
-                        void *out)
+static enum err mem_get(struct store *base, const char *name, uint64_t offset,
+                        const struct iovec *iov, int count, size_t len)
 {
     struct mem_store *s = (struct mem_store *)base;
     struct mem_object *o = mem_find(s, name);
@@ -227,7 +227,8 @@ static enum err mem_get(struct store *base, const char *name, uint64_t offset, s
         return err_set(ERR_CORRUPT, "%s is too short", name);
     o->gets++;
     o->got_bytes += len;
-    memcpy(out, o->data + offset, len);
+    for (int i = 0; i < count; offset += iov[i++].iov_len)
+        memcpy(iov[i].iov_base, o->data + offset, iov[i].iov_len);
     return OK;
 }
 
