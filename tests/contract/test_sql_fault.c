@@ -368,6 +368,27 @@ static void test_sql_fault__a_warning_puts_the_commit_in_doubt(void **state)
     assert_int_equal(get(x->direct, 5)->rows, 1);
 }
 
+static void test_sql_fault__a_refusal_says_what_to_do(void **state)
+{
+    struct faults *x = *state;
+    static const struct {
+        const char *with, *says;
+    } cases[] = {
+        {"&dbname=nobody_made_this", "createdb"},
+        {"&user=nobody_has_this_name", ";"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        char url[700];
+        struct sql_db *db = NULL;
+        (void)snprintf(url, sizeof(url), "%s%s", x->url, cases[i].with);
+        enum err e = sql_open(url, NULL, &db);
+        print_message("%s\n", err_text(e));
+        assert_int_equal(e, ERR_DENIED);
+        assert_non_null(strstr(err_text(e), cases[i].says));
+        assert_null(db);
+    }
+}
+
 static void test_sql_fault__a_changed_table_is_prepared_for_again(void **state)
 {
     struct faults *x = *state;
@@ -432,6 +453,7 @@ int main(void)
         FAULT(a_row_lock_is_not_waited_for_for_ever),
         FAULT(a_slow_write_does_not_hold_up_others),
         FAULT(a_warning_puts_the_commit_in_doubt),
+        FAULT(a_refusal_says_what_to_do),
         FAULT(a_changed_table_is_prepared_for_again),
     };
     int failed = cmocka_run_group_tests_name("sqlite", on_sqlite, NULL, NULL);
