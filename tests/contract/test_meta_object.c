@@ -546,8 +546,13 @@ static void test_meta_object__a_copy_of_what_is_gone_conflicts_and_leaves_nothin
     put(m, STR("there"), small(STR("old")));
     assert_ok(get(w, m, STR("k"), &source));
     struct object_put p = put_of(m, STR("there"), small(STR_NONE));
-    run(w, "UPDATE pieces SET refs = 0 WHERE id = (SELECT max(id) FROM pieces)");
     int64_t before = rows(w);
+    source.attr.size++; /* a link is missing, as if dropped already */
+    assert_err(ERR_CONFLICT, object_copy(m, &p, &source, &missing));
+    assert_int_equal(rows(w), before);
+    source.attr.size--;
+    run(w, "UPDATE pieces SET refs = 0 WHERE id = (SELECT max(id) FROM pieces)");
+    before = rows(w);
     assert_err(ERR_CONFLICT, object_copy(m, &p, &source, &missing));
     assert_int_equal(rows(w), before);
     assert_int_equal(ask(w, "SELECT count(*) FROM pieces WHERE refs = 1"), 2);
