@@ -6,7 +6,7 @@
 #define PAIRS_MAX_BYTES (1u << 20)
 #define IDS_MAX_BYTES   (16u << 20)
 
-/* --- parts of a unit, shared with uploads ------------------------------------------------------ */
+/* --- parts of a unit, shared with uploads ---------------------------------------------------- */
 
 static enum err move_to_arena(struct arena *a, struct buf *b, struct str *out)
 {

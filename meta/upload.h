@@ -57,9 +57,10 @@ MUST_USE enum err part_list(struct meta *m, struct arena *a, struct str bucket, 
                             enum meta_missing *out_missing);
 
 /*
- * Makes the object from `parts` (ascending numbers, as part_list() gave them: the inodes are checked
- * in the transaction). ERR_CONFLICT: a part changed meanwhile, list again. Conditions and errors of
- * object_put(). `result` is kept with the upload for replays. 10,000 parts cost one round trip.
+ * Makes the object from `parts` (ascending numbers, as part_list() gave them: the inodes are
+ * checked in the transaction). ERR_CONFLICT: a part changed meanwhile, or the upload was completed:
+ * list again. Conditions and errors of object_put(). `result` is kept with the upload for replays.
+ * 10,000 parts cost one round trip. A part that has its bytes itself must be of 4 MiB at most.
  */
 MUST_USE enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
                                   const struct part *parts, size_t count, struct str result,
