@@ -84,8 +84,8 @@ class Target:
         else:
             kind, keys = "kiseki", (ACCESS_KEY, SECRET_KEY)
             # Two gateways on one volume with PostgreSQL; SQLite is one process's, so two volumes.
-            volume = Volume(ws, way, way)
-            second = volume if way == "pg" else Volume(ws, way, way + "-tls")
+            volume = Volume(ws, way, "volume")
+            second = volume if way == "pg" else Volume(ws, way, "volume-tls")
             servers = self.gateways = [volume.gateway(env=env), second.gateway(cert, env=env)]
         self.endpoints = {
             server.endpoint.partition(":")[0]:
