@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 /*
- * S3-FIFO (Yang et al., SOSP 2023). New entries go to the small queue; what is asked for again while
- * it is there moves to the main queue when its turn to leave comes, the rest leaves after one pass.
+ * S3-FIFO (Yang et al., SOSP 2023). New entries go to the small queue; what is asked for again
+ * while it is there moves to the main queue when its turn to leave comes, the rest leaves after one
+ * pass.
  * Ghosts remember who left the small queue: who comes back soon goes to the main queue at once. An
  * entry of the main queue that was hit goes round again, once a hit, at most three times.
  */
@@ -58,7 +59,7 @@ struct cache {
     _Atomic unsigned turn; /* the shard to evict from next */
 };
 
-/* --- making ---------------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 enum err cache_new(struct pages *pages, struct cache **out)
 {
@@ -110,7 +111,7 @@ void cache_free(struct cache *c)
     free(c);
 }
 
-/* --- finding --------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 /* Finisher of splitmix64 over the three numbers. */
 static uint64_t hash_of(struct slice_name slice, uint32_t granule)
@@ -182,7 +183,7 @@ bool cache_has(struct cache *c, struct slice_name slice, uint32_t granule)
     return has;
 }
 
-/* --- coming and going ------------------------------------------------------------------------------ */
+/* --- coming and going ------------------------------------------------------------------------- */
 
 static void push(struct queue *q, struct entry *e)
 {

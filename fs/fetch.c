@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* --- the table ------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 enum err slice_table_new(struct fs *fs, struct slice_table **out)
 {
@@ -138,7 +138,7 @@ enum err fetch_new(struct fs *fs, struct slice_shard *s, const struct record *re
     return OK;
 }
 
-/* --- fetching ---------------------------------------------------------------------------------------- */
+/* --- fetching --------------------------------------------------------------------------------- */
 
 static uint32_t granule_len(const struct fetch *f, uint32_t i)
 {

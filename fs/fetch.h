@@ -4,12 +4,12 @@
  *
  *     QUEUED --claim, by an I/O thread or by whoever needs it first--> RUNNING --> DONE
  *
- * In the table from its making until it is done, hence found by whoever looks for its bytes; counted:
- * its pages stay until the last reference goes. Verified granules are in the cache before the fetch
- * leaves the table, so that at no time the bytes are in neither place.
+ * In the table from its making until it is done, hence found by whoever looks for its bytes;
+ * counted: its pages stay until the last reference goes. Verified granules are in the cache
+ * before the fetch leaves the table, so that at no time the bytes are in neither place.
  *
- * Threads: any. The shard's lock guards the table and what is marked so; it ranks before the cache's
- * lock and is held across no request.
+ * Threads: any. The shard's lock guards the table and what is marked so; it ranks before the
+ * cache's lock and is held across no request.
  */
 #ifndef KISEKI_FS_FETCH_H
 #define KISEKI_FS_FETCH_H
@@ -71,12 +71,12 @@ bool fetch_covers(const struct fetch *f, struct slice_name slice, uint32_t granu
 /* The end of its bytes in the slice. */
 uint32_t fetch_end(const struct fetch *f);
 
-/* Waits until f is done, or runs it. *out_joined: somebody else ran it. False: would have to wait. */
+/* Waits until f is done, or runs it (then not *out_joined). False: would have to wait. */
 bool fetch_see_done(struct fetch *f, bool may_block, bool *out_joined);
 /* A reference to the granule of a fetch that is done. */
 MUST_USE enum err fetch_result(struct fetch *f, uint32_t granule, struct page **out);
 
-/* A pool job with a reference of its own: runs f unless somebody does, or nobody wants it any more. */
+/* A pool job with a reference of its own: runs f unless somebody does, or nobody wants it now. */
 void fetch_run_job(struct pool_job *job);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * The inside of a volume, shared by the files of fs/ only.
  *
- * Lock ranks, outer first: writers_lock, a writer's lock, the cache's lock, pages.wake_lock,
- * pages.lock. None is held across SQL or the store.
+ * Lock ranks, outer first: writers_lock, a writer's lock, a slice shard's lock (fs/fetch.h), the
+ * cache's lock, pages.wake_lock, pages.lock. None is held across SQL or the store.
  */
 #ifndef KISEKI_FS_INTERNAL_H
 #define KISEKI_FS_INTERNAL_H
@@ -38,7 +38,7 @@ struct fs {
 #define SLICE_NAME_TEXT 64
 void slice_name_text(struct slice_name name, char out[SLICE_NAME_TEXT]);
 
-/* writer.c: the oldest writer with whole pages sends them as a shorter slice. False: none has any. */
+/* writer.c: the oldest writer with whole pages sends them as a shorter slice. False: none has. */
 bool writers_relieve(struct fs *fs);
 
 #endif

@@ -52,7 +52,7 @@ struct reader {
     struct overlay_item few[FEW_ITEMS];
 };
 
-/* --- files ----------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 enum err file_open(struct fs *fs, struct arena *a, const struct object_get *q, struct file *out,
                    enum meta_missing *out_missing)
@@ -81,7 +81,7 @@ void file_close(struct file *f)
     f->open = false;
 }
 
-/* --- extents --------------------------------------------------------------------------------------- */
+/* --- extents ---------------------------------------------------------------------------------- */
 
 static enum err set_items(struct reader *r)
 {
@@ -163,7 +163,7 @@ static enum err load_more(struct reader *r)
     return err;
 }
 
-/* --- from a position to a record ------------------------------------------------------------------- */
+/* --- from a position to a record -------------------------------------------------------------- */
 
 /* A run of the file and where its bytes are: in `data`, or in a record. */
 struct place {
@@ -215,7 +215,7 @@ static const struct record *record_at(const struct unpacked *u, uint64_t pos)
     return low < u->count ? &u->records[low] : NULL;
 }
 
-/* What is at byte `at`, which is below r->known. The record lives until other extents are asked for. */
+/* What is at byte `at`, below r->known. The record lives until other extents are asked for. */
 static enum err locate(struct reader *r, uint64_t at, struct place *out)
 {
     uint64_t limit = r->end < r->known ? r->end : r->known;
@@ -256,7 +256,7 @@ static struct slice_want want_of(const struct place *p)
     return (struct slice_want){p->record, start, start + (uint32_t)p->len};
 }
 
-/* --- fetches that are held --------------------------------------------------------------------------- */
+/* --- fetches that are held -------------------------------------------------------------------- */
 
 static void drop_holds(struct reader *r)
 {
@@ -305,7 +305,7 @@ static void read_ahead(struct reader *r)
     }
 }
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader **out)
 {

@@ -36,8 +36,8 @@ void file_close(struct file *f); /* fine on a zeroed struct and twice; never blo
 struct reader;
 
 /*
- * Bytes [offset, offset + len) of the file, which must lie inside it (ERR_INVALID), and the file must
- * have been opened with OBJECT_DATA. Never blocks.
+ * Bytes [offset, offset + len) of the file, which must lie inside it (ERR_INVALID), and the file
+ * must have been opened with OBJECT_DATA. Never blocks.
  */
 MUST_USE enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader **out);
 

@@ -2,7 +2,7 @@
 
 #include <stdbool.h>
 
-/* --- the gap finder ------------------------------------------------------------------------------ */
+/* --- the gap finder --------------------------------------------------------------------------- */
 
 static int rank(enum slice_range_state state)
 {
@@ -50,7 +50,7 @@ size_t ranges_find(const struct slice_range *held, size_t count, uint32_t start,
     return n;
 }
 
-/* --- requests ------------------------------------------------------------------------------------ */
+/* --- requests --------------------------------------------------------------------------------- */
 
 /* Sorted by start; those that touch or overlap become one. */
 static size_t merge(struct slice_range *requests, size_t count)

@@ -4,7 +4,8 @@
  * A read of [start, end) asks three questions, one function each:
  *   1. ranges_find: which bytes does somebody hold or fetch, which were held but became invalid,
  *      which does nobody have? Exact to the byte; nothing is rounded.
- *   2. ranges_requests: which runs must be fetched? Gaps and invalid parts, merged where they touch.
+ *   2. ranges_requests: which runs must be fetched? Gaps and invalid parts, merged where they
+ *      touch.
  *   3. ranges_shape: a store request for a few bytes is a waste, and only whole granules can be
  *      verified: requests grow to granules, but only into bytes that no fetching or ready range
  *      holds, and are merged again.

@@ -8,7 +8,7 @@
 #define NAP_MS   100 /* between looks for a writer that can be relieved */
 #define HELD_MAX (2 * META_GRANULES_MAX)
 
-/* --- what to request -------------------------------------------------------------------------------- */
+/* --- what to request -------------------------------------------------------------------------- */
 
 /* Granules that one request may ask for now: a quarter of what is left of half the budget. */
 static uint32_t window(struct fs *fs)
@@ -87,9 +87,9 @@ static enum err begin(struct fs *fs, struct slice_shard *s, const struct slice_w
     return fetch_new(fs, s, w->record, first, record_granules(request.end) - first, out);
 }
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
-/* The granule from the cache (*out), or the fetch that will have it, joined or begun (*out_fetch). */
+/* The granule from the cache (*out), or the fetch that has or will have it (*out_fetch). */
 static enum err find(struct fs *fs, const struct slice_want *w, bool may_begin, struct page **out,
                      struct fetch **out_fetch)
 {
@@ -162,7 +162,7 @@ uint32_t fetch_has(const struct fetch *f, const struct slice_want *w)
     return fetch_covers(f, w->record->slice, w->start / META_GRANULE) ? end - w->start : 0;
 }
 
-/* --- read-ahead -------------------------------------------------------------------------------------- */
+/* --- read-ahead ------------------------------------------------------------------------------- */
 
 /* The end of what is cached from `start` on; at most `end`. */
 static uint32_t cached_until(struct fs *fs, const struct slice_want *w)
@@ -219,7 +219,7 @@ uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetc
     return fetch_end(f) < w->end ? fetch_end(f) : w->end;
 }
 
-/* --- waiting for memory ------------------------------------------------------------------------------ */
+/* --- waiting for memory ----------------------------------------------------------------------- */
 
 struct page_wait {
     pthread_mutex_t lock;

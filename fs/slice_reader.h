@@ -5,12 +5,12 @@
  * invalid. A read collects what is ready (in the memory cache), joins what is in flight, and
  * requests only the gaps (fs/slice_ranges.h); what failed is invalid and simply a gap again:
  *
- *     slice_read: cache? -> fetch in flight? join -> else one request for the gap -> verify -> cache
+ *     slice_read: cache? -> fetch in flight? join -> else one request for the gap, verify, cache
  *
  * A thousand readers of one cold slice cost the backing store one request for each byte. A granule
  * is verified against its record's CRC before anybody sees it; a wrong one is logged, fetched once
- * more, then ERR_CORRUPT. A fetch that fails wakes all that joined it: each tries itself once (which
- * again is joined), then gives up with the same error.
+ * more, then ERR_CORRUPT. A fetch that fails wakes all that joined it: each tries itself once
+ * (which again is joined), then gives up with the same error.
  *
  * A fetch is counted, and its pages stay until the last holder lets go, so a reader that keeps its
  * fetch finds the pages even if the cache had no room for them. How much one request asks for
@@ -61,8 +61,8 @@ MUST_USE enum err slice_read(struct fs *fs, const struct slice_want *w, struct f
 
 /*
  * Sees to it that bytes from w->start on will be there: begins or joins a fetch (*out_fetch, to be
- * held) on an I/O thread, or passes over what is cached (NULL). Returns the end of what was seen to,
- * w->start if nothing could be done now. Never blocks.
+ * held) on an I/O thread, or passes over what is cached (NULL). Returns the end of what was seen
+ * to, w->start if nothing could be done now. Never blocks.
  */
 uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetch **out_fetch);
 

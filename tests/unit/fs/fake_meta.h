@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* --- meta/ ------------------------------------------------------------------------------------- */
+/* --- meta/ ------------------------------------------------------------------------------------ */
 
 struct fake_meta {
     _Atomic bool fenced;
@@ -137,7 +137,7 @@ enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
     return err;
 }
 
-/* --- a store in memory --------------------------------------------------------------------------- */
+/* --- a store in memory ------------------------------------------------------------------------ */
 
 struct mem_object {
     char name[STORE_NAME_MAX + 1];
@@ -259,7 +259,7 @@ static inline struct mem_store *mem_store_new(void)
     return s;
 }
 
-/* --- a volume ------------------------------------------------------------------------------------ */
+/* --- a volume --------------------------------------------------------------------------------- */
 
 struct volume {
     struct fs fs;

@@ -1,6 +1,6 @@
 #include "tests/unit/fs/fake_meta.h"
 
-/* --- files of random layout ---------------------------------------------------------------------- */
+/* --- files of random layout ------------------------------------------------------------------- */
 
 #define FILE_MAX ((size_t)2 << 20)
 
@@ -136,7 +136,7 @@ static void free_layout(struct layout *l)
     free(l->bytes);
 }
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static enum err open_file(struct volume *v, struct arena *a, uint64_t offset, uint64_t len,
                           struct file *out)
@@ -271,7 +271,7 @@ static void test_reader__lets_go_of_its_epoch_when_there_is_no_file(void **state
     volume_free(v);
 }
 
-/* --- a large file of four slices ------------------------------------------------------------------ */
+/* --- a large file of four slices -------------------------------------------------------------- */
 
 #define BIG       ((uint64_t)16 << 20)
 #define BIG_SLICE ((uint32_t)4 << 20)

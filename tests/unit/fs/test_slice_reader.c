@@ -53,7 +53,7 @@ static enum err read_bytes(uint32_t start, uint32_t end)
     return OK;
 }
 
-/* --- many at once ---------------------------------------------------------------------------------- */
+/* --- many at once ----------------------------------------------------------------------------- */
 
 struct reading {
     pthread_t thread;
@@ -137,7 +137,7 @@ static void test_slice_reader__reads_a_slice_that_ends_in_a_short_granule(void *
     }
 }
 
-/* --- failures --------------------------------------------------------------------------------------- */
+/* --- failures --------------------------------------------------------------------------------- */
 
 /* A first fetch that fails while others have joined it. */
 static void fail_for_joiners(struct reading *r, size_t count, int failures)
@@ -219,7 +219,7 @@ static void test_slice_reader__calls_a_missing_or_short_slice_corrupt(void **sta
     assert_int_equal(read_bytes(0, LEN), ERR_CORRUPT);
 }
 
-/* --- read-ahead -------------------------------------------------------------------------------------- */
+/* --- read-ahead ------------------------------------------------------------------------------- */
 
 static void test_slice_reader__reads_ahead_into_a_fetch_that_is_held(void **state)
 {
@@ -249,7 +249,7 @@ static void test_slice_reader__reads_ahead_into_a_fetch_that_is_held(void **stat
     assert_int_equal(v->mem->gets, 0);
 }
 
-/* While I/O threads are all busy, who needs a queued read-ahead runs it; who does not forgets it. */
+/* While I/O threads are all busy, who needs a queued read-ahead runs it, else it is forgotten. */
 static void test_slice_reader__does_not_wait_for_a_queue(void **state)
 {
     struct slice_want want = {&record, 0, LEN};
