@@ -64,11 +64,11 @@ void chunked_fini(struct chunked *c)
 
 /* --- lines -------------------------------------------------------------------------------------*/
 
-enum line_result { LINE_MORE, LINE_READY, LINE_TOO_LONG };
+enum line_result { LINE_MORE, LINE_READY, LINE_BROKEN };
 
 /*
- * Collects a line up to its LF in c->line, without the CRs before it. (AWS's own examples and
- * some clients end a trailer with "\n\r\n".)
+ * Collects a line up to its CRLF in c->line. Among trailers a bare LF ends one too: AWS's own
+ * examples and some clients end a trailer with "\n\r\n".
  */
 static enum line_result take_line(struct chunked *c, struct str *in)
 {
@@ -76,16 +76,17 @@ static enum line_result take_line(struct chunked *c, struct str *in)
     size_t room = sizeof(c->line) - c->line_len;
 
     if (end >= room)
-        return LINE_TOO_LONG;
+        return LINE_BROKEN;
     memcpy(c->line + c->line_len, in->ptr, end);
     c->line_len += end;
     bool ready = end < in->len;
     *in = str_sub(*in, end + ready, in->len);
     if (!ready)
         return LINE_MORE;
+    bool has_cr = c->line_len > 0 && c->line[c->line_len - 1] == '\r';
     while (c->line_len > 0 && c->line[c->line_len - 1] == '\r')
         c->line_len--;
-    return LINE_READY;
+    return has_cr || c->state == TRAILER ? LINE_READY : LINE_BROKEN;
 }
 
 static struct str line_of(struct chunked *c)
@@ -334,7 +335,7 @@ enum s3_code chunked_next(struct chunked *c, struct str *in, struct str *out_pay
         switch (take_line(c, in)) {
         case LINE_MORE:
             return S3_OK;
-        case LINE_TOO_LONG:
+        case LINE_BROKEN:
             return framing(c, error);
         case LINE_READY:
             break;

@@ -205,7 +205,7 @@ static void test_chunked__unsigned_bodies(void **state)
         {"0\r\n\r\n", 0, "", "OK"},
         {"0\r\n", 0, "", "OK"},
         {"0\r\n\r\n\r\n", 0, "", "OK"},
-        {"5\nhello\n0\n\n", 5, "", "OK"},
+        {"5\nhello\n0\n\n", 5, "", "InvalidRequest"},
         {"", 0, "", "IncompleteBody"},
         {"0", 0, "", "IncompleteBody"},
         {"5\r\nhello\r\n0\r\n\r\n", 6, "", "IncompleteBody"},
