@@ -102,11 +102,22 @@ static void drop_repeated(struct complete_body *asked)
     asked->count = kept;
 }
 
+static enum s3_code check_order(struct s3_request *r, const struct complete_body *asked)
+{
+    for (size_t i = 1; i < asked->count; i++) {
+        if (asked->parts[i].number <= asked->parts[i - 1].number)
+            return s3_fail(&r->error, S3_INVALID_PART_ORDER, NULL);
+    }
+    return S3_OK;
+}
+
 /* The order, the ETags and the sizes of the parts asked for. */
 static enum s3_code choose(struct s3_request *r, struct completion *c)
 {
-    uint32_t previous = 0;
+    enum s3_code code = check_order(r, &c->asked);
 
+    if (code != S3_OK)
+        return code;
     c->chosen = arena_array(r->arena, c->asked.count + 1, sizeof(*c->chosen));
     c->put.attr.size = 0;
     if (c->chosen == NULL)
@@ -114,11 +125,7 @@ static enum s3_code choose(struct s3_request *r, struct completion *c)
     for (size_t i = 0; i < c->asked.count; i++) {
         const struct complete_part *asked = &c->asked.parts[i];
         const struct part *part = find_part(c, asked->number);
-        enum s3_code code;
 
-        if (asked->number <= previous)
-            return s3_fail(&r->error, S3_INVALID_PART_ORDER, NULL);
-        previous = asked->number;
         code = check_part(r, asked, part);
         if (code != S3_OK)
             return code;
