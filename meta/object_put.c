@@ -266,6 +266,7 @@ enum err object_copy(struct meta *m, const struct object_put *p, const struct ob
     struct sql_unit u;
     uint64_t size = (uint64_t)source->attr.size;
     struct sql_call *key = begin(&u, a, p, size);
+    u.alone = true; /* the pieces are locked too, after the key */
     enum err e = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
     if (e != OK)
         goto out;

@@ -159,6 +159,7 @@ enum err upload_complete(struct meta *m, const struct object_put *p, struct str 
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = p->bucket;
     u.order_key = p->key;
+    u.alone = true; /* the upload, then the key, then its files */
     uint64_t size = 0;
     struct str inodes;
     enum err e = check_parts(parts, count, &size);

@@ -73,6 +73,7 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
         return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
     struct sql_call *row = begin(&u, a, p, len);
+    u.alone = true; /* the source's pieces are locked too, after the upload */
     struct sql_call *c = add_inode(&u, SQL_part_inode_copy, p, len);
     sql_bind_int(c, (int64_t)source->attr.inode);
     sql_bind_int(c, offset < DATA_MAX ? (int64_t)offset : DATA_MAX);
