@@ -184,7 +184,8 @@ static void on_notice(void *arg, const PGresult *r)
 
 /*
  * The settings that we rely on. synchronous_commit may be stricter or weaker about standbys as the
- * administrator likes, but never off: an answered write is on disk.
+ * administrator likes, but never off: an answered write is on disk. Every statement is a probe or
+ * a range scan of an index, whatever the statistics of a young table say, and is planned once.
  */
 static enum err settle_in(struct pg_link *l)
 {
@@ -194,7 +195,9 @@ static enum err settle_in(struct pg_link *l)
                    " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
                    "   WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
                    " set_config('default_transaction_isolation', 'read committed', false),"
-                   " set_config('jit', 'off', false)",
+                   " set_config('jit', 'off', false),"
+                   " set_config('plan_cache_mode', 'force_generic_plan', false),"
+                   " set_config('enable_seqscan', 'off', false)",
                    (long long)l->base.driver->options.lock_ms);
     if (PQsendQuery(l->pg, text) == 0)
         return lost(l);
