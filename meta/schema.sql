@@ -2,7 +2,7 @@
 -- what only one engine gets. meta/README.md says what each table is for and which race it answers.
 
 CREATE TABLE volume (
-    one              BIGINT PRIMARY KEY CHECK (one = 1),
+    one              {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY CHECK (one = 1),
     uuid             TEXT NOT NULL,
     schema_version   BIGINT NOT NULL,
     generation       BIGINT NOT NULL,       -- of the marker object; load increments it
@@ -17,7 +17,7 @@ CREATE TABLE counters (
 );
 
 CREATE TABLE sessions (
-    id              BIGINT PRIMARY KEY,
+    id              {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     tag             BIGINT NOT NULL,
     state           TEXT NOT NULL,          -- 'live' | 'joining' | 'tool'
     host            TEXT NOT NULL,
@@ -36,14 +36,14 @@ CREATE TABLE txns (
 ){LITE: WITHOUT ROWID};
 
 CREATE TABLE slice_ranges (
-    first    BIGINT PRIMARY KEY,
+    first    {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     last     BIGINT NOT NULL,               -- inclusive
     session  BIGINT NOT NULL,               -- no reference: the range outlives its session
     tag      BIGINT NOT NULL
 );
 
 CREATE TABLE accounts (
-    id            BIGINT PRIMARY KEY,
+    id            {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
     canonical_id  TEXT NOT NULL,            -- 64 hex digits, what S3 prints as owner ID
     created_ms    BIGINT NOT NULL
@@ -58,7 +58,7 @@ CREATE TABLE access_keys (
 );
 
 CREATE TABLE buckets (
-    id           BIGINT PRIMARY KEY,
+    id           {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     name         BYTEA NOT NULL UNIQUE,
     owner        BIGINT NOT NULL,
     region       TEXT NOT NULL,
@@ -113,7 +113,7 @@ CREATE TABLE versions (
 ){LITE: WITHOUT ROWID};
 
 CREATE TABLE inodes (
-    id        BIGINT PRIMARY KEY,
+    id        {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     size      BIGINT NOT NULL,
     mtime_ms  BIGINT NOT NULL,
     mode      BIGINT NOT NULL DEFAULT 420,  -- POSIX attributes, for another door
@@ -143,7 +143,7 @@ CREATE TABLE inode_pieces (
 ){LITE: WITHOUT ROWID};
 
 CREATE TABLE pieces (
-    id       BIGINT PRIMARY KEY,
+    id       {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     refs     BIGINT NOT NULL,
     len      BIGINT NOT NULL,
     records  BYTEA NOT NULL                 -- meta/record.h
@@ -151,13 +151,13 @@ CREATE TABLE pieces (
 {PG: ALTER TABLE pieces ALTER COLUMN records SET STORAGE EXTERNAL;}
 
 CREATE TABLE slices (
-    id    BIGINT PRIMARY KEY,
+    id    {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     tag   BIGINT NOT NULL,
     refs  BIGINT NOT NULL
 );
 
 CREATE TABLE uploads (
-    id             BIGINT PRIMARY KEY,
+    id             {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     upload         TEXT NOT NULL UNIQUE,    -- what clients see
     bucket         BIGINT NOT NULL,
     key            BYTEA NOT NULL,
@@ -208,7 +208,7 @@ CREATE TABLE usage_deltas (
 );
 
 CREATE TABLE usage (
-    bucket   BIGINT PRIMARY KEY,
+    bucket   {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     objects  BIGINT NOT NULL,
     bytes    BIGINT NOT NULL
 );
