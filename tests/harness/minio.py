@@ -33,6 +33,10 @@ class Minio:
         self.start()
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def endpoint(self):
         return f"{'https' if self.cert else 'http'}://127.0.0.1:{self.port}"
 

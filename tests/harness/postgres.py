@@ -15,18 +15,23 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200",
 
 
 class Postgres:
-    def __init__(self, ws, name="postgres"):
+    def __init__(self, ws, name="postgres", durable=False):
         self._user = unprivileged_user()
         self.dir = ws.make_dir(name, self._user)
         self.port = free_port()
         self._initdb()
         command = [f"{BIN}/postgres", "-D", self._data(), "-p", str(self.port),
                    "-h", "127.0.0.1", "-k", self.dir]
-        for key, value in SETTINGS.items():
+        settings = {**SETTINGS, "fsync": "on", "full_page_writes": "on"} if durable else SETTINGS
+        for key, value in settings.items():
             command += ["-c", f"{key}={value}"]
         self._process = Process(ws, name, command, env={"LC_ALL": "C.UTF-8"}, user=self._user)
         ws.own(self)
         self.start()
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def _data(self):
         return os.path.join(self.dir, "data")
