@@ -12,6 +12,7 @@
 
 enum option_type {
     OPTION_TEXT,
+    OPTION_URL,    /* may hold a password: also from a file */
     OPTION_SECRET, /* environment or file only */
     OPTION_SIZE,   /* bytes, with K, M, G or T (powers of 1,024) */
     OPTION_NUMBER,
@@ -40,7 +41,7 @@ static const struct option_row options[] = {
     {"tls-cert", OPTION_TEXT, AT(tls_cert), NULL, "FILE", "certificate chain (PEM): serve https; read again on SIGHUP", 0, 0},
     {"tls-key", OPTION_TEXT, AT(tls_key), NULL, "FILE", "its private key (PEM)", 0, 0},
     {"data", OPTION_TEXT, AT(data), "data", "FOLDER", "where the embedded default keeps everything", 0, 0},
-    {"meta", OPTION_TEXT, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0},
+    {"meta", OPTION_URL, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0},
     {"meta-connections", OPTION_NUMBER, AT(meta_connections), "4", "N", "connections to PostgreSQL", 1, 64},
     {"store", OPTION_TEXT, AT(store), NULL, "URL", "slices: dir:PATH or s3://BUCKET[/PREFIX]?endpoint=URL&region=R [dir:DATA/store]", 0, 0},
     {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "certificates to trust for an https store", 0, 0},
@@ -72,6 +73,11 @@ static const struct option_row options[] = {
 static void *place(struct config *c, const struct option_row *o)
 {
     return (char *)c + o->offset;
+}
+
+static bool is_text(const struct option_row *o)
+{
+    return o->type == OPTION_TEXT || o->type == OPTION_URL || o->type == OPTION_SECRET;
 }
 
 /* KISEKI_STORE_ACCESS_KEY of store-access-key. */
@@ -139,7 +145,7 @@ static enum err set_option(struct config *c, const struct option_row *o, const c
         *(bool *)place(c, o) = true;
         return OK;
     }
-    if (o->type != OPTION_TEXT && o->type != OPTION_SECRET)
+    if (!is_text(o))
         return set_number(c, o, text);
     free(*out);
     *out = strdup(text);
@@ -178,7 +184,7 @@ static enum err load_environment(struct config *c, const struct option_row *o)
         return OK;
     if (value != NULL && value[0] != '\0')
         return set_option(c, o, value);
-    if (o->type == OPTION_SECRET && path != NULL && path[0] != '\0')
+    if ((o->type == OPTION_SECRET || o->type == OPTION_URL) && path != NULL && path[0] != '\0')
         return set_from_file(c, o, path);
     return o->fallback != NULL ? set_option(c, o, o->fallback) : OK;
 }
@@ -245,7 +251,7 @@ void config_free(struct config *c)
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         char **text = place(c, &options[i]);
 
-        if (options[i].type != OPTION_TEXT && options[i].type != OPTION_SECRET)
+        if (!is_text(&options[i]))
             continue;
         if (*text != NULL && options[i].type == OPTION_SECRET)
             explicit_bzero(*text, strlen(*text));

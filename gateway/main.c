@@ -34,8 +34,7 @@ static void print_man(FILE *out)
 {
     fprintf(out, ".TH KISEKI 1 \"\" \"kiseki %s\" \"User Commands\"\n", KISEKI_VERSION);
     fputs(".SH NAME\nkiseki \\- S3 gateway over a filesystem of its own\n"
-          ".SH SYNOPSIS\n.B kiseki\n.I command\n.RI [ --option "
-          " value ...]\n"
+          ".SH SYNOPSIS\n.B kiseki\n.I command\n[\n.B \\-\\-option\n.I value\n] ...\n"
           ".SH DESCRIPTION\nKiseki serves the S3 protocol from files that it keeps as immutable\n"
           "slices in a backing store (MinIO, any S3, or a local directory), with metadata in\n"
           "PostgreSQL or SQLite. Many gateways may serve one volume.\n.SH COMMANDS\n",
