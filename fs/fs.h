@@ -23,12 +23,12 @@ struct fs_options {
     struct meta_options meta;
     const char *store_url;
     struct store_options store;
-    const char *cache_dir;     /* NULL: no disk cache */
-    uint64_t cache_bytes;      /* of the disk cache */
-    uint64_t memory_bytes;     /* read cache and transfer pages together; default 128 MiB */
-    size_t inline_max;         /* files up to this size live in metadata; default 64 KiB */
-    size_t io_threads;         /* backing-store requests at once; default 16 */
-    bool tool;                 /* a command-line tool: session "tool", no background jobs */
+    const char *cache_dir; /* NULL: no disk cache */
+    uint64_t cache_bytes;  /* of the disk cache */
+    uint64_t memory_bytes; /* read cache and transfer pages together; default 128 MiB */
+    size_t inline_max;     /* files up to this size live in metadata; default 64 KiB */
+    size_t io_threads;     /* backing-store requests at once; default 16 */
+    bool tool;             /* a command-line tool: session "tool", no background jobs */
 };
 
 /* Blocks. The text of an error is one line that says what to do. */

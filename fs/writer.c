@@ -49,7 +49,7 @@ struct writer {
     struct pages_waiter waiter;
 };
 
-/* --- the list of writers that hold bytes, for writers_relieve() ----------------------------------- */
+/* --- the list of writers that hold bytes, for writers_relieve() ------------------------------- */
 
 static void list_add(struct writer *w)
 {
@@ -80,7 +80,7 @@ static void list_remove(struct writer *w)
     pthread_mutex_unlock(&fs->writers_lock);
 }
 
-/* --- the end of a writer -------------------------------------------------------------------------- */
+/* --- the end of a writer ---------------------------------------------------------------------- */
 
 static void writer_destroy(struct writer *w)
 {
@@ -134,7 +134,7 @@ static void run_last(struct pool_job *job)
     free(last);
 }
 
-/* --- sending slices -------------------------------------------------------------------------------- */
+/* --- sending slices --------------------------------------------------------------------------- */
 
 static enum err store_slice(struct fs *fs, struct upload *u)
 {
@@ -247,7 +247,7 @@ bool writers_relieve(struct fs *fs)
     return sent;
 }
 
-/* --- taking bytes ----------------------------------------------------------------------------------- */
+/* --- taking bytes ----------------------------------------------------------------------------- */
 
 static void wake(void *arg)
 {
@@ -356,7 +356,7 @@ enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
     return err;
 }
 
-/* --- finishing -------------------------------------------------------------------------------------- */
+/* --- finishing -------------------------------------------------------------------------------- */
 
 static enum err make_data(struct writer *w, struct arena *a, struct content *out)
 {

@@ -8,10 +8,10 @@
  * (4 MiB; shorter at the end, or when memory is short) is handed to an I/O thread, which stores it
  * while more bytes arrive. A granule's CRC64NVME is computed once, here.
  *
- * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN; on_room
- * is called once, from any thread, when it is worth trying again. A writer that holds pages while
- * others starve is made to send them as a shorter slice, so that no set of slow uploads can lock up
- * the budget.
+ * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN;
+ * on_room is called once, from any thread, when it is worth trying again. A writer that holds pages
+ * while others starve is made to send them as a shorter slice, so that no set of slow uploads can
+ * lock up the budget.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_settle tells which case it is.

@@ -78,7 +78,7 @@ void metrics_payload(struct metrics *m, enum auth_payload kind)
     add(&m->payloads[kind], 1);
 }
 
-/* --- the page -------------------------------------------------------------------------------------- */
+/* --- the page --------------------------------------------------------------------------------- */
 
 static const char *op_label(const struct metrics *m, size_t op)
 {

@@ -1,8 +1,8 @@
 /*
  * Counters and histograms of the gateway, as Prometheus text.
  *
- * All updates are relaxed atomics on fixed arrays (operations by their row in the routing table), so
- * counting costs nanoseconds and never blocks. metrics_write() also asks fs/, meta/ and the HTTP
+ * All updates are relaxed atomics on fixed arrays (operations by their row in the routing table),
+ * so counting costs nanoseconds and never blocks. metrics_write() also asks fs/, meta/ and the HTTP
  * servers for theirs.
  * Names: kiseki_requests_total{operation,status}, kiseki_request_seconds (histogram by operation),
  * kiseki_received_bytes_total, kiseki_sent_bytes_total, kiseki_payload_kinds_total{kind},

@@ -1,6 +1,6 @@
 /*
- * The second listener: /metrics (Prometheus text), /live (the process runs) and /ready (database and
- * store answer). No authentication: bind it where only monitoring comes.
+ * The second listener: /metrics (Prometheus text), /live (the process runs) and /ready (database
+ * and store answer). No authentication: bind it where only monitoring comes.
  */
 #ifndef KISEKI_GATEWAY_MONITOR_H
 #define KISEKI_GATEWAY_MONITOR_H

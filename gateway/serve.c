@@ -29,7 +29,7 @@ struct gateway {
     struct http_server *s3_server, *monitor_server;
 };
 
-/* --- users ------------------------------------------------------------------------------------------- */
+/* --- users ------------------------------------------------------------------------------------ */
 
 /* NAME:ACCESS:SECRET[,...] */
 static enum err add_test_users(struct gateway *g)
@@ -55,7 +55,7 @@ static enum err add_users(struct gateway *g)
     return err == OK && g->config->test_users != NULL ? add_test_users(g) : err;
 }
 
-/* --- start ------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void set_up_s3(struct gateway *g)
 {
@@ -132,7 +132,7 @@ static enum err start(struct gateway *g)
     return err;
 }
 
-/* --- what is printed ---------------------------------------------------------------------------------- */
+/* --- what is printed -------------------------------------------------------------------------- */
 
 /* Where a client on this machine reaches us. */
 static const char *endpoint_of(const struct config *c, char *out, size_t size)
@@ -146,7 +146,7 @@ static const char *endpoint_of(const struct config *c, char *out, size_t size)
     return out;
 }
 
-/* Keys that a person gave are not repeated: they know them, and a container's log is read by many. */
+/* Keys that a person gave are not repeated: a container's log is read by many. */
 static void print_welcome(const struct gateway *g)
 {
     const struct volume *v = &g->volume;
@@ -172,7 +172,7 @@ static void print_welcome(const struct gateway *g)
     fflush(stdout);
 }
 
-/* --- running and stopping ------------------------------------------------------------------------------ */
+/* --- running and stopping --------------------------------------------------------------------- */
 
 static void wait_for_stop(struct gateway *g, const sigset_t *signals)
 {

@@ -20,7 +20,7 @@ static enum err copy_text(char *out, size_t size, const char *text, const char *
     return OK;
 }
 
-/* --- small private files ----------------------------------------------------------------------------- */
+/* --- small private files ---------------------------------------------------------------------- */
 
 static enum err read_file(const char *path, char *out, size_t size)
 {
@@ -57,7 +57,7 @@ static enum err write_private_file(const char *path, const char *text)
     return err;
 }
 
-/* --- keys -------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void random_key(char *out, size_t len, const char *alphabet)
 {
@@ -154,7 +154,7 @@ static enum err choose_keys(const struct config *c, bool create, struct volume *
     return err == OK && v->embedded ? load_master_key(v, c->data, create) : err;
 }
 
-/* --- places ------------------------------------------------------------------------------------------ */
+/* --- places ----------------------------------------------------------------------------------- */
 
 static enum err choose_places(const struct config *c, bool create, struct volume *v)
 {

@@ -21,13 +21,13 @@ struct meta;
 struct sql_stats;
 
 struct meta_options {
-    const char *url;             /* sqlite:PATH or postgres://... */
-    const char *host;            /* this machine's name, for `kiseki status` */
-    struct str master_key;       /* 32 bytes, or empty: secrets are kept as they are */
-    int64_t lease_ms;            /* default 15,000 */
-    int64_t keep_deleted_ms;     /* default 0: dead slices go as soon as it is safe */
-    int64_t late_put_ms;         /* second deletion after this; default 15 minutes */
-    size_t connections;          /* PostgreSQL; default 4 */
+    const char *url;         /* sqlite:PATH or postgres://... */
+    const char *host;        /* this machine's name, for `kiseki status` */
+    struct str master_key;   /* 32 bytes, or empty: secrets are kept as they are */
+    int64_t lease_ms;        /* default 15,000 */
+    int64_t keep_deleted_ms; /* default 0: dead slices go as soon as it is safe */
+    int64_t late_put_ms;     /* second deletion after this; default 15 minutes */
+    size_t connections;      /* PostgreSQL; default 4 */
 };
 
 /*

@@ -61,7 +61,7 @@ struct s3_op {
     enum s3_code (*handle)(struct s3_request *r); /* NULL: known, not built: 501 */
 };
 
-/* The service: what all requests share. Immutable after start, but for what fs/ and metrics guard. */
+/* What all requests share. Immutable after start, but for what fs/ and metrics guard. */
 struct s3 {
     struct fs *fs;
     struct meta *meta;
@@ -124,7 +124,7 @@ extern const struct s3_op s3_ops[];
  */
 const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code);
 
-/* --- parameters -------------------------------------------------------------------------------- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 /* The first value of a query argument; ptr NULL when it is missing, not NULL when it is empty. */
 struct str s3_arg(const struct s3_request *r, const char *name);
@@ -138,7 +138,7 @@ struct str s3_header(const struct s3_request *r, const char *name);
 enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, int64_t fallback,
                            int64_t *out);
 
-/* --- replies ------------------------------------------------------------------------------------ */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 /* Adds a header, logs what can not be sent. */
 void s3_reply_header(struct s3_request *r, const char *name, struct str value);
@@ -151,7 +151,7 @@ enum s3_code s3_reply_xml(struct s3_request *r, struct buf *xml);
 /* No body. */
 enum s3_code s3_reply_empty(struct s3_request *r, unsigned status);
 
-/* The code for a failure of a lower layer, with its text put into the log under the request's id. */
+/* The code for a failure of a lower layer, whose text is logged under the request's id. */
 enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing);
 /* ERR_NOT_FOUND by what was missing: NoSuchBucket, NoSuchKey, NoSuchUpload with their elements. */
 enum s3_code s3_fail_missing(struct s3_request *r, enum meta_missing missing);

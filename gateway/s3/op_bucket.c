@@ -26,7 +26,7 @@ static enum s3_code bucket_code(struct s3_request *r, enum err err, const char *
     }
 }
 
-/* --- ListBuckets ------------------------------------------------------------------------------------ */
+/* --- ListBuckets ------------------------------------------------------------------------------ */
 
 static enum s3_code list_parameters(struct s3_request *r, int64_t *max, struct buf *after)
 {
@@ -101,7 +101,7 @@ enum s3_code op_list_buckets(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
-/* --- one bucket -------------------------------------------------------------------------------------- */
+/* --- one bucket ------------------------------------------------------------------------------- */
 
 /* 200 for one's own bucket in us-east-1, 409 elsewhere, as S3 has it. */
 static enum s3_code bucket_is_there(struct s3_request *r, const struct bucket *bucket)

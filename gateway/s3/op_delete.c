@@ -52,7 +52,7 @@ enum s3_code op_delete_object(struct s3_request *r)
     return code == S3_OK ? s3_reply_empty(r, 204) : code;
 }
 
-/* --- DeleteObjects ---------------------------------------------------------------------------------- */
+/* --- DeleteObjects ---------------------------------------------------------------------------- */
 
 /* One key of the request, and what can be said of it before the database is asked. */
 struct entry {

@@ -149,7 +149,7 @@ static enum s3_code check_conditions(struct s3_request *r, const struct object *
         char date[CLOCK_TEXT_MAX];
 
         *out_done = true;
-        http_reply_empty(r->http, 304);
+        http_reply_head_only(r->http, 304, (uint64_t)o->attr.size);
         clock_http(o->attr.mtime_ms, date);
         s3_reply_header_cstr(r, "Last-Modified", date);
         s3_reply_etag(r, o->attr.etag);
@@ -201,22 +201,36 @@ static enum s3_code reply_reader(struct s3_request *r, unsigned status, const st
     return S3_OK;
 }
 
-enum s3_code op_get_object(struct s3_request *r)
+/*
+ * What GET and HEAD have in common, up to the headers. *out_status 0: the answer is made already.
+ */
+static enum s3_code begin_reply(struct s3_request *r, enum object_want want,
+                                struct selection *selection, unsigned *out_status)
 {
-    struct selection selection;
     const struct object *o = &r->file.object;
     bool done = false;
-    unsigned status;
-    enum s3_code code = open_object(r, OBJECT_DATA);
+    enum s3_code code = open_object(r, want);
 
+    *out_status = 0;
     if (code == S3_OK)
         code = check_conditions(r, o, &done);
     if (code != S3_OK || done)
         return code;
-    code = select_bytes(r, o, &selection);
-    if (code != S3_OK)
+    code = select_bytes(r, o, selection);
+    if (code == S3_OK)
+        *out_status = reply_head(r, o, selection);
+    return code;
+}
+
+enum s3_code op_get_object(struct s3_request *r)
+{
+    struct selection selection;
+    const struct object *o = &r->file.object;
+    unsigned status;
+    enum s3_code code = begin_reply(r, OBJECT_DATA, &selection, &status);
+
+    if (code != S3_OK || status == 0)
         return code;
-    status = reply_head(r, o, &selection);
     if (o->data.ptr == NULL && selection.range.len > 0)
         return reply_reader(r, status, &selection.range);
     http_reply_bytes(r->http, status,
@@ -227,24 +241,15 @@ enum s3_code op_get_object(struct s3_request *r)
 enum s3_code op_head_object(struct s3_request *r)
 {
     struct selection selection;
-    const struct object *o = &r->file.object;
-    bool done = false;
     unsigned status;
-    enum s3_code code = open_object(r, OBJECT_ATTR);
+    enum s3_code code = begin_reply(r, OBJECT_ATTR, &selection, &status);
 
-    if (code == S3_OK)
-        code = check_conditions(r, o, &done);
-    if (code != S3_OK || done)
-        return code;
-    code = select_bytes(r, o, &selection);
-    if (code != S3_OK)
-        return code;
-    status = reply_head(r, o, &selection);
-    http_reply_head_only(r->http, status, selection.range.len);
-    return S3_OK;
+    if (code == S3_OK && status != 0)
+        http_reply_head_only(r->http, status, selection.range.len);
+    return code;
 }
 
-/* --- GetObjectAttributes --------------------------------------------------------------------------- */
+/* --- GetObjectAttributes ---------------------------------------------------------------------- */
 
 struct wanted {
     bool etag, checksum, parts, storage_class, size;

@@ -28,8 +28,8 @@ static enum s3_code parse_listing(struct s3_request *r, const char *max_name, st
 }
 
 /*
- * `prefix_url`: whether encoding-type covers Prefix. In ListObjects (version 1) it does not: botocore
- * decodes what that operation encodes, and Prefix is not among it.
+ * `prefix_url`: whether encoding-type covers Prefix. In ListObjects (version 1) it does not:
+ * botocore decodes what that operation encodes, and Prefix is not among it.
  */
 static void write_common(const struct s3_request *r, const struct listing *l, bool prefix_url,
                          struct buf *xml)
@@ -40,19 +40,6 @@ static void write_common(const struct s3_request *r, const struct listing *l, bo
         xml_name(xml, "Delimiter", l->delimiter, l->url);
     if (l->url)
         xml_cstr(xml, "EncodingType", "url");
-}
-
-static void write_owner(const struct s3_request *r, const char *element, uint64_t id,
-                        struct buf *xml)
-{
-    struct account account;
-
-    if (account_find(r->s3->meta, id, &account) != OK)
-        return;
-    xml_open(xml, element);
-    xml_cstr(xml, "ID", account.canonical_id);
-    xml_cstr(xml, "DisplayName", account.name);
-    xml_close(xml, element);
 }
 
 static void write_prefix(struct buf *xml, struct str prefix, bool url)
@@ -83,7 +70,7 @@ static void write_attr(const struct s3_request *r, const struct object_attr *att
     }
     xml_u64(xml, "Size", (uint64_t)attr->size);
     if (owner)
-        write_owner(r, "Owner", attr->owner, xml);
+        stored_xml_owner(r, "Owner", attr->owner, xml);
     xml_text(xml, "StorageClass", stored_class_name(attr->storage_class));
 }
 
@@ -135,7 +122,7 @@ static bool is_common_prefix(const struct listing *l, struct str marker)
     return false;
 }
 
-/* --- ListObjects -------------------------------------------------------------------------------------- */
+/* --- ListObjects ------------------------------------------------------------------------------ */
 
 enum s3_code op_list_objects(struct s3_request *r)
 {
@@ -164,7 +151,7 @@ enum s3_code op_list_objects(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
-/* --- ListObjectsV2 ------------------------------------------------------------------------------------ */
+/* --- ListObjectsV2 ---------------------------------------------------------------------------- */
 
 /*
  * A token is the last entry of the page, hex after a letter that says what it was: k a key, p a
@@ -244,7 +231,7 @@ enum s3_code op_list_objects_v2(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
-/* --- ListObjectVersions: what is there, with version id null ------------------------------------------- */
+/* --- ListObjectVersions: what is there, with version id null ---------------------------------- */
 
 static void write_versions(const struct s3_request *r, const struct object_list *list,
                            const struct listing *l, struct buf *xml)
@@ -301,7 +288,7 @@ enum s3_code op_list_object_versions(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
-/* --- ListMultipartUploads ------------------------------------------------------------------------------ */
+/* --- ListMultipartUploads --------------------------------------------------------------------- */
 
 static void write_upload(const struct s3_request *r, const struct upload_entry *e, bool url,
                          struct buf *xml)
@@ -309,8 +296,8 @@ static void write_upload(const struct s3_request *r, const struct upload_entry *
     xml_open(xml, "Upload");
     xml_name(xml, "Key", e->key, url);
     xml_text(xml, "UploadId", e->upload.upload);
-    write_owner(r, "Initiator", e->upload.owner, xml);
-    write_owner(r, "Owner", e->upload.owner, xml);
+    stored_xml_owner(r, "Initiator", e->upload.owner, xml);
+    stored_xml_owner(r, "Owner", e->upload.owner, xml);
     xml_text(xml, "StorageClass", stored_class_name(e->upload.storage_class));
     xml_time(xml, "Initiated", e->upload.initiated_ms);
     if (e->upload.checksum != 0) {

@@ -11,7 +11,7 @@
 #define ANSWER_MAX ((size_t)4 << 20)
 #define PART_MAX   ((uint64_t)5 << 30)
 
-/* --- CreateMultipartUpload --------------------------------------------------------------------------- */
+/* --- CreateMultipartUpload -------------------------------------------------------------------- */
 
 /* The checksum that the upload is to have: 0 when the client does not ask. */
 static enum s3_code asked_checksum(struct s3_request *r, int *out)
@@ -74,7 +74,7 @@ enum s3_code op_create_multipart_upload(struct s3_request *r)
     return code == S3_OK ? answer_created(r, &upload) : code;
 }
 
-/* --- UploadPart --------------------------------------------------------------------------------------- */
+/* --- UploadPart ------------------------------------------------------------------------------- */
 
 static enum s3_code part_number(struct s3_request *r, int *out)
 {
@@ -107,7 +107,7 @@ static enum s3_code open_upload(struct s3_request *r, struct upload *out)
     return code;
 }
 
-/* A part's checksum has the upload's algorithm, so that the object's can be made from the parts'. */
+/* A part's checksum has the upload's algorithm: the object's can then be made from the parts'. */
 enum s3_code op_upload_part_before_body(struct s3_request *r)
 {
     struct upload upload;
@@ -159,7 +159,7 @@ enum s3_code op_upload_part(struct s3_request *r)
     return S3_OK;
 }
 
-/* --- UploadPartCopy ----------------------------------------------------------------------------------- */
+/* --- UploadPartCopy --------------------------------------------------------------------------- */
 
 /*
  * The ETag of a copied part: the source's when it is the MD5 of just these bytes, else an opaque
@@ -267,20 +267,7 @@ enum s3_code op_upload_part_copy(struct s3_request *r)
     return code == S3_OK ? answer_copied(r, &put.part, &sum) : code;
 }
 
-/* --- ListParts ---------------------------------------------------------------------------------------- */
-
-static void write_user(const struct s3_request *r, const char *element, uint64_t id,
-                       struct buf *xml)
-{
-    struct account account;
-
-    if (account_find(r->s3->meta, id, &account) != OK)
-        return;
-    xml_open(xml, element);
-    xml_cstr(xml, "ID", account.canonical_id);
-    xml_cstr(xml, "DisplayName", account.name);
-    xml_close(xml, element);
-}
+/* --- ListParts -------------------------------------------------------------------------------- */
 
 static void write_part(const struct part *part, struct buf *xml)
 {
@@ -303,8 +290,8 @@ static void write_parts(struct s3_request *r, const struct upload *upload, const
                  checksum_algo_name(stored_checksum_algo(upload->checksum)));
         xml_cstr(xml, "ChecksumType", checksum_type_name(stored_checksum_type(upload->checksum)));
     }
-    write_user(r, "Initiator", upload->owner, xml);
-    write_user(r, "Owner", upload->owner, xml);
+    stored_xml_owner(r, "Initiator", upload->owner, xml);
+    stored_xml_owner(r, "Owner", upload->owner, xml);
     xml_text(xml, "StorageClass", stored_class_name(upload->storage_class));
     xml_u64(xml, "NextPartNumberMarker", count > 0 ? (uint64_t)parts[count - 1].number : 0);
     xml_bool(xml, "IsTruncated", more);
@@ -348,7 +335,7 @@ enum s3_code op_list_parts(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
-/* --- AbortMultipartUpload ------------------------------------------------------------------------------ */
+/* --- AbortMultipartUpload --------------------------------------------------------------------- */
 
 enum s3_code op_abort_multipart_upload(struct s3_request *r)
 {

@@ -145,7 +145,7 @@ static enum http_next enter(struct s3_request *r)
     return code == S3_OK ? admitted(r) : fail(r, code);
 }
 
-/* --- the server's calls ------------------------------------------------------------------------ */
+/* --- the server's calls ----------------------------------------------------------------------- */
 
 static enum http_next on_head(struct http_request *http)
 {

@@ -14,7 +14,7 @@ struct http_handler s3_handler(struct s3 *s3);
 size_t s3_op_count(void);
 const char *s3_op_name(size_t row);
 
-/* --- between the files of the pipeline ----------------------------------------------------------- */
+/* --- between the files of the pipeline -------------------------------------------------------- */
 
 /* request.c: a view of the HTTP request for the pure parts; bucket, key and scope. */
 enum s3_code s3_request_open(struct s3_request *r);

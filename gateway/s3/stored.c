@@ -30,7 +30,7 @@ enum checksum_type stored_checksum_type(int code)
     return type <= CHECKSUM_COMPOSITE ? (enum checksum_type)type : CHECKSUM_TYPE_NONE;
 }
 
-/* --- packing -------------------------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 static void put_checksum(struct buf *b, const struct checksum *sum)
 {
@@ -125,7 +125,7 @@ enum err stored_parts_unpack(struct arena *a, struct str packed, struct stored_p
     return u.failed ? err_set(ERR_CORRUPT, "the list of parts of an object is damaged") : OK;
 }
 
-/* --- headers in ------------------------------------------------------------------------------------ */
+/* --- headers in ------------------------------------------------------------------------------- */
 
 static const char *const kept_headers[] = {
     "Content-Type",     "Content-Encoding", "Content-Disposition",
@@ -295,7 +295,7 @@ enum s3_code stored_version_of(struct s3_request *r, struct str *out)
     return s3_fail_argument(&r->error, "Invalid version id specified", "versionId", *out);
 }
 
-/* --- headers out ----------------------------------------------------------------------------------- */
+/* --- headers out ------------------------------------------------------------------------------ */
 
 /* `response-content-type=...` replaces Content-Type and so on. */
 static struct str override_of(const struct s3_request *r, struct str header)
@@ -373,4 +373,16 @@ void stored_reply(struct s3_request *r, const struct object *o)
     reply_headers(r, o->headers);
     if (o->attr.storage_class.len > 0)
         s3_reply_header(r, "x-amz-storage-class", o->attr.storage_class);
+}
+
+void stored_xml_owner(const struct s3_request *r, const char *element, uint64_t id, struct buf *xml)
+{
+    struct account account;
+
+    if (account_find(r->s3->meta, id, &account) != OK)
+        return;
+    xml_open(xml, element);
+    xml_cstr(xml, "ID", account.canonical_id);
+    xml_cstr(xml, "DisplayName", account.name);
+    xml_close(xml, element);
 }

@@ -50,6 +50,10 @@ void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, boo
 /* <ChecksumCRC32>...</ChecksumCRC32> and <ChecksumType>. */
 void stored_xml_checksum(struct buf *xml, const struct checksum *sum, bool with_parts);
 
+/* <element><ID/><DisplayName/></element> of an account; nothing for one that is not known. */
+void stored_xml_owner(const struct s3_request *r, const char *element, uint64_t id,
+                      struct buf *xml);
+
 /* If-Match and If-None-Match of a write, for meta/'s transaction. */
 struct object_cond stored_write_cond(const struct s3_request *r);
 

@@ -30,7 +30,7 @@
 #define BACKOFF_MAX_MS 1000
 #define TICK_MS        200 /* how exactly wait_ms is kept */
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static struct timespec after_ms(int64_t ms)
 {
@@ -54,7 +54,7 @@ static void init_cond(pthread_cond_t *c)
     (void)pthread_condattr_destroy(&attr);
 }
 
-/* --- queues (under lock) ----------------------------------------------------------------------- */
+/* --- queues (under lock) ---------------------------------------------------------------------- */
 
 static void push_back(struct batcher *b, struct sql_unit *u)
 {
@@ -138,7 +138,7 @@ static bool may_borrow(const struct batcher *b, enum sql_kind kind)
            (b->running[kind] == 0 || patience[kind].gather == 0);
 }
 
-/* The kind of work to be done now; SQL_KINDS: none, but look again at *out_later (INT64_MAX: no). */
+/* The kind of work to be done now; SQL_KINDS: none, look again at *out_later (INT64_MAX: no). */
 static enum sql_kind next_kind(const struct batcher *b, int64_t *out_later)
 {
     int64_t read = start_time(b, SQL_READ), write = start_time(b, SQL_WRITE);
@@ -192,7 +192,7 @@ void batch_requeue(struct batcher *b, struct sql_unit **units, size_t count,
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-/* --- the slot's thread ------------------------------------------------------------------------- */
+/* --- the slot's thread ------------------------------------------------------------------------ */
 
 static bool queues_empty(const struct batcher *b)
 {
@@ -289,7 +289,7 @@ static void *slot_main(void *arg)
     return NULL;
 }
 
-/* --- waiting no longer than wait_ms -------------------------------------------------------------- */
+/* --- waiting no longer than wait_ms ----------------------------------------------------------- */
 
 /* Takes out what has waited too long; the queues are in order of deadline. Under lock. */
 static struct sql_unit *take_expired(struct batcher *b, bool all)
@@ -337,7 +337,7 @@ static void *ticker_main(void *arg)
     return NULL;
 }
 
-/* --- interface --------------------------------------------------------------------------------- */
+/* --- interface -------------------------------------------------------------------------------- */
 
 void batcher_submit(struct batcher *b, struct sql_unit *u)
 {

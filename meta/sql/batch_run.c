@@ -19,7 +19,7 @@ static void pause_about(int64_t ms)
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* --- ends of units ----------------------------------------------------------------------------- */
+/* --- ends of units ---------------------------------------------------------------------------- */
 
 /* The unit is its caller's again once this returns. */
 void batch_finish(struct batcher *b, struct sql_unit *u, const struct err_info *why)
@@ -49,7 +49,7 @@ static void finish_fenced(struct batcher *b, struct sql_unit **units, size_t cou
         batch_finish_text(b, units[i], ERR_FENCED, "this process's session has lost its lease");
 }
 
-/* --- one batch (the slot's owner, no lock) ------------------------------------------------------- */
+/* --- one batch (the slot's owner, no lock) ---------------------------------------------------- */
 
 static int by_order(const void *left, const void *right)
 {
@@ -286,7 +286,7 @@ bool batch_run(struct slot *s, enum sql_kind kind, struct sql_unit **units, size
     return run_group(s, kind, units, count, 0);
 }
 
-/* --- settling what is in doubt (the slot's thread, DOWN but connected) --------------------------- */
+/* --- settling what is in doubt (the slot's thread, DOWN but connected) ------------------------ */
 
 static void end_doubtful(struct slot *s, enum err code, const char *text)
 {

@@ -16,7 +16,7 @@ struct run {
     bool stale;    /* a prepared statement of ours is no longer valid */
 };
 
-/* --- sending ----------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static enum err send_text(struct pg_link *l, const char *text)
 {
@@ -58,7 +58,7 @@ static enum err send_all(struct pg_link *l, struct sql_batch *b)
     return e;
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 /* True when a unit is not to blame for this SQLSTATE: the server is full, read-only, going down. */
 static bool concerns_all(const char *state)
@@ -200,7 +200,7 @@ static enum err pg_check(struct sql_conn *c, int statement)
     return e == OK && run.failed ? err_restore(&batch.error) : e;
 }
 
-/* --- scripts ----------------------------------------------------------------------------------- */
+/* --- scripts ---------------------------------------------------------------------------------- */
 
 static enum err execute(struct pg_link *l, const char *what, const char *text, bool *out_zero)
 {

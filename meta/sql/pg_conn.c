@@ -11,7 +11,7 @@
 
 #define OLDEST_SERVER 130000
 
-/* --- the URL ----------------------------------------------------------------------------------- */
+/* --- the URL ---------------------------------------------------------------------------------- */
 
 /*
  * Set unless the URL does. A server that vanished without a word (power, network) is noticed
@@ -97,7 +97,7 @@ void pg_close(struct sql_driver *base)
     free(d);
 }
 
-/* --- waiting ----------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static enum err lost(struct pg_link *l)
 {
@@ -139,7 +139,7 @@ bool pg_alive(struct pg_link *l)
     return PQstatus(l->pg) == CONNECTION_OK;
 }
 
-/* --- links ------------------------------------------------------------------------------------- */
+/* --- links ------------------------------------------------------------------------------------ */
 
 enum err pg_conn_new(struct sql_driver *d, struct sql_conn **out)
 {

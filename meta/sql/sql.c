@@ -113,7 +113,7 @@ enum err sql_grow(struct sql_call *c, struct arena *a, size_t *capacity_rows)
     return OK;
 }
 
-/* --- checks before anything is sent ------------------------------------------------------------ */
+/* --- checks before anything is sent ----------------------------------------------------------- */
 
 static enum err check_call(const struct sql_driver *d, const struct sql_unit *u, struct sql_call *c)
 {
@@ -150,7 +150,7 @@ static enum err check_unit(const struct sql_driver *d, struct sql_unit *u)
     return OK;
 }
 
-/* --- running ----------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 /* True when the unit needs no batch: it is wrong or empty, or a read that runs here. */
 static bool ended_here(struct sql_db *db, struct sql_unit *u)
@@ -259,7 +259,7 @@ enum err sql_check(struct sql_db *db)
     return e;
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void free_texts(struct sql_driver *d)
 {

@@ -50,7 +50,7 @@ static struct lite_driver *driver_of(struct sql_conn *c)
     return (struct lite_driver *)c->driver;
 }
 
-/* --- errors ------------------------------------------------------------------------------------ */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 static enum err code_of(int rc, bool preparing)
 {
@@ -129,7 +129,7 @@ static enum err control(struct lite_conn *c, enum control what)
     return rc == SQLITE_OK ? OK : fail(c, rc, control_texts[what], false);
 }
 
-/* --- connections ------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static int hex_digit(unsigned char c)
 {
@@ -249,7 +249,7 @@ static void lite_conn_free(struct sql_conn *base)
     free(base);
 }
 
-/* --- one statement ----------------------------------------------------------------------------- */
+/* --- one statement ---------------------------------------------------------------------------- */
 
 static enum err statement(struct lite_conn *c, int number, sqlite3_stmt **out)
 {
@@ -354,7 +354,7 @@ static enum err run_calls(struct lite_conn *c, struct sql_unit *u)
     return e;
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum err e,
                                struct sql_unit *culprit)
@@ -471,7 +471,7 @@ static enum err lite_script(struct sql_conn *base, const char *guard, const char
     return e;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* A reader from the pool; waits while all are out. */
 static enum err reader_take(struct lite_driver *d, struct lite_conn **out)
@@ -534,7 +534,7 @@ out:
     return e;
 }
 
-/* --- the driver -------------------------------------------------------------------------------- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 static void lite_close(struct sql_driver *base)
 {

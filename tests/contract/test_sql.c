@@ -226,7 +226,7 @@ static void test_sql__tokens_mean_the_same(void **state)
     }
 }
 
-/* --- batching ---------------------------------------------------------------------------------- */
+/* --- batching --------------------------------------------------------------------------------- */
 
 #define THREADS 16
 #define EACH    200
@@ -363,7 +363,7 @@ static void test_sql__a_snapshot_unit_sees_one_state(void **state)
     assert_int_equal(count_rows(f), 0); /* the connection is fit for use again */
 }
 
-/* --- session and fence ------------------------------------------------------------------------- */
+/* --- session and fence ------------------------------------------------------------------------ */
 
 static void test_sql__writes_prove_the_session(void **state)
 {
@@ -465,7 +465,7 @@ static void test_sql__a_tombstone_keeps_its_transaction_out(void **state)
     }
 }
 
-/* --- scripts and opening ------------------------------------------------------------------------- */
+/* --- scripts and opening ---------------------------------------------------------------------- */
 
 static void test_sql__scripts_are_one_transaction(void **state)
 {

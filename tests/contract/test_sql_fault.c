@@ -181,7 +181,7 @@ static void test_sql_fault__a_database_away_is_waited_for(void **state)
     assert_int_equal(sql_stats(x->through.db)->in_doubt, 0);
 }
 
-/* --- backends are killed ------------------------------------------------------------------------- */
+/* --- backends are killed ---------------------------------------------------------------------- */
 
 #define WRITERS 8
 
@@ -252,7 +252,7 @@ static void test_sql_fault__killed_backends_lose_nothing(void **state)
     assert_in_range(count_rows(x->direct), good, good + unknown);
 }
 
-/* --- conflicts and warnings ---------------------------------------------------------------------- */
+/* --- conflicts and warnings ------------------------------------------------------------------- */
 
 struct pair {
     struct faults *x;
@@ -403,7 +403,7 @@ static void test_sql_fault__a_changed_table_is_prepared_for_again(void **state)
     assert_int_equal(c->columns, 2);
 }
 
-/* --- SQLite -------------------------------------------------------------------------------------- */
+/* --- SQLite ----------------------------------------------------------------------------------- */
 
 static void test_sql_fault__a_full_disk_is_busy_and_passes(void **state)
 {

@@ -58,14 +58,14 @@ class Volume:
         self.env = {"KISEKI_STORE_ACCESS_KEY": self.minio.access_key,
                     "KISEKI_STORE_SECRET_KEY": self.minio.secret_key}
 
-    def _meta(self):
-        """Gateways reach PostgreSQL in turns over the Unix socket and over TCP."""
+    def meta(self):
+        """The URL of the metadata. Gateways reach PostgreSQL in turns over the Unix socket and over TCP."""
         if self.way == "sqlite":
             return f"sqlite:{self.dir}/meta.db"
         return self.postgres.url(self.database, "socket" if self._gateways % 2 == 0 else "tcp")
 
     def gateway(self, cert=None, env=None, user=None):
-        meta = self._meta()
+        meta = self.meta()
         self._gateways += 1
         return Kiseki(self._ws, meta, self.store, f"{self.name}-gateway{self._gateways}",
                       cert=cert, env={**self.env, **(env or {})}, user=user)
