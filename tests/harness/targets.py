@@ -59,7 +59,7 @@ class Volume:
                     "KISEKI_STORE_SECRET_KEY": self.minio.secret_key}
 
     def meta(self):
-        """The URL of the metadata. Gateways reach PostgreSQL in turns over the Unix socket and over TCP."""
+        """Gateways reach PostgreSQL in turns over the Unix socket and over TCP."""
         if self.way == "sqlite":
             return f"sqlite:{self.dir}/meta.db"
         return self.postgres.url(self.database, "socket" if self._gateways % 2 == 0 else "tcp")

@@ -1,0 +1,206 @@
+#!/usr/bin/python3
+"""A gateway that cannot serve says why in one clear line and ends.
+
+    tests/fault/startup.py --way sqlite|pg [--only TEXT]
+
+Wrong flags, an unreachable database, another schema version, a store without permission or of
+another volume, a wrong master key, a port in use. The last line is "N passed, N failed".
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness import behind
+from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
+from harness.runner import Results, check, equal
+from harness.s3 import S3
+from harness.targets import Volume
+from harness.workspace import Workspace, free_port, unprivileged_user, user_group
+
+LIMIT_SECONDS = 20
+KEY, OTHER_KEY = "11" * 32, "22" * 32
+
+
+class Startup:
+    def __init__(self, ws, way):
+        self.ws, self.way = ws, way
+        # Permissions mean nothing to root: who is refused must be somebody else.
+        self.user = unprivileged_user() if way == "sqlite" else None
+        self.volume = self.make_volume("startup")
+        self.meta, self.store = self.volume.meta(), self.volume.store
+
+    def make_volume(self, name):
+        """A volume that holds an object of some slices, and no running gateway."""
+        volume = Volume(self.ws, self.way, name, *self.servers())
+        if self.user:
+            os.chmod(volume.dir, 0o777)
+        gateway = volume.gateway(env={"KISEKI_MASTER_KEY": KEY}, user=self.user)
+        s3 = S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY)
+        equal(s3.make_bucket("startup").status, 200, "making the bucket")
+        equal(s3.put("startup", "big", b"big " * 10 ** 6).status, 200, "PUT")
+        s3.close()
+        gateway.stop()
+        self.binary = self.ws.path("kiseki") if self.user else BINARY
+        return volume
+
+    def servers(self):
+        return (self.volume.postgres, self.volume.minio) if hasattr(self, "volume") else ()
+
+    def serve(self, args=(), **env):
+        """Runs `kiseki serve` to its end; env with None takes a variable away."""
+        settings = {**os.environ, "KISEKI_LISTEN": f"127.0.0.1:{free_port()}",
+                    "KISEKI_META": self.meta, "KISEKI_STORE": self.store,
+                    "KISEKI_ACCESS_KEY": ACCESS_KEY, "KISEKI_SECRET_KEY": SECRET_KEY,
+                    "KISEKI_MASTER_KEY": KEY, **self.volume.env, **env}
+        command = [self.binary, "serve", *args]
+        if self.user:
+            command = ["setpriv", "--reuid", self.user, "--regid", user_group(self.user),
+                       "--clear-groups", "--"] + command
+        return subprocess.run(command, env={k: v for k, v in settings.items() if v is not None},
+                              cwd="/", capture_output=True, text=True, timeout=LIMIT_SECONDS,
+                              check=False)
+
+    def refused(self, *words, args=(), **env):
+        """It ends by itself, not by a signal, with one line that has all the words."""
+        done = self.serve(args, **env)
+        said = [line for line in done.stderr.splitlines() if line.startswith("kiseki: ")]
+        check(done.returncode in (1, 2), f"exit code {done.returncode}: {done.stderr}")
+        equal(len(said), 1, f"lines for people in {done.stderr!r}: how many")
+        for word in words:
+            check(word in said[0], f"{word!r} is not in {said[0]!r}")
+        check(SECRET_KEY not in done.stderr and KEY not in done.stderr, "a secret in the message")
+
+    def flags(self):
+        for args, word in ((("--nonsense", "1"), "--nonsense"), (("--listen",), "--listen"),
+                           (("--workers", "many"), "--workers"),
+                           (("--workers", "-1"), "--workers"),
+                           (("--memory-size", "12X"), "--memory-size"),
+                           (("--memory-size", "99999999999999999999"), "--memory-size"),
+                           (("--lease", "soon"), "--lease"), (("--log-level", "loud"), "--log-level"),
+                           (("--log-format", "xml"), "--log-format"), (("stray",), "stray"),
+                           (("--tls-cert", "/x"), "--tls-key"),
+                           (("--listen", "nowhere"), "nowhere"),
+                           (("--listen", "127.0.0.1:99999"), "99999"),
+                           (("--tls-cert", "/no/cert", "--tls-key", "/no/key"), "/no/"),
+                           (("--meta", "mysql://x"), "metadata URL"), (("--store", "ftp://x"), "s3://")):
+            self.refused(word, args=args)
+
+    def missing_secrets(self):
+        self.refused("KISEKI_ACCESS_KEY", "KISEKI_SECRET_KEY", KISEKI_ACCESS_KEY=None,
+                     KISEKI_SECRET_KEY=None)
+        self.refused("KISEKI_SECRET_KEY", KISEKI_SECRET_KEY=None)
+        self.refused("/no/such/file", KISEKI_SECRET_KEY=None,
+                     KISEKI_SECRET_KEY_FILE="/no/such/file")
+        self.refused("KISEKI_MASTER_KEY", KISEKI_MASTER_KEY="abc")
+
+    def port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            self.refused(port, args=("--listen", "127.0.0.1:" + port))
+
+    def wrong_master_key(self):
+        self.refused("KISEKI_MASTER_KEY", KISEKI_MASTER_KEY=OTHER_KEY)
+        self.refused("KISEKI_MASTER_KEY", KISEKI_MASTER_KEY=None)
+
+    def schema_version(self):
+        for version in (99, 0):
+            behind.sql(self.volume, f"UPDATE volume SET schema_version = {version}")
+            try:
+                self.refused("schema version", str(version))
+            finally:
+                behind.sql(self.volume, "UPDATE volume SET schema_version = 1")
+
+    def other_store(self):
+        other = self.make_volume("other")
+        self.refused("belongs to volume", KISEKI_STORE=other.store)
+
+    def empty_store(self):
+        """A store without our marker is not ours, as long as we have something to lose."""
+        if self.way == "sqlite":
+            folder = self.ws.path("empty")
+            os.mkdir(folder)
+            os.chmod(folder, 0o777)
+            self.refused("marker", KISEKI_STORE=f"dir:{folder}")
+        else:
+            self.refused("marker", KISEKI_STORE=self.store.replace("/slices?", "/none?"))
+
+    def database_unreachable(self):
+        if self.way == "sqlite":
+            self.refused("/proc/nothing", KISEKI_META="sqlite:/proc/nothing/meta.db")
+            self.refused("not a database", KISEKI_META="sqlite:" + self.not_a_database())
+            return
+        nobody, pg = free_port(), self.volume.postgres
+        self.refused("is PostgreSQL running",
+                     KISEKI_META=f"postgres://kiseki:x@127.0.0.1:{nobody}/startup")
+        self.refused("user and password",
+                     KISEKI_META=f"postgres://kiseki:wrong@127.0.0.1:{pg.port}/startup")
+        self.refused("createdb", KISEKI_META=pg.url("missing", "tcp"))
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+            port = silent.getsockname()[1]
+            self.refused("PostgreSQL", KISEKI_META=f"postgres://kiseki:x@127.0.0.1:{port}/startup")
+
+    def not_a_database(self):
+        path = self.ws.path("text.db")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("this is no database\n" * 100)
+        os.chmod(path, 0o666)
+        return path
+
+    def store_denied(self):
+        if self.way == "sqlite":
+            folder = self.volume.store_dir
+            mode = os.stat(folder).st_mode
+            os.chmod(folder, 0)
+            try:
+                self.refused(folder)
+            finally:
+                os.chmod(folder, mode)
+            self.refused("/proc/", KISEKI_STORE="dir:/proc/store")
+            return
+        self.refused("KISEKI_STORE_SECRET_KEY", KISEKI_STORE_SECRET_KEY="wrong-secret")
+        self.refused("KISEKI_STORE_ACCESS_KEY", KISEKI_STORE_ACCESS_KEY="nobody")
+        self.refused("KISEKI_STORE_", KISEKI_STORE_ACCESS_KEY=None, KISEKI_STORE_SECRET_KEY=None)
+        endpoint = self.volume.minio.endpoint
+        self.refused("127.0.0.1", KISEKI_STORE=self.store.replace(
+            endpoint, f"http://127.0.0.1:{free_port()}"))
+
+    def nothing_was_spoilt(self):
+        """After all of it the right settings start, and the bytes are there."""
+        gateway = self.volume.gateway(env={"KISEKI_MASTER_KEY": KEY}, user=self.user)
+        s3 = S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY)
+        equal(s3.get("startup", "big").body, b"big " * 10 ** 6, "the object")
+        s3.close()
+        equal(behind.value(self.volume, "SELECT count(*) FROM sessions"), 1, "sessions")
+        gateway.stop()
+        equal(behind.value(self.volume, "SELECT count(*) FROM sessions"), 0, "sessions")
+
+
+TESTS = ("flags", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
+         "other_store", "empty_store", "database_unreachable", "store_denied",
+         "nothing_was_spoilt")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
+    parser.add_argument("--only", default="")
+    args = parser.parse_args()
+    results = Results()
+    with Workspace("startup") as ws:
+        startup = Startup(ws, args.way)
+        for name in TESTS:
+            if args.only in name:
+                results.run(f"startup/{args.way} {name}", getattr(startup, name))
+        ws.failed = results.failed > 0
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""What stands behind a gateway: its rows, its backing objects, its memory and its threads."""
+
+import os
+import sqlite3
+
+from harness.runner import check
+from harness.s3 import S3
+from harness.workspace import wait_for
+
+MARKER = "volume"
+
+
+def sql(volume, text):
+    """The rows of one statement, as tuples of integers and texts; empty columns are texts."""
+    if volume.way == "sqlite":
+        db = sqlite3.connect(f"{volume.dir}/meta.db", isolation_level=None, timeout=20)
+        try:
+            return [tuple(row) for row in db.execute(text).fetchall()]
+        finally:
+            db.close()
+    lines = volume.postgres.sql(text, volume.database).splitlines()
+    return [tuple(int(v) if v.lstrip("-").isdigit() else v for v in line.split("|"))
+            for line in lines]
+
+
+def value(volume, text):
+    return sql(volume, text)[0][0]
+
+
+def objects(volume):
+    """The names of all backing objects, of unfinished files too."""
+    if volume.way == "sqlite":
+        return {os.path.relpath(os.path.join(folder, name), volume.store_dir)
+                for folder, _, names in os.walk(volume.store_dir) for name in names}
+    s3 = S3(volume.minio.endpoint, volume.minio.access_key, volume.minio.secret_key)
+    try:
+        return {key.removeprefix("slices/") for key in s3.list_keys(volume.database)}
+    finally:
+        s3.close()
+
+
+def _name(slice_id, tag):
+    tag &= 2 ** 64 - 1  # rows keep it signed
+    return (f"slices/{slice_id & 0xff:02x}/{slice_id >> 8 & 0xff:02x}/"
+            f"{slice_id:016x}-{tag:016x}")
+
+
+def referenced(volume):
+    """The names that the rows say should be there."""
+    return {_name(*row) for row in sql(volume, "SELECT id, tag FROM slices")} | {MARKER}
+
+
+def no_trace(volume, seconds=60):
+    """Waits for the background jobs; then exactly what is referenced is in the store."""
+    wait_for("what died is freed", lambda: value(
+        volume, "SELECT (SELECT count(*) FROM dead) + "
+                "(SELECT count(*) FROM doomed WHERE passes = 0)") == 0, seconds)
+    there, wanted = objects(volume), referenced(volume)
+    there -= {name for name in there if os.path.basename(name).startswith(".")}
+    check(there == wanted, f"{len(there - wanted)} objects too many {sorted(there - wanted)[:3]}, "
+                           f"{len(wanted - there)} missing {sorted(wanted - there)[:3]}")
+
+
+def _status(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+    raise OSError(f"/proc/{pid}/status has no {field}")
+
+
+def peak_mib(gateway):
+    """The most memory that was ever resident; reset_peak() starts anew."""
+    return _status(gateway.process.pid, "VmHWM") / 1024
+
+
+def rss_mib(gateway):
+    return _status(gateway.process.pid, "VmRSS") / 1024
+
+
+def reset_peak(gateway):
+    with open(f"/proc/{gateway.process.pid}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def threads(gateway):
+    return len(os.listdir(f"/proc/{gateway.process.pid}/task"))
