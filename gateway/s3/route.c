@@ -61,6 +61,17 @@ static bool row_matches(const struct s3_op *op, const struct s3_request *r)
            (op->header == NULL || s3_header(r, op->header).ptr != NULL);
 }
 
+static bool is_write(const struct s3_request *r)
+{
+    return !str_eq(r->http->method, STR("GET")) && !str_eq(r->http->method, STR("HEAD"));
+}
+
+/* partNumber belongs to a GET, or to an upload; elsewhere the write would be to the whole key. */
+static bool is_stray_part(const struct s3_op *op, const struct s3_request *r, struct str name)
+{
+    return op->query2 == NULL && is_write(r) && str_eq(name, STR("partNumber"));
+}
+
 /* A sub-resource beside the one that selected the row would be ignored: refuse it. */
 static bool has_foreign_argument(const struct s3_op *op, const struct s3_request *r)
 {
@@ -69,10 +80,18 @@ static bool has_foreign_argument(const struct s3_op *op, const struct s3_request
 
         if (op->query != NULL && str_eq(name, str_of(op->query)))
             continue;
-        if (selects_a_row(name) || (r->args[i].value.ptr == NULL && !is_harmless(name)))
+        if (selects_a_row(name) || is_stray_part(op, r, name) ||
+            (r->args[i].value.ptr == NULL && !is_harmless(name)))
             return true;
     }
     return false;
+}
+
+/* A write makes a version of its own, so it can not be to one that is there; DELETE can. */
+static bool takes_no_version(const struct s3_op *op, const struct s3_request *r)
+{
+    return op->scope == S3_OBJECT && op->handle != NULL && is_write(r) &&
+           !str_eq(r->http->method, STR("DELETE"));
 }
 
 static bool method_is_known(struct str method)
@@ -94,6 +113,11 @@ const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
             *out_code = s3_fail(&r->error, S3_NOT_IMPLEMENTED,
                                 "A query argument you provided implies functionality that is not "
                                 "implemented");
+            return NULL;
+        }
+        if (takes_no_version(op, r) && s3_has_arg(r, "versionId")) {
+            *out_code = s3_fail_argument(&r->error, "This operation does not accept a version-id.",
+                                         "versionId", s3_arg(r, "versionId"));
             return NULL;
         }
         return op;

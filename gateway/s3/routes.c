@@ -82,6 +82,8 @@ const struct s3_op s3_ops[] = {
     UNBUILT("PutBucketIntelligentTieringConfiguration", "PUT", BUCKET, "intelligent-tiering", "s3:PutIntelligentTieringConfiguration"),
     UNBUILT("PutBucketInventoryConfiguration", "PUT", BUCKET, "inventory", "s3:PutInventoryConfiguration"),
     UNBUILT("PutBucketMetricsConfiguration", "PUT", BUCKET, "metrics", "s3:PutMetricsConfiguration"),
+    UNBUILT("UpdateBucketMetadataInventoryTableConfiguration", "PUT", BUCKET, "metadataInventoryTable", "s3:UpdateBucketMetadataInventoryTableConfiguration"),
+    UNBUILT("UpdateBucketMetadataJournalTableConfiguration", "PUT", BUCKET, "metadataJournalTable", "s3:UpdateBucketMetadataJournalTableConfiguration"),
     UNBUILT("PutBucketAbac", "PUT", BUCKET, "abac", "s3:PutBucketAbac"),
     XML_ROW("CreateBucket", "PUT", BUCKET, NONE, "s3:CreateBucket", 64 * KIB, op_create_bucket),
     XML_ROW("DeleteObjects", "POST", BUCKET, Q("delete"), "s3:DeleteObject", 8 * MIB, op_delete_objects),
