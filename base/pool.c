@@ -18,20 +18,43 @@ struct pool {
     struct pool_job *first;
     struct pool_job **last; /* where the next job's address goes */
     size_t queued;
+    size_t idle;   /* threads in the condition's wait */
+    size_t waking; /* signals that no idle thread has answered yet: at most idle */
     bool stopping;
 };
+
+/*
+ * Under the lock. One idle thread at a time is on its way; it wakes the next when it finds more
+ * than one job. So a burst of short jobs costs one or two switches of threads and not one each,
+ * and yet no job waits while a thread idles that nobody has called.
+ */
+static void wake_one(struct pool *p)
+{
+    if (p->waking > 0 || p->idle == 0)
+        return;
+    p->waking++;
+    pthread_cond_signal(&p->wake);
+}
 
 /* The next job; NULL when the pool stops and none is left. */
 static struct pool_job *next_job(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);
-    while (!p->first && !p->stopping)
+    while (!p->first && !p->stopping) {
+        p->idle++;
         pthread_cond_wait(&p->wake, &p->lock);
+        p->idle--;
+        /* Of a thread that woke by itself this is not true, and a signal too many follows. */
+        if (p->waking > 0)
+            p->waking--;
+    }
     struct pool_job *job = p->first;
     if (job) {
         p->first = job->next;
         if (!p->first)
             p->last = &p->first;
+        else
+            wake_one(p);
         p->queued--;
     }
     pthread_mutex_unlock(&p->lock);
@@ -104,7 +127,7 @@ static bool submit(struct pool *p, struct pool_job *job, bool always)
         p->last = &job->next;
         p->queued++;
         /* Under the lock: once it is let go, the job may run and cause the pool's end. */
-        pthread_cond_signal(&p->wake);
+        wake_one(p);
     }
     pthread_mutex_unlock(&p->lock);
     return fits;
