@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* With a delimiter, so many keys are looked at before it is decided how to go on. */
+#define TASTE 64
+
 /* Columns of both statements. */
 enum { COL_BUCKET, COL_GENERATION, COL_OWNER, COL_VERSIONING, COL_KEY, COL_CUT, COL_ATTR };
 
@@ -104,6 +107,20 @@ static enum err take_keys(struct arena *a, const struct sql_call *c,
     return OK;
 }
 
+/* Asks for the keys of [from, to), at most `limit`, and makes a page of them. */
+static enum err scan(struct meta *m, struct arena *a, const struct object_list_query *q,
+                     struct str from, struct str to, size_t limit, struct page *page,
+                     struct sql_call **out)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    *out = ask_keys(&u, q->bucket, from, to, limit);
+    enum err e = sql_read(m->sql, &u);
+    if (e == OK && (*out)->rows == 0)
+        e = err_set(ERR_NOT_FOUND, "no such bucket");
+    return e == OK ? take_keys(a, *out, q, page) : e;
+}
+
 /*
  * The scan's keys were folded into fewer entries than asked for, and there are others: goes on
  * behind the last entry by probes, so that a prefix of a million keys costs one.
@@ -141,20 +158,19 @@ enum err object_list(struct meta *m, struct arena *a, const struct object_list_q
     enum err e = bounds(a, q, &from, &to);
     if (e != OK)
         return e;
-    struct sql_unit u;
-    sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = ask_keys(&u, q->bucket, from, to, limit);
-    e = sql_read(m->sql, &u);
+    struct sql_call *c = NULL;
+    size_t taste = q->delimiter.len > 0 && limit > TASTE ? TASTE : limit;
+    e = scan(m, a, q, from, to, taste, &page, &c);
+    /* Few of them share a prefix: a scan of all is cheaper than a probe for each. */
+    if (e == OK && taste < limit && c->rows == taste && page.count > taste / 4)
+        e = scan(m, a, q, from, to, taste = limit, &page, &c);
     if (e != OK)
         return e;
-    if (c->rows == 0)
-        return err_set(ERR_NOT_FOUND, "no such bucket");
     out->bucket = (struct bucket_ref){.id = (uint64_t)sql_int(c, 0, COL_BUCKET),
                                       .generation = (uint64_t)sql_int(c, 0, COL_GENERATION),
                                       .owner = (uint64_t)sql_int(c, 0, COL_OWNER),
                                       .versioning = (int)sql_int(c, 0, COL_VERSIONING)};
-    e = take_keys(a, c, q, &page);
-    if (e == OK && q->max > 0 && c->rows == limit && page.count > 0 && page.count < limit)
+    if (q->max > 0 && c->rows == taste && page.count > 0 && page.count < limit)
         e = go_on(m, a, q, to, limit, &page);
     if (e != OK)
         return e;
