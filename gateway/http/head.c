@@ -40,6 +40,19 @@ static struct http_peer *peer_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
+/*
+ * libmicrohttpd would parse the query next, from behind the '?' that it has found already, up to a
+ * NUL. Before 1.0 many arguments exhaust the connection's memory there and leave it without a
+ * buffer to read into: never answered, never closed. target.c needs none of that.
+ */
+static void hide_query(struct str target)
+{
+    size_t question = str_find(target, '?');
+    if (question + 1 < target.len) {
+        ((char *)(uintptr_t)target.ptr)[question + 1] = '\0'; /* its own buffer: see strict.h */
+    }
+}
+
 void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http_server *s = cls;
@@ -67,6 +80,9 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     r->target.raw = raw;
     buf_init(&r->body, 0);
     make_id(s, r->id);
+    if (s->parses_in_place) {
+        hide_query(x->mhd_target);
+    }
     link_exchange(x);
     atomic_store(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     return x;

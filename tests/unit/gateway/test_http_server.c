@@ -320,6 +320,36 @@ static void test_server__sends_long_heads_after_long_heads(void **state)
     client_close(c);
 }
 
+static void test_server__answers_targets_of_any_length(void **state)
+{
+    (void)state;
+    static const char first[] = "GET /hello?", rest[] = " HTTP/1.1\r\nHost: h\r\n\r\n";
+    static const char *const arguments[] = {"a=b&", "a&", "&", "=", "?", "+", "abcdefgh"};
+    for (size_t i = 0; i < LENGTH_OF(arguments); i++) {
+        for (size_t length = 100; length < 40000; length += length / 16) {
+            char *request = malloc(length + 100);
+            size_t at = strlen(first);
+            memcpy(request, first, at);
+            while (at < length) {
+                size_t len = strlen(arguments[i]);
+                memcpy(request + at, arguments[i], len);
+                at += len;
+            }
+            memcpy(request + at, rest, sizeof(rest));
+            struct client *c = client_connect(&rig);
+            (void)client_try_send(c, request, at + strlen(rest));
+            struct answer a = client_read(c);
+            bool fine = a.status == 200 || a.status == 400 || a.status == 414;
+            if (!fine || (a.status != 200 && !client_is_closed(c))) {
+                fail_msg("%zu bytes of '%s': %u", length, arguments[i], a.status);
+            }
+            answer_free(&a);
+            client_close(c);
+            free(request);
+        }
+    }
+}
+
 static void test_server__survives_ten_megabytes_of_head(void **state)
 {
     (void)state;
@@ -463,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup(test_server__takes_what_is_odd_but_sound, settle),
         cmocka_unit_test_setup(test_server__takes_heads_up_to_its_limit, settle),
         cmocka_unit_test_setup(test_server__sends_long_heads_after_long_heads, settle),
+        cmocka_unit_test_setup(test_server__answers_targets_of_any_length, settle),
         cmocka_unit_test_setup(test_server__survives_ten_megabytes_of_head, settle),
         cmocka_unit_test_setup(test_server__holds_a_thousand_idle_connections_without_threads,
                                settle),
