@@ -50,6 +50,7 @@ struct s3_op {
     enum s3_body body;
     size_t body_max;  /* S3_BODY_MEMORY: in bytes */
     bool object_sums; /* x-amz-checksum-* describe the object, not this body */
+    bool conditions;  /* a write that judges If-Match and If-None-Match */
 
     /*
      * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing

@@ -2,7 +2,7 @@
 
 /*
  * Every x-amz-* header is one of three things: built (here by name or prefix), built for some
- * values, or refused with 501. Nothing is ignored because nobody thought of it.
+ * values or operations, or refused with 501. Nothing is ignored because nobody thought of it.
  */
 static const char *const built[] = {
     "x-amz-date",
@@ -24,14 +24,12 @@ static const char *const built[] = {
     "x-amz-bypass-governance-retention", /* nothing is retained: no effect */
     "x-amz-if-match-size",
     "x-amz-if-match-last-modified-time",
-    "x-amz-source-expected-bucket-owner",
 };
 
 static const char *const built_prefixes[] = {
     "x-amz-meta-",
     "x-amz-checksum-",
     "x-amz-sdk-",
-    "x-amz-copy-source-if-",
 };
 
 /* Values of other headers that ask for nothing that is not so anyway. */
@@ -46,6 +44,16 @@ static const struct {
     {"x-amz-tagging-directive", "COPY"},
     {"x-amz-object-lock-legal-hold", "OFF"},
 };
+
+/* Of CopyObject and UploadPartCopy; of a range only where there are parts. */
+static bool is_built_for_copies(const struct s3_op *op, struct str name)
+{
+    if (str_eq_nocase(name, STR("x-amz-copy-source-range")))
+        return op->query != NULL;
+    return str_eq_nocase(name, STR("x-amz-copy-source")) ||
+           str_eq_nocase(name, STR("x-amz-source-expected-bucket-owner")) ||
+           str_starts_nocase(name, STR("x-amz-copy-source-if-"));
+}
 
 static bool is_built(const struct s3_request *r, struct str name, struct str value)
 {
@@ -62,10 +70,21 @@ static bool is_built(const struct s3_request *r, struct str name, struct str val
             str_eq(value, str_of(built_values[i].value)))
             return true;
     }
-    if (str_eq_nocase(name, STR("x-amz-copy-source")) ||
-        str_eq_nocase(name, STR("x-amz-copy-source-range")))
-        return r->op->header != NULL;
-    return false;
+    return r->op->header != NULL && is_built_for_copies(r->op, name);
+}
+
+/*
+ * Standard headers that would make something else of a write: conditions where nothing judges
+ * them, and a range of the object, which is not what PUT writes (RFC 9110 14.5).
+ */
+static bool is_unjudged(const struct s3_request *r, struct str name)
+{
+    if (str_eq(r->http->method, STR("GET")) || str_eq(r->http->method, STR("HEAD")))
+        return false;
+    if (str_eq_nocase(name, STR("if-match")) || str_eq_nocase(name, STR("if-none-match")))
+        return !r->op->conditions;
+    return str_eq_nocase(name, STR("if-unmodified-since")) ||
+           str_eq_nocase(name, STR("content-range"));
 }
 
 enum s3_code s3_refuse_headers(struct s3_request *r)
@@ -74,7 +93,8 @@ enum s3_code s3_refuse_headers(struct s3_request *r)
         struct str name = r->headers[i].name;
         enum s3_code code;
 
-        if (!str_starts_nocase(name, STR("x-amz-")) || is_built(r, name, r->headers[i].value))
+        if (str_starts_nocase(name, STR("x-amz-")) ? is_built(r, name, r->headers[i].value)
+                                                   : !is_unjudged(r, name))
             continue;
         if (str_eq_nocase(name, STR("x-amz-security-token")))
             return s3_fail(&r->error, S3_INVALID_TOKEN, NULL);

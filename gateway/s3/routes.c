@@ -8,12 +8,12 @@
 #define XML_ROW(n, m, s, q, a, max, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, \
       .body = S3_BODY_MEMORY, .body_max = max, .handle = h }
-#define FILE_ROW(n, m, s, q1, q2, a, when, before, h) \
+#define FILE_ROW(n, m, s, q1, q2, a, judged, when, before, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, .action = a, \
-      .body = S3_BODY_FILE, .early = when, .before_body = before, .handle = h }
-#define COPY_ROW(n, m, s, q1, q2, a, h) \
+      .body = S3_BODY_FILE, .conditions = judged, .early = when, .before_body = before, .handle = h }
+#define COPY_ROW(n, m, s, q1, q2, a, judged, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, \
-      .header = "x-amz-copy-source", .action = a, .handle = h }
+      .header = "x-amz-copy-source", .action = a, .conditions = judged, .handle = h }
 #define UNBUILT(n, m, s, q, a) ROW(n, m, s, q, a, NULL)
 
 #define KIB ((size_t)1 << 10)
@@ -119,25 +119,26 @@ const struct s3_op s3_ops[] = {
     ROW("HeadObject", "HEAD", OBJECT, NONE, "s3:GetObject", op_head_object),
 
     /* --- object: PUT, PATCH, POST, DELETE ----------------------------------------------------- */
-    COPY_ROW("UploadPartCopy", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", op_upload_part_copy),
-    FILE_ROW("UploadPart", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", S3_EARLY_ALWAYS, op_upload_part_before_body, op_upload_part),
+    COPY_ROW("UploadPartCopy", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", false, op_upload_part_copy),
+    FILE_ROW("UploadPart", "PUT", OBJECT, "uploadId", "partNumber", "s3:PutObject", false, S3_EARLY_ALWAYS, op_upload_part_before_body, op_upload_part),
     UNBUILT("PutObjectAcl", "PUT", OBJECT, "acl", "s3:PutObjectAcl"),
     UNBUILT("PutObjectTagging", "PUT", OBJECT, "tagging", "s3:PutObjectTagging"),
     UNBUILT("PutObjectRetention", "PUT", OBJECT, "retention", "s3:PutObjectRetention"),
     UNBUILT("PutObjectLegalHold", "PUT", OBJECT, "legal-hold", "s3:PutObjectLegalHold"),
     UNBUILT("RenameObject", "PUT", OBJECT, "renameObject", "s3:PutObject"),
     UNBUILT("UpdateObjectEncryption", "PUT", OBJECT, "encryption", "s3:UpdateObjectEncryption"),
-    COPY_ROW("CopyObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", op_copy_object),
-    FILE_ROW("PutObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", S3_EARLY_LARGE, op_put_object_before_body, op_put_object),
+    COPY_ROW("CopyObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", true, op_copy_object),
+    FILE_ROW("PutObject", "PUT", OBJECT, NULL, NULL, "s3:PutObject", true, S3_EARLY_LARGE, op_put_object_before_body, op_put_object),
     UNBUILT("PatchObject", "PATCH", OBJECT, NULL, "s3:PutObject"),
     ROW("CreateMultipartUpload", "POST", OBJECT, Q("uploads"), "s3:PutObject", op_create_multipart_upload),
     { .name = "CompleteMultipartUpload", .method = "POST", .scope = S3_OBJECT, .query = "uploadId", .action = "s3:PutObject",
-      .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .handle = op_complete_multipart_upload },
+      .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .conditions = true, .handle = op_complete_multipart_upload },
     UNBUILT("RestoreObject", "POST", OBJECT, "restore", "s3:RestoreObject"),
     UNBUILT("SelectObjectContent", "POST", OBJECT, "select", "s3:GetObject"),
     ROW("AbortMultipartUpload", "DELETE", OBJECT, Q("uploadId"), "s3:AbortMultipartUpload", op_abort_multipart_upload),
     UNBUILT("DeleteObjectTagging", "DELETE", OBJECT, "tagging", "s3:DeleteObjectTagging"),
-    ROW("DeleteObject", "DELETE", OBJECT, NONE, "s3:DeleteObject", op_delete_object),
+    { .name = "DeleteObject", .method = "DELETE", .scope = S3_OBJECT, .action = "s3:DeleteObject",
+      .conditions = true, .handle = op_delete_object },
     { .name = NULL },
 };
 /* clang-format on */
