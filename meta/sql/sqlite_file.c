@@ -23,26 +23,47 @@ static enum err make_folders(char *path)
     return OK;
 }
 
-/* The file itself with mode 0600 (its log inherits that), and its name in the folder on disk. */
-static enum err make_file(char *path)
+static enum err refused(const char *path, int why)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(errno == EACCES ? ERR_DENIED : ERR_IO,
-                       "cannot open the SQLite database %s: %s; give sqlite:PATH a file that this "
-                       "user may write",
-                       path, strerror(errno));
-    (void)close(fd);
+    return err_set(why == EACCES ? ERR_DENIED : ERR_IO,
+                   "cannot open the SQLite database %s: %s; give sqlite:PATH a file that this "
+                   "user may write",
+                   path, strerror(why));
+}
+
+/* The name of a new file is on disk when its folder is. */
+static void sync_folder(char *path)
+{
     char *slash = strrchr(path, '/');
     if (slash != NULL && slash != path)
         *slash = '\0';
-    fd = open(slash == NULL ? "." : slash == path ? "/" : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(slash == NULL   ? "."
+                  : slash == path ? "/"
+                                  : path,
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (slash != NULL && slash != path)
         *slash = '/';
     if (fd >= 0) {
         (void)fsync(fd); /* some file systems refuse; SQLite syncs its own files anyway */
         (void)close(fd);
     }
+}
+
+/*
+ * The file itself with mode 0600 (its log inherits that). One that is there is not opened: closing
+ * it would drop the locks that SQLite holds on it in this process (POSIX locks belong to a process
+ * and a file, not to a descriptor), and the next process that closed the database would take
+ * itself for the last one and remove the log that we still write.
+ */
+static enum err make_file(char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST)
+        return access(path, R_OK | W_OK) == 0 ? OK : refused(path, errno);
+    if (fd < 0)
+        return refused(path, errno);
+    (void)close(fd);
+    sync_folder(path);
     return OK;
 }
 
