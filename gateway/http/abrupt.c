@@ -6,7 +6,9 @@
  * hide the reason (S3 clients retry a 503, but give up on a 400). So the answer is written to the
  * socket by ourselves, on the connection's own epoll thread, where nothing else is being sent.
  * Then the connection lingers: what still comes is thrown away for a while, because closing at
- * once would reset it and the client might never see what was sent.
+ * once would reset it and the client might never see what was sent. Our direction is closed, so
+ * that a client which looks for the end of the connection finds it (and libmicrohttpd, should it
+ * find fault with the framing of what still comes, can not answer a second time).
  */
 #include "gateway/http/internal.h"
 
@@ -54,6 +56,23 @@ static bool write_answer(struct exchange *x, struct str text)
     return sent == (ssize_t)text.len;
 }
 
+static void end_our_side(struct exchange *x)
+{
+    const union MHD_ConnectionInfo *info =
+        x->r.is_tls ? MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
+    if (info) {
+        (void)gnutls_bye(info->tls_session, GNUTLS_SHUT_WR);
+    }
+    (void)shutdown(x->peer->fd, SHUT_WR);
+}
+
+void http_linger(struct exchange *x)
+{
+    int64_t until = clock_boot_ms() + HTTP_LINGER_QUIET_MS;
+    int64_t last = x->peer->linger_until_ms;
+    atomic_store(&x->peer->deadline_ms, until < last ? until : last);
+}
+
 bool http_send_abruptly(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
@@ -71,9 +90,10 @@ bool http_send_abruptly(struct exchange *x)
     x->r.bytes_out = ok ? reply->bytes.len : 0;
     if (ok) {
         x->phase = PHASE_REPLY;
+        end_our_side(x);
         atomic_store(&x->peer->lingers, true);
-        atomic_store(&x->peer->deadline_ms,
-                     clock_boot_ms() + (int64_t)x->server->options.linger_s * 1000);
+        x->peer->linger_until_ms = clock_boot_ms() + (int64_t)x->server->options.linger_s * 1000;
+        http_linger(x);
     }
     return ok;
 }

@@ -26,7 +26,22 @@ static void unlink_exchange(struct exchange *x)
         x->next->previous = x->previous;
     }
     pthread_mutex_unlock(&s->lock);
-    atomic_fetch_sub(&s->requests, 1);
+}
+
+/* Whoever stops the server waits for the requests between these two. */
+static void take_off(struct exchange *x)
+{
+    x->in_flight = true;
+    atomic_fetch_add(&x->server->requests, 1);
+    atomic_store(&x->peer->deadline_ms, 0);
+}
+
+static void land(struct exchange *x)
+{
+    if (x->in_flight) {
+        x->in_flight = false;
+        atomic_fetch_sub(&x->server->requests, 1);
+    }
 }
 
 void http_request_ref(struct http_request *r)
@@ -69,7 +84,7 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
 /* First call with a head: checks it and asks the handler. */
 static void begin(struct exchange *x, const char *method, const char *version)
 {
-    atomic_store(&x->peer->deadline_ms, 0);
+    take_off(x);
     x->phase = PHASE_HEAD;
     enum err e = http_read_head(x, method, version);
     if (e == OK) {
@@ -199,7 +214,8 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
             return MHD_NO;
         }
     }
-    x->r.bytes_in += *size; /* lingering */
+    http_linger(x);
+    x->r.bytes_in += *size;
     *size = 0;
     return MHD_YES;
 }
@@ -218,8 +234,8 @@ static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *
     return answer_abruptly(x, size);
 }
 
-static enum MHD_Result step(struct exchange *x, const char *method, const char *version,
-                            const char *data, size_t *size)
+static enum MHD_Result take_step(struct exchange *x, const char *method, const char *version,
+                                 const char *data, size_t *size)
 {
     if (atomic_load(&x->server->cutting)) {
         return MHD_NO;
@@ -251,7 +267,10 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
         return MHD_NO;
     }
     log_set_request_id(x->r.id);
-    enum MHD_Result result = step(x, method, version, data, size);
+    enum MHD_Result result = take_step(x, method, version, data, size);
+    if (x->abrupt_status) {
+        land(x); /* it only lingers */
+    }
     log_set_request_id("");
     return result;
 }
@@ -309,6 +328,7 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
         return;
     }
     unlink_exchange(x);
+    land(x);
     log_set_request_id(x->r.id);
     finish(x, mhd, why);
     log_set_request_id("");

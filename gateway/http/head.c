@@ -22,7 +22,6 @@ static void make_id(struct http_server *s, char out[17])
 static void link_exchange(struct exchange *x)
 {
     struct http_server *s = x->server;
-    atomic_fetch_add(&s->requests, 1);
     atomic_fetch_add(&s->requests_total, 1);
     pthread_mutex_lock(&s->lock);
     x->next = s->exchanges;

@@ -36,14 +36,18 @@
 #define HTTP_SWALLOW_BYTES (1024 * 1024)
 #define HTTP_SWALLOW_US    (1000 * 1000)
 
+/* A client that says nothing for so long after such a refusal has seen it, or never will. */
+#define HTTP_LINGER_QUIET_MS 2000
+
 /* An open connection (libmicrohttpd's socket context). */
 struct http_peer {
     struct http_server *server;
     int fd;
     char remote[64];
     struct str remote_text;
-    _Atomic int64_t deadline_ms;       /* boot clock: for a head, or for lingering; 0: none */
+    _Atomic int64_t deadline_ms;       /* boot clock: for a head, or for lingering; 0: in flight */
     atomic_bool lingers;               /* answered, and only waits for the client to see it */
+    int64_t linger_until_ms;           /* not beyond; the epoll thread's */
     struct http_peer *previous, *next; /* guarded by server->lock */
 };
 
@@ -72,6 +76,7 @@ struct exchange {
     struct exchange *previous, *next; /* guarded by server->lock */
     atomic_int refs;
     atomic_int wait; /* enum wait_state */
+    bool in_flight;  /* counted in server->requests: from the whole head to the answer's end */
 
     enum phase phase;
     enum http_next next_step; /* what the handler said last */
@@ -126,6 +131,7 @@ struct http_server {
     struct tls_keys *tls;       /* guarded by lock: the current one, then retired ones */
 
     atomic_bool draining; /* quiesced: answers close their connections */
+    atomic_bool closing;  /* stopping: connections without a request in flight are closed */
     atomic_bool cutting;  /* stopping: nothing is suspended any more */
     /*
      * Connections suspended or about to be. http_hold() counts up before it looks at `cutting`;
@@ -202,6 +208,8 @@ enum MHD_Result http_send(struct exchange *x);
 
 /* abrupt.c: writes the reply to the socket and lingers; false: nothing was sent, close. */
 bool http_send_abruptly(struct exchange *x);
+/* More came from a client that is lingered for. */
+void http_linger(struct exchange *x);
 
 /* tls.c */
 MUST_USE enum err http_tls_load(struct http_server *s);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define SWEEP_MS   500 /* how often heads' deadlines are looked at */
+#define CLOSING_MS 20  /* likewise while stopping */
 #define BACKOFF_MS 50  /* over the connection limit, or out of descriptors */
 
 /* "[::1]:9000", "host:9000", ":9000" into host and port; false when it is none of them. */
@@ -146,16 +147,28 @@ enum err http_listen(struct http_server *s)
     return OK;
 }
 
-/* Shuts overdue connections down; libmicrohttpd then sees their end and closes them. */
+/* Nothing has come that libmicrohttpd has not read yet, such as a request. */
+static bool is_quiet(const struct http_peer *peer)
+{
+    char byte;
+    return recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/*
+ * Shuts overdue connections down; libmicrohttpd then sees their end and closes them. When the
+ * server stops, also those that are idle, in the middle of a head, or lingering.
+ */
 static void sweep(struct http_server *s)
 {
     int64_t now = clock_boot_ms();
+    bool closing = atomic_load(&s->closing);
     pthread_mutex_lock(&s->lock);
     for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
         int64_t deadline = atomic_load(&peer->deadline_ms);
-        if (deadline != 0 && now >= deadline) {
+        bool overdue = deadline != 0 && now >= deadline;
+        if (overdue || (deadline != 0 && closing && is_quiet(peer))) {
             atomic_store(&peer->deadline_ms, 0);
-            atomic_fetch_add(&s->timeouts_total, atomic_load(&peer->lingers) ? 0 : 1);
+            atomic_fetch_add(&s->timeouts_total, overdue && !atomic_load(&peer->lingers));
             (void)shutdown(peer->fd, SHUT_RDWR);
         }
     }
@@ -209,13 +222,14 @@ static void *accept_main(void *arg)
         }
         int listen_fd = listening && !pause ? s->listen_fd : -1; /* poll skips -1 */
         struct pollfd fds[2] = {{s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}};
-        int ready = poll(fds, 2, pause ? BACKOFF_MS : SWEEP_MS);
+        int pause_ms = pause ? BACKOFF_MS : SWEEP_MS;
+        int ready = poll(fds, 2, atomic_load(&s->closing) ? CLOSING_MS : pause_ms);
         if (ready > 0 && fds[0].revents) {
             eventfd_t count;
             (void)eventfd_read(s->wake_fd, &count);
         }
         pause = ready > 0 && fds[1].revents && !accept_all(s);
-        if (clock_boot_ms() - swept >= SWEEP_MS) {
+        if (clock_boot_ms() - swept >= SWEEP_MS || atomic_load(&s->closing)) {
             sweep(s);
             swept = clock_boot_ms();
         }

@@ -221,6 +221,7 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
     if (!s) {
         return;
     }
+    atomic_store(&s->closing, true);
     http_server_quiesce(s);
     int64_t deadline = clock_boot_ms() + deadline_ms;
     while (atomic_load(&s->requests) > 0 && clock_boot_ms() < deadline) {

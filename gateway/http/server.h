@@ -38,7 +38,7 @@ struct http_options {
     unsigned max_connections;    /* [10000] */
     unsigned idle_timeout_s;     /* [60] */
     unsigned head_timeout_s;     /* from connect or the first byte to the end of the head [60] */
-    unsigned linger_s;           /* after an answer in the middle of a body [10] */
+    unsigned linger_s;           /* after an answer in the middle of a body, at most [10] */
     unsigned body_min_rate;      /* bytes/s, averaged over the window [1024] */
     unsigned body_rate_window_s; /* [30] */
     size_t arena_max_bytes;      /* a request's arena [64 MiB] */
@@ -69,8 +69,9 @@ MUST_USE enum err http_server_reload_tls(struct http_server *s);
 void http_server_quiesce(struct http_server *s);
 
 /*
- * Quiesces, waits for requests in flight until the deadline, then cuts off the rest (each still
- * gets its body_end(ERR_CANCELLED) and done()); waits for work() that runs, which can see
+ * Quiesces, closes connections without a request in flight (idle, half a head, lingering) at once,
+ * waits for the others until the deadline, then cuts off the rest (each request still gets its
+ * body_end(ERR_CANCELLED) and done()); waits for work() that runs, which can see
  * http_request_stopping(); frees. The pool must still run. NULL is fine.
  */
 void http_server_stop(struct http_server *s, unsigned deadline_ms);
@@ -79,7 +80,7 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms);
 struct http_server_stats {
     uint64_t connections;       /* open now */
     uint64_t connections_total; /* accepted since the start */
-    uint64_t requests;          /* in flight now */
+    uint64_t requests;          /* in flight now: from the whole head to the end of the answer */
     uint64_t requests_total;
     uint64_t suspended;      /* of those in flight: waiting for a worker or a sink */
     uint64_t refused_total;  /* refused by the server itself */

@@ -302,7 +302,7 @@ static inline void rig_start_with(struct rig *rig, struct http_options *options)
     log_setup(getenv("RIG_DEBUG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, 2);
     assert_ok(pool_new("rig", 4, options->pool ? 1 : 4096, &rig->pool));
     options->pool = rig->pool;
-    options->linger_s = 1;
+    options->linger_s = options->linger_s ? options->linger_s : 1;
     if (!options->listen) {
         options->listen = "127.0.0.1:0";
     }

@@ -341,6 +341,30 @@ static void test_body__of_a_client_that_leaves_ends_cancelled(void **state)
     }
 }
 
+static void test_body__refused_in_the_middle_does_not_keep_a_silent_client(void **state)
+{
+    (void)state;
+    struct rig patient;
+    struct http_options options = {.linger_s = 60};
+    rig_start_with(&patient, &options);
+    struct client *c = client_connect(&patient);
+    put(c, "/status?code=403", 300000000);
+    client_expect(c, 403, NULL);
+    assert_true(client_is_closed(c)); /* our side is, at once */
+    assert_true(send_bytes(c, 100000));
+    int64_t start = clock_mono_us();
+    struct http_server_stats stats = {.connections = 1};
+    while (stats.connections > 0 && clock_mono_us() - start < 8000000) {
+        http_server_stats(patient.server, &stats);
+        usleep(1000);
+    }
+    assert_int_equal(stats.connections, 0);
+    assert_true(clock_mono_us() - start > 1500000);
+    assert_true(clock_mono_us() - start < 5000000);
+    client_close(c);
+    rig_stop(&patient);
+}
+
 /* --- slow clients --- */
 
 static struct rig impatient;
@@ -469,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup(test_body__refused_at_its_head_leaves_the_connection_in_use, settle),
         cmocka_unit_test_setup(test_body__refused_at_its_head_does_not_reset_who_sends_it, settle),
         cmocka_unit_test_setup(test_body__of_a_client_that_leaves_ends_cancelled, settle),
+        cmocka_unit_test(test_body__refused_in_the_middle_does_not_keep_a_silent_client),
         SLOW(test_body__that_stalls_ends_by_timeout),
         SLOW(test_body__below_the_minimum_rate_ends_by_timeout),
         SLOW(test_body__may_take_long_when_the_sink_does),

@@ -110,6 +110,49 @@ static void test_stop__cuts_off_what_is_not_done_at_the_deadline(void **state)
     }
 }
 
+/* Idle, idle again, half a request line, half a head, lingering. */
+static void test_stop__closes_at_once_what_has_no_request_in_flight(void **state)
+{
+    (void)state;
+    struct http_options options = {.linger_s = 60};
+    rig_start_with(&rig, &options);
+    static const char *const sent[] = {
+        "", GET("/hello"), "GET /he", "GET /hello HTTP/1.1\r\nHost: h\r\nx-unfinished: ",
+        "PUT /status?code=403 HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n0123"};
+    struct client *c[LENGTH_OF(sent)], *busy = client_connect(&rig);
+    client_send(busy, GET("/wait"));
+    rig_wait(&rig.inside, 1);
+    for (size_t i = 0; i < LENGTH_OF(sent); i++) {
+        c[i] = client_connect(&rig);
+        client_send(c[i], sent[i]);
+    }
+    client_expect(c[1], 200, "hello");
+    client_expect(c[4], 403, NULL);
+    usleep(50000);
+    struct stopping s;
+    int64_t start = clock_mono_us();
+    stop_begin(&s, 20000);
+    for (size_t i = 0; i < LENGTH_OF(sent); i++) {
+        assert_true(client_is_closed(c[i]));
+    }
+    struct http_server_stats stats = {0};
+    for (int i = 0; i < 1000 && stats.connections != 1; i++) {
+        http_server_stats(rig.server, &stats);
+        usleep(1000);
+    }
+    assert_int_equal(stats.connections, 1);
+    assert_int_equal(stats.requests, 1);
+    assert_false(atomic_load(&s.stopped));
+    atomic_store(&rig.release, true);
+    client_expect(busy, 200, "worked");
+    stop_end(&s);
+    assert_true(clock_mono_us() - start < 3000000);
+    for (size_t i = 0; i < LENGTH_OF(sent); i++) {
+        client_close(c[i]);
+    }
+    client_close(busy);
+}
+
 static atomic_bool load_on;
 
 static void *load_main(void *arg)
@@ -220,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stop__lets_requests_in_flight_end),
         cmocka_unit_test(test_stop__cuts_off_what_is_not_done_at_the_deadline),
+        cmocka_unit_test(test_stop__closes_at_once_what_has_no_request_in_flight),
         cmocka_unit_test(test_stop__under_load_neither_hangs_nor_crashes),
         cmocka_unit_test(test_quiesce__refuses_new_connections_and_serves_the_old),
         cmocka_unit_test(test_connections__over_the_limit_wait_for_their_turn),
