@@ -61,6 +61,10 @@ class Bench:
             if server.reads_files_of:
                 continue
             answer = server.s3().make_bucket(bucket)
+            deadline = time.monotonic() + 10
+            while answer.status == 503 and time.monotonic() < deadline:  # MinIO is ready too early
+                time.sleep(0.1)
+                answer = server.s3().make_bucket(bucket)
             if answer.status != 200:
                 raise Failed(f"{server.name} makes no bucket: {answer!r}")
 

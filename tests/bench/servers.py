@@ -71,7 +71,7 @@ class KisekiPg(KisekiServer):
 
 class MinioServer(Server):
     name = "minio"
-    durability = "one drive; as it comes: MINIO_FS_OSYNC off"
+    durability = "data synced (fdatasync or O_DSYNC, one drive), directories and renames not"
 
     def __init__(self, ws):
         minio = Minio(ws, "bench-minio")
