@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "gateway/metrics.h"
 #include "gateway/s3/names.h"
+#include "gateway/s3/ops.h"
+#include "gateway/s3/owner.h"
 
 #include <stdio.h>
 
@@ -20,24 +22,6 @@ static enum http_next fail(struct s3_request *r, enum s3_code code)
 
 /* --- authentication -------------------------------------------------------------------------- */
 
-static bool account_number_is(const struct account *account, struct str id)
-{
-    char number[24];
-
-    snprintf(number, sizeof(number), "%012llu", (unsigned long long)account->id);
-    return str_eq(id, str_of(number)) || str_eq(id, str_of(account->canonical_id));
-}
-
-/* Every account may do everything for now; what a request expects of us is still checked. */
-static enum s3_code authorize(struct s3_request *r)
-{
-    struct str owner = s3_header(r, "x-amz-expected-bucket-owner");
-
-    if (owner.ptr != NULL && !account_number_is(&r->access.account, owner))
-        return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
-    return S3_OK;
-}
-
 static enum s3_code check_signature(struct s3_request *r)
 {
     struct auth_key key = {
@@ -45,9 +29,9 @@ static enum s3_code check_signature(struct s3_request *r)
         .account_id = (int64_t)r->access.account.id,
         .enabled = r->access.enabled,
     };
-    enum s3_code code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
 
-    return code == S3_OK ? authorize(r) : code;
+    /* Every account may do everything for now. */
+    return auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
 }
 
 /* ERR_AGAIN: the key is not known here; ask the database on a worker, once. */
@@ -181,8 +165,12 @@ static enum http_next ask_for_key(struct s3_request *r)
 
 static enum http_next handle(struct s3_request *r)
 {
-    enum s3_code code = r->op->handle(r);
+    enum s3_code code = S3_OK;
 
+    if (r->op->scope != S3_SERVICE && r->op->handle != op_create_bucket)
+        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
+    if (code == S3_OK)
+        code = r->op->handle(r);
     if (code != S3_OK)
         return fail(r, code);
     s3_reply_ids(r);

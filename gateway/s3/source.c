@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "gateway/s3/conditions.h"
+#include "gateway/s3/owner.h"
 #include "gateway/s3/stored.h"
 
 static enum s3_code source_missing(struct s3_request *r, const struct copy_source *source,
@@ -32,6 +33,9 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     if (out->version_id.len > 0 && !str_eq(out->version_id, STR("null")))
         return s3_fail_argument(&r->error, "Invalid version id specified", "x-amz-copy-source",
                                 out->version_id);
+    code = owner_check(r, "x-amz-source-expected-bucket-owner", out->bucket);
+    if (code != S3_OK)
+        return code;
     get.bucket = out->bucket;
     get.key = out->key;
     err = file_open(r->s3->fs, r->arena, &get, &r->file, &missing);
