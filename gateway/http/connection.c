@@ -282,7 +282,7 @@ static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminatio
     if (x->body_error.code != OK) {
         return err_restore(&x->body_error);
     }
-    if (x->too_slow || why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
         return err_set(ERR_TIMEOUT, "the client was too slow");
     }
     if (answered != 0) {

@@ -89,8 +89,7 @@ struct exchange {
     bool body_ended;            /* ... and was called */
     bool discards;              /* the rest of the body is thrown away */
     struct err_info body_error; /* why, if it is for an error */
-    bool too_slow;              /* closed for that */
-    bool fed_up;                /* more of it than is thrown away: answer in the middle */
+    bool fed_up;                /* too much or too slow: answer in the middle */
     unsigned abrupt_status;     /* what was answered there */
     uint64_t discarded;
     int64_t discard_since_us;
@@ -181,7 +180,7 @@ void http_refuse(struct exchange *x, unsigned status, const char *why);
 /* receive.c */
 /* ERR_TOO_LARGE when Content-Length already says so. */
 MUST_USE enum err http_receive_begin(struct exchange *x);
-/* Sets fed_up, leaving the piece, when no more is to be thrown away. */
+/* Sets fed_up, leaving the piece, when no more is to be taken or thrown away. */
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size);
 /* Trailers, and the error to give to body_end() with its text set in this thread. */
 enum err http_receive_end(struct exchange *x);

@@ -39,8 +39,8 @@ static void discard(struct exchange *x, size_t *size)
     *size = 0;
 }
 
-/* False when the client has been slower than the minimum rate for a whole window. */
-static bool keeps_pace(struct exchange *x, size_t taken)
+/* More has come. False when it was slower than the minimum rate for a whole window. */
+static bool keeps_pace(struct exchange *x, size_t more)
 {
     const struct http_options *o = &x->server->options;
     int64_t now = clock_mono_us();
@@ -48,7 +48,7 @@ static bool keeps_pace(struct exchange *x, size_t taken)
         x->rate_since_us = now;
         x->rate_bytes = 0;
     }
-    x->rate_bytes += taken;
+    x->rate_bytes += more;
     if (now - x->rate_since_us < (int64_t)o->body_rate_window_s * 1000000) {
         return true;
     }
@@ -101,9 +101,14 @@ static enum err collect(struct exchange *x, const char *data, size_t *size)
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
 {
     size_t offered = *size;
-    enum err e = OK;
+    if (!x->discards && !keeps_pace(x, offered)) {
+        atomic_fetch_add(&x->server->timeouts_total, 1);
+        fail(x, err_set(ERR_TIMEOUT, "the client was too slow"));
+        x->fed_up = true;
+        return MHD_YES;
+    }
     if (!x->discards) {
-        e = x->r.sink ? to_sink(x, data, size) : collect(x, data, size);
+        enum err e = x->r.sink ? to_sink(x, data, size) : collect(x, data, size);
         if (e != OK && e != ERR_AGAIN) {
             fail(x, e);
         }
@@ -111,13 +116,7 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
     if (x->discards) {
         discard(x, size);
     }
-    size_t taken = offered - *size;
-    x->r.bytes_in += taken;
-    if (e != ERR_AGAIN && !x->discards && !keeps_pace(x, taken)) {
-        atomic_fetch_add(&x->server->timeouts_total, 1);
-        x->too_slow = true;
-        return MHD_NO;
-    }
+    x->r.bytes_in += offered - *size;
     return MHD_YES;
 }
 

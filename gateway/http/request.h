@@ -118,9 +118,9 @@ struct http_handler {
      * The body has ended. Epoll thread. `result`:
      *   OK             all of it arrived and was taken; trailers are there
      *   ERR_TOO_LARGE  more than collect_max
-     *   ERR_CANCELLED  the client went away, or the server stops   } no answer is possible any
-     *   ERR_TIMEOUT    stalled, or below the minimum rate          } more: what is returned is
-     *   ERR_INVALID    broken chunk framing (already answered 400) } ignored, done() follows
+     *   ERR_TIMEOUT    below the minimum rate; or stalled          } the latter three: no answer
+     *   ERR_CANCELLED  the client went away, or the server stops   } is possible any more, what is
+     *   ERR_INVALID    broken chunk framing (already answered 400) } returned is ignored
      *   others         what the sink's write() failed with, and its text (err_text)
      * r->sink is not used after this call has begun. Returns HTTP_REPLY or HTTP_WORK.
      */

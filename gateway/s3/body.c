@@ -179,6 +179,8 @@ enum s3_code s3_body_end(struct s3_request *r, enum err result)
 {
     if (r->failed != S3_OK)
         return r->failed;
+    if (result == ERR_TIMEOUT)
+        return S3_REQUEST_TIMEOUT;
     if (result != OK)
         return s3_fail_err(r, result, "read the body");
     return judge(r);

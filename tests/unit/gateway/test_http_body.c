@@ -403,12 +403,16 @@ static void test_body__below_the_minimum_rate_ends_by_timeout(void **state)
     struct client *c = client_connect(&impatient);
     put(c, "/sink", 1000000);
     int64_t start = clock_mono_us();
-    while (client_try_send(c, "x", 1) && clock_mono_us() - start < 4000000) {
-        usleep(50000);
+    struct pollfd p = {c->fd, POLLIN, 0};
+    while (client_try_send(c, "x", 1) && clock_mono_us() - start < 4000000 &&
+           poll(&p, 1, 50) == 0) {
     }
-    assert_true(clock_mono_us() - start < 3000000);
+    assert_true(clock_mono_us() - start < 2000000);
+    client_expect(c, 400, "refused: the client was too slow");
+    assert_true(client_is_closed(c));
     client_close(c);
     rig_wait(&impatient.dones, 1);
+    assert_int_equal(atomic_load(&impatient.last_status), 400);
     assert_int_equal(atomic_load(&impatient.last_result), ERR_TIMEOUT);
     struct http_server_stats stats;
     http_server_stats(impatient.server, &stats);
