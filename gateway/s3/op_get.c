@@ -258,11 +258,13 @@ struct wanted {
 static enum s3_code parse_wanted(struct s3_request *r, struct wanted *out)
 {
     struct str value, field;
-    size_t at = 0;
     bool any = false;
 
     *out = (struct wanted){0};
-    while (http_header_next(r->http, "x-amz-object-attributes", &at, &value)) {
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (!str_eq_nocase(r->headers[i].name, STR("x-amz-object-attributes")))
+            continue;
+        value = r->headers[i].value;
         while (str_split(&value, ',', &field)) {
             field = str_trim(field);
             any = true;

@@ -128,6 +128,7 @@ static void test_pipeline__conditions(void **state)
     rig_expect(&rig, "GET /bucket/k", not, NO_BODY, 304);
     assert_int_equal(rig.body.len, 0);
     assert_non_null(rig_field(&rig, "ETag").ptr);
+    assert_str(rig_field(&rig, "Content-Length"), STR("10")); /* RFC 9110 8.6 */
     rig_expect(&rig, "HEAD /bucket/k", not, NO_BODY, 304);
     rig_refused(&rig, "PUT /bucket/k", "If-None-Match: *\n", STR("x"), 412, "PreconditionFailed");
     rig_refused(&rig, "PUT /bucket/none", is, STR("x"), 404, "NoSuchKey");
