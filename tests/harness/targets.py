@@ -10,7 +10,7 @@ from harness.minio import Minio
 from harness.postgres import Postgres
 from harness.s3 import S3
 from harness.tls import Certificate
-from harness.workspace import Failed
+from harness.workspace import Failed, wait_for
 
 WAYS = ("sqlite", "pg", "minio")
 
@@ -51,8 +51,8 @@ class Volume:
         self.postgres.create_database(database)
         self.database = database
         made = S3(self.minio.endpoint, self.minio.access_key, self.minio.secret_key)
-        if made.make_bucket(bucket).status != 200:
-            raise Failed("MinIO makes no bucket")
+        # MinIO says that it is ready a little before it takes writes.
+        wait_for("MinIO makes a bucket", lambda: made.make_bucket(bucket).status == 200)
         made.close()
         self.store = f"s3://{bucket}/slices?endpoint={self.minio.endpoint}&region={REGION}"
         self.env = {"KISEKI_STORE_ACCESS_KEY": self.minio.access_key,
