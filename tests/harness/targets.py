@@ -64,11 +64,11 @@ class Volume:
             return f"sqlite:{self.dir}/meta.db"
         return self.postgres.url(self.database, "socket" if self._gateways % 2 == 0 else "tcp")
 
-    def gateway(self, cert=None, env=None, user=None):
+    def gateway(self, cert=None, env=None, user=None, start=True):
         meta = self.meta()
         self._gateways += 1
         return Kiseki(self._ws, meta, self.store, f"{self.name}-gateway{self._gateways}",
-                      cert=cert, env={**self.env, **(env or {})}, user=user)
+                      cert=cert, env={**self.env, **(env or {})}, user=user, start=start)
 
 
 class Target:

@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Two gateways on one volume: what one has acknowledged the other shows at once.
+
+    tests/fault/pair.py --way pg [--steps N] [--seed N]
+
+Both are started at once on an empty database, then random writes, reads, deletions and listings go
+to either and are compared with a model. The last line is "N passed, N failed".
+"""
+
+import argparse
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness import behind
+from harness.kiseki import READY_SECONDS
+from harness.runner import Results, check, equal
+from harness.s3 import S3
+from harness.targets import Volume
+from harness.workspace import Workspace, wait_for
+
+BUCKET = "pair"
+SIZES = (0, 100, 70000, 5 * 1024 * 1024)
+
+
+class Pair:
+    def __init__(self, ws, way, steps, seed):
+        self.volume = Volume(ws, way, "pair")
+        self.steps, self.rng = steps, random.Random(seed)
+        self.gateways = [self.volume.gateway(start=False) for _ in range(2)]
+        self.clients = [S3(g.endpoint, g.access_key, g.secret_key) for g in self.gateways]
+
+    def started_at_once(self):
+        for gateway in self.gateways:
+            gateway.process.start()
+        for gateway in self.gateways:
+            wait_for("a gateway is ready", lambda g=gateway: g.process.check() and g.ready(),
+                     READY_SECONDS)
+        equal(behind.value(self.volume, "SELECT count(*) FROM sessions"), 2, "sessions")
+        equal(behind.value(self.volume, "SELECT count(*) FROM volume"), 1, "volumes")
+
+    def seen_by_the_other(self):
+        equal(self.clients[0].make_bucket(BUCKET).status, 200, "making the bucket")
+        equal(self.clients[1].head(BUCKET).status, 200, "the bucket at the other")
+        model = {}
+        for step in range(self.steps):
+            one, other = self.rng.sample(self.clients, 2)
+            key = f"key{self.rng.randrange(12)}"
+            if self.rng.random() < 0.3:
+                equal(one.delete(BUCKET, key).status, 204, f"step {step}: delete")
+                model.pop(key, None)
+            else:
+                model[key] = self.rng.randbytes(self.rng.choice(SIZES))
+                equal(one.put(BUCKET, key, model[key]).status, 200, f"step {step}: PUT")
+            got = other.get(BUCKET, key)
+            equal(got.status, 200 if key in model else 404, f"step {step}: GET at the other")
+            check(got.status == 404 or got.body == model[key], f"step {step}: other bytes")
+            equal(other.list_keys(BUCKET), sorted(model), f"step {step}: LIST at the other")
+
+    def one_leaves(self):
+        """The other goes on, and what died meanwhile is freed."""
+        self.clients[0].close()
+        self.gateways[0].stop()
+        for key in self.clients[1].list_keys(BUCKET):
+            equal(self.clients[1].delete(BUCKET, key).status, 204, "delete")
+        behind.no_trace(self.volume)
+        equal(behind.objects(self.volume), {behind.MARKER}, "objects")
+        self.gateways[0].start()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--way", choices=("pg",), default="pg")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    args = parser.parse_args()
+    print(f"pair on {args.way}: --steps {args.steps} --seed {args.seed}", flush=True)
+    results = Results()
+    with Workspace("pair") as ws:
+        pair = Pair(ws, args.way, args.steps, args.seed)
+        for name in ("started_at_once", "seen_by_the_other", "one_leaves"):
+            results.run(f"pair/{args.way} {name}", getattr(pair, name))
+        ws.failed = results.failed > 0
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
