@@ -231,7 +231,8 @@ class Traces:
 
 
 SLOW = ("vanished_in_order",)
-TESTS = ("vanished", "vanished_in_order", "vanished_in_a_crowd", "wrong_digests", "wrong_chunks", "failed_conditions",
+TESTS = ("vanished", "vanished_in_order", "vanished_in_a_crowd", "wrong_digests",
+         "wrong_chunks", "failed_conditions",
          "missing_bucket", "aborted", "parts_left_out", "overwritten_and_deleted", "killed",
          "nothing_left")
 
