@@ -17,8 +17,8 @@
  *
  * Slow clients: an idle connection, or one whose body or answer stands still, is closed after
  * idle_timeout_s, and a head that is not complete after head_timeout_s; a body slower than
- * body_min_rate over body_rate_window_s ends with ERR_TIMEOUT and the handler's answer to it. Time that a sink or a worker makes the client wait
- * does not count.
+ * body_min_rate over body_rate_window_s ends with ERR_TIMEOUT and the handler's answer to it. Time
+ * that a sink or a worker makes the client wait does not count.
  * Connections: a connection without a request costs at most 32 KiB (plus GnuTLS's own state) and
  * no thread. Over max_connections new ones wait in the kernel's queue.
  */
