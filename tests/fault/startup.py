@@ -89,7 +89,8 @@ class Startup:
                            (("--listen", "nowhere"), "nowhere"),
                            (("--listen", "127.0.0.1:99999"), "99999"),
                            (("--tls-cert", "/no/cert", "--tls-key", "/no/key"), "/no/"),
-                           (("--meta", "mysql://x"), "metadata URL"), (("--store", "ftp://x"), "s3://")):
+                           (("--meta", "mysql://x"), "metadata URL"),
+                           (("--store", "ftp://x"), "s3://")):
             self.refused(word, args=args)
 
     def missing_secrets(self):
