@@ -179,11 +179,20 @@ static void test_meta_bucket__of_many_creators_one_wins(void **state)
 
 /* --- DeleteBucket against PUT and DELETE ------------------------------------------------------ */
 
+enum { ROUNDS = 200 }; /* the race goes on until so many buckets were deleted */
+
+/* What the players share. */
+struct race {
+    atomic_bool stop;
+    atomic_int puts, bucket_deletes;
+    atomic_int attempts; /* to delete the bucket */
+};
+
 struct player {
     pthread_t thread;
     struct meta *m;
-    atomic_bool *stop;
-    int number, puts, bucket_deletes;
+    struct race *race;
+    unsigned number;
     bool lost; /* an acknowledged object's bucket was deleted under it */
 };
 
@@ -197,16 +206,26 @@ static enum err put_key(struct meta *m, struct str key)
     return e == OK ? object_put(m, &p, &missing) : e;
 }
 
+/* Leaves the bucket empty for up to three attempts to delete it, else none might ever succeed. */
+static void let_others_try(const struct player *p, unsigned *seed)
+{
+    int until = atomic_load(&p->race->attempts) + rand_r(seed) % 4;
+    while (!atomic_load(&p->race->stop) && atomic_load(&p->race->attempts) < until)
+        sched_yield();
+}
+
 /* Puts a key, sees it, deletes it: from its PUT to its DELETE the bucket must be there. */
 static void *put_and_delete(void *arg)
 {
     struct player *p = arg;
     char key[32];
-    (void)snprintf(key, sizeof(key), "key%d", p->number);
-    while (!atomic_load(p->stop)) {
+    unsigned seed = p->number;
+    (void)snprintf(key, sizeof(key), "key%u", p->number);
+    while (!atomic_load(&p->race->stop)) {
+        let_others_try(p, &seed);
         if (put_key(p->m, str_of(key)) != OK)
             continue;
-        p->puts++;
+        atomic_fetch_add(&p->race->puts, 1);
         struct object_delete d = {.bucket = STR("contested"), .key = str_of(key)};
         struct arena *a = arena_new(1u << 20);
         struct bucket b;
@@ -223,10 +242,11 @@ static void *put_and_delete(void *arg)
 static void *delete_and_create(void *arg)
 {
     struct player *p = arg;
-    while (!atomic_load(p->stop)) {
+    while (!atomic_load(&p->race->stop)) {
         struct arena *a = arena_new(1u << 20);
         struct bucket b;
-        p->bucket_deletes += bucket_delete(p->m, STR("contested")) == OK;
+        atomic_fetch_add(&p->race->bucket_deletes, bucket_delete(p->m, STR("contested")) == OK);
+        atomic_fetch_add(&p->race->attempts, 1);
         enum err e = bucket_create(p->m, a, STR("contested"), 7, STR("r"), &b);
         if (e != OK && e != ERR_EXISTS)
             p->lost = true;
@@ -237,28 +257,29 @@ static void *delete_and_create(void *arg)
 
 static void test_meta_bucket__no_put_survives_its_bucket(void **state)
 {
-    enum { PLAYERS = 5 };
+    enum { PLAYERS = 5, PATIENCE_MS = 60000 };
     struct world *w = *state;
     struct meta *m[2] = {open_gateway(w), open_gateway(w)};
-    atomic_bool stop = false;
+    struct race race = {0};
     struct player p[PLAYERS];
-    for (int i = 0; i < PLAYERS; i++) {
-        p[i] = (struct player){.m = m[i % 2], .stop = &stop, .number = i};
+    for (unsigned i = 0; i < PLAYERS; i++) {
+        p[i] = (struct player){.m = m[i % 2], .race = &race, .number = i};
         assert_int_equal(
             pthread_create(&p[i].thread, NULL, i < 3 ? put_and_delete : delete_and_create, &p[i]),
             0);
     }
-    nap_ms(1500);
-    atomic_store(&stop, true);
-    int puts = 0, deletes = 0;
+    for (int ms = 0; ms < PATIENCE_MS; ms += 10) {
+        if (atomic_load(&race.bucket_deletes) >= ROUNDS && atomic_load(&race.puts) >= ROUNDS)
+            break;
+        nap_ms(10);
+    }
+    atomic_store(&race.stop, true);
     for (int i = 0; i < PLAYERS; i++) {
         pthread_join(p[i].thread, NULL);
         assert_false(p[i].lost);
-        puts += p[i].puts;
-        deletes += p[i].bucket_deletes;
     }
-    print_message("%d puts, %d bucket deletes\n", puts, deletes);
-    assert_true(puts > 0 && deletes > 0);
+    print_message("%d puts, %d bucket deletes\n", race.puts, race.bucket_deletes);
+    assert_true(race.puts >= ROUNDS && race.bucket_deletes >= ROUNDS);
     assert_int_equal(ask(w, "SELECT count(*) FROM keys k WHERE NOT EXISTS"
                             " (SELECT 1 FROM buckets b WHERE b.id = k.bucket)"),
                      0);
