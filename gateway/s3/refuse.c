@@ -73,16 +73,26 @@ static bool is_built(const struct s3_request *r, struct str name, struct str val
     return r->op->header != NULL && is_built_for_copies(r->op, name);
 }
 
+/* A commit compares with one ETag or with `*`: a list, or a second header, would go unjudged. */
+static bool is_one_etag(const struct s3_request *r, struct str name, struct str value)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->header_count; i++)
+        count += str_eq_nocase(r->headers[i].name, name) ? 1 : 0;
+    return count == 1 && str_find(value, ',') == value.len;
+}
+
 /*
- * Standard headers that would make something else of a write: conditions where nothing judges
- * them, and a range of the object, which is not what PUT writes (RFC 9110 14.5).
+ * Standard headers that would make something else of a write: conditions that nothing judges, and
+ * a range of the object, which is not what PUT writes (RFC 9110 14.5).
  */
-static bool is_unjudged(const struct s3_request *r, struct str name)
+static bool is_unjudged(const struct s3_request *r, struct str name, struct str value)
 {
     if (str_eq(r->http->method, STR("GET")) || str_eq(r->http->method, STR("HEAD")))
         return false;
     if (str_eq_nocase(name, STR("if-match")) || str_eq_nocase(name, STR("if-none-match")))
-        return !r->op->conditions;
+        return !r->op->conditions || !is_one_etag(r, name, value);
     return str_eq_nocase(name, STR("if-unmodified-since")) ||
            str_eq_nocase(name, STR("content-range"));
 }
@@ -91,10 +101,11 @@ enum s3_code s3_refuse_headers(struct s3_request *r)
 {
     for (size_t i = 0; i < r->header_count; i++) {
         struct str name = r->headers[i].name;
+        struct str value = r->headers[i].value;
         enum s3_code code;
 
-        if (str_starts_nocase(name, STR("x-amz-")) ? is_built(r, name, r->headers[i].value)
-                                                   : !is_unjudged(r, name))
+        if (str_starts_nocase(name, STR("x-amz-")) ? is_built(r, name, value)
+                                                   : !is_unjudged(r, name, value))
             continue;
         if (str_eq_nocase(name, STR("x-amz-security-token")))
             return s3_fail(&r->error, S3_INVALID_TOKEN, NULL);
