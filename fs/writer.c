@@ -21,8 +21,8 @@ struct upload {
     struct slice_name name; /* id 0 until it is drawn */
     uint32_t len;
     size_t page_count;
-    struct page *pages[SLICE_PAGES]; /* let go of once stored */
-    uint64_t crcs[META_GRANULES_MAX];
+    struct page **pages; /* behind the CRCs; let go of once stored */
+    uint64_t crcs[];     /* one a page: a short slice costs little, however many there are */
 };
 
 struct writer {
@@ -196,7 +196,7 @@ static void run_upload(struct pool_job *job)
 static enum err send_slice(struct writer *w, size_t count)
 {
     bool whole = count == w->page_count;
-    struct upload *u = calloc(1, sizeof(*u));
+    struct upload *u = calloc(1, sizeof(*u) + count * (sizeof(u->crcs[0]) + sizeof(u->pages[0])));
 
     if (u == NULL)
         return err_set(ERR_NOMEM, "out of memory for a slice of %zu pages", count);
@@ -204,6 +204,7 @@ static enum err send_slice(struct writer *w, size_t count)
     u->writer = w;
     u->page_count = count;
     u->len = (uint32_t)(whole ? (count - 1) * PAGE_BYTES + w->tail_len : count * PAGE_BYTES);
+    u->pages = (struct page **)&u->crcs[count];
     memcpy(u->pages, w->pages, count * sizeof(u->pages[0]));
     memmove(w->pages, w->pages + count, (w->page_count - count) * sizeof(w->pages[0]));
     w->page_count -= count;
