@@ -259,18 +259,25 @@ static enum s3_code describe(struct s3_request *r, struct completion *c)
     return S3_OK;
 }
 
-static struct str make_result(struct s3_request *r, const struct completion *c)
+/* The object's URL as it was asked for, which names the bucket in its path or in its host. */
+static struct str location_of(struct s3_request *r)
 {
     const char *scheme = r->http->is_tls ? "https" : "http";
+    char *url = arena_printf(r->arena, "%s://" STR_FMT STR_FMT, scheme, STR_ARG(r->http->host),
+                             STR_ARG(r->http->target.raw_path));
+
+    return url != NULL ? str_of(url) : STR("");
+}
+
+static struct str make_result(struct s3_request *r, const struct completion *c)
+{
     struct buf xml;
     struct str result;
 
     buf_init(&xml, ANSWER_MAX);
     xml_begin(&xml);
     xml_open_root(&xml, "CompleteMultipartUploadResult");
-    xml_text(&xml, "Location",
-             str_of(arena_printf(r->arena, "%s://" STR_FMT "/" STR_FMT "/" STR_FMT, scheme,
-                                 STR_ARG(r->http->host), STR_ARG(r->bucket), STR_ARG(r->key))));
+    xml_text(&xml, "Location", location_of(r));
     xml_text(&xml, "Bucket", r->bucket);
     xml_text(&xml, "Key", r->key);
     xml_etag(&xml, "ETag", c->put.attr.etag);

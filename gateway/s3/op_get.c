@@ -153,6 +153,7 @@ static enum s3_code check_conditions(struct s3_request *r, const struct object *
         clock_http(o->attr.mtime_ms, date);
         s3_reply_header_cstr(r, "Last-Modified", date);
         s3_reply_etag(r, o->attr.etag);
+        stored_reply_caching(r, o);
         return S3_OK;
     }
     default:

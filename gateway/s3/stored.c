@@ -341,6 +341,18 @@ static void reply_headers(struct s3_request *r, struct pairs headers)
     }
 }
 
+void stored_reply_caching(struct s3_request *r, const struct object *o)
+{
+    static const char *const names[] = {"Cache-Control", "Expires"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct str value = pairs_get(o->headers, str_of(names[i]));
+
+        if (value.len > 0)
+            s3_reply_header(r, names[i], value);
+    }
+}
+
 void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts)
 {
     char text[CHECKSUM_TEXT_MAX];

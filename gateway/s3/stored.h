@@ -45,6 +45,8 @@ struct str stored_class_name(struct str stored); /* "STANDARD" for "" */
  * class, Accept-Ranges.
  */
 void stored_reply(struct s3_request *r, const struct object *o);
+/* Cache-Control and Expires only: what a 304 repeats (RFC 9110 15.4.5). */
+void stored_reply_caching(struct s3_request *r, const struct object *o);
 /* x-amz-checksum-<algo> (`value-N` if composite and `with_parts`) and -type. Nothing for NONE. */
 void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts);
 /* <ChecksumCRC32>...</ChecksumCRC32> and <ChecksumType>. */
