@@ -174,6 +174,7 @@ static enum MHD_Result after_head(struct exchange *x)
         x->discards = true;
     }
     x->phase = PHASE_BODY;
+    http_receive_waits(x, true);
     return MHD_YES;
 }
 
@@ -181,6 +182,7 @@ static enum MHD_Result at_end(struct exchange *x)
 {
     if (x->phase == PHASE_BODY) {
         x->phase = PHASE_END;
+        http_receive_waits(x, false);
         if (x->takes_body && !x->body_ended) {
             end_body(x, http_receive_end(x));
         }
@@ -201,6 +203,7 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
 {
     if (x->phase == PHASE_BODY) {
         x->phase = PHASE_END;
+        http_receive_waits(x, false);
         if (x->takes_body && !x->body_ended) {
             end_body(x, err_restore(&x->body_error));
         }

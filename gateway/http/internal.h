@@ -48,6 +48,8 @@ struct http_peer {
     _Atomic int64_t deadline_ms;       /* boot clock: for a head, or for lingering; 0: in flight */
     atomic_bool lingers;               /* answered, and only waits for the client to see it */
     int64_t linger_until_ms;           /* not beyond; the epoll thread's */
+    atomic_bool wants_body;            /* all that came of a body was taken, and more must come */
+    int64_t ended_ms;                  /* guarded by lock: the stream has ended meanwhile; 0: no */
     struct http_peer *previous, *next; /* guarded by server->lock */
 };
 
@@ -178,6 +180,8 @@ MUST_USE enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kin
 void http_refuse(struct exchange *x, unsigned status, const char *why);
 
 /* receive.c */
+/* Tells the watch (listen.c) whether more of the body must come. */
+void http_receive_waits(struct exchange *x, bool waits);
 /* ERR_TOO_LARGE when Content-Length already says so. */
 MUST_USE enum err http_receive_begin(struct exchange *x);
 /* Sets fed_up, leaving the piece, when no more is to be taken or thrown away. */

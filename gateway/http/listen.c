@@ -158,6 +158,24 @@ static bool is_quiet(const struct http_peer *peer)
  * Shuts overdue connections down; libmicrohttpd then sees their end and closes them. When the
  * server stops, also those that are idle, in the middle of a head, or lingering.
  */
+/*
+ * The client has ended its stream in the middle of a body. libmicrohttpd misses that when the end
+ * comes together with the last bytes it reads: edge-triggered, it is told once, and takes a read
+ * that fills less than its buffer for the last one. Seen twice with nothing taken in between.
+ */
+static bool has_left(struct http_peer *peer, int64_t now)
+{
+    char byte;
+    if (!atomic_load(&peer->wants_body) || recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) {
+        peer->ended_ms = 0;
+        return false;
+    }
+    if (peer->ended_ms == 0) {
+        peer->ended_ms = now;
+    }
+    return now - peer->ended_ms >= SWEEP_MS;
+}
+
 static void sweep(struct http_server *s)
 {
     int64_t now = clock_boot_ms();
@@ -170,6 +188,9 @@ static void sweep(struct http_server *s)
             atomic_store(&peer->deadline_ms, 0);
             atomic_fetch_add(&s->timeouts_total, overdue && !atomic_load(&peer->lingers));
             (void)shutdown(peer->fd, SHUT_RDWR);
+        } else if (has_left(peer, now)) {
+            peer->ended_ms = 0;
+            (void)shutdown(peer->fd, SHUT_RDWR); /* an event that it does not miss */
         }
     }
     pthread_mutex_unlock(&s->lock);

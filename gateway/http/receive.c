@@ -10,6 +10,14 @@ static void fail(struct exchange *x, enum err e)
     x->discards = true;
 }
 
+void http_receive_waits(struct exchange *x, bool waits)
+{
+    const struct http_request *r = &x->r;
+    bool is_whole =
+        !r->is_chunked && (r->content_length <= 0 || r->bytes_in >= (uint64_t)r->content_length);
+    atomic_store(&x->peer->wants_body, waits && !is_whole);
+}
+
 enum err http_receive_begin(struct exchange *x)
 {
     struct http_request *r = &x->r;
@@ -101,6 +109,7 @@ static enum err collect(struct exchange *x, const char *data, size_t *size)
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
 {
     size_t offered = *size;
+    http_receive_waits(x, false);
     if (!x->discards && !keeps_pace(x, offered)) {
         atomic_fetch_add(&x->server->timeouts_total, 1);
         fail(x, err_set(ERR_TIMEOUT, "the client was too slow"));
@@ -117,6 +126,7 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
         discard(x, size);
     }
     x->r.bytes_in += offered - *size;
+    http_receive_waits(x, *size == 0 && !x->fed_up);
     return MHD_YES;
 }
 

@@ -1,5 +1,7 @@
 #include "tests/unit/gateway/http_rig.h"
 
+#include "base/clock.h"
+
 static struct rig rig;
 
 static int setup(void **state)
@@ -341,6 +343,23 @@ static void test_body__of_a_client_that_leaves_ends_cancelled(void **state)
     }
 }
 
+/* libmicrohttpd misses an end of the stream that arrives with the last bytes it reads. */
+static void test_body__of_a_client_that_leaves_in_the_same_breath_ends_soon(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 40, SOON_MS = 10000 };
+    int dones = atomic_load(&rig.dones);
+    int64_t begun = clock_boot_ms();
+    for (int i = 0; i < CLIENTS; i++) {
+        struct client *c = client_connect(&rig);
+        put(c, i % 2 ? "/sink" : "/workecho", 1000000);
+        assert_true(send_bytes(c, (size_t)(i % 4) * 10000));
+        client_close(c);
+    }
+    rig_wait(&rig.dones, dones + CLIENTS);
+    assert_true(clock_boot_ms() - begun < SOON_MS);
+}
+
 static void test_body__refused_in_the_middle_does_not_keep_a_silent_client(void **state)
 {
     (void)state;
@@ -497,6 +516,8 @@ int main(void)
         cmocka_unit_test_setup(test_body__refused_at_its_head_leaves_the_connection_in_use, settle),
         cmocka_unit_test_setup(test_body__refused_at_its_head_does_not_reset_who_sends_it, settle),
         cmocka_unit_test_setup(test_body__of_a_client_that_leaves_ends_cancelled, settle),
+        cmocka_unit_test_setup(test_body__of_a_client_that_leaves_in_the_same_breath_ends_soon,
+                               settle),
         cmocka_unit_test(test_body__refused_in_the_middle_does_not_keep_a_silent_client),
         SLOW(test_body__that_stalls_ends_by_timeout),
         SLOW(test_body__below_the_minimum_rate_ends_by_timeout),
