@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """An upload that breaks leaves the old object and no trace.
 
-    tests/fault/traces.py --way sqlite|pg [--only TEXT] [--full]
+    tests/fault/traces.py --way sqlite|pg [--only TEXT]
 
 Clients vanish in the middle, bodies are short, digests, checksums and chunk signatures are wrong,
 uploads are aborted, a gateway is killed: afterwards the old object reads back, and once the
@@ -230,7 +230,6 @@ class Traces:
             equal(behind.value(self.volume, f"SELECT count(*) FROM {table}"), 0, table)
 
 
-SLOW = ("vanished_in_order",)
 TESTS = ("vanished", "vanished_in_order", "vanished_in_a_crowd", "wrong_digests",
          "wrong_chunks", "failed_conditions",
          "missing_bucket", "aborted", "parts_left_out", "overwritten_and_deleted", "killed",
@@ -242,13 +241,12 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
     parser.add_argument("--only", default="")
-    parser.add_argument("--full", action="store_true", help="also what takes a minute")
     args = parser.parse_args()
     results = Results()
     with Workspace("traces") as ws:
         traces = Traces(ws, args.way)
         for name in TESTS:
-            if args.only in name and (args.full or name not in SLOW):
+            if args.only in name:
                 results.run(f"traces/{args.way} {name}", getattr(traces, name))
         ws.failed = results.failed > 0
     return results.finish()
