@@ -25,7 +25,6 @@
 struct writer;
 
 struct writer_options {
-    int64_t size_hint;          /* bytes to come, -1 unknown: shapes slices, allocates nothing */
     void (*on_room)(void *arg); /* must not block nor call into fs/; never after writer_free */
     void *arg;
 };

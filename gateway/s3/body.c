@@ -132,7 +132,7 @@ static enum s3_code open_framing(struct s3_request *r)
 
 static enum s3_code open_writer(struct s3_request *r)
 {
-    struct writer_options options = {.size_hint = r->expected, .on_room = on_room, .arg = r->http};
+    struct writer_options options = {.on_room = on_room, .arg = r->http};
     enum err err = writer_new(r->s3->fs, &options, &r->writer);
 
     return err == OK ? S3_OK : s3_fail_err(r, err, "begin to write");

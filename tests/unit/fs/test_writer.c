@@ -65,7 +65,7 @@ static size_t next_chunk(struct client *c, uint64_t left)
 static enum err write_all(struct client *c)
 {
     static _Thread_local uint8_t chunk[400001];
-    struct writer_options o = {.size_hint = -1, .on_room = on_room, .arg = c};
+    struct writer_options o = {.on_room = on_room, .arg = c};
     enum err err = writer_new(&c->v->fs, &o, &c->w);
 
     for (uint64_t at = 0; err == OK && at < c->size;) {
