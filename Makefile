@@ -71,12 +71,12 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The schema as a C string.
-$(BUILD)/meta/schema_sql.h: meta/schema.sql
+# The schema and its migrations as C strings.
+$(BUILD)/meta/%_sql.h: meta/%.sql
 	@mkdir -p $(@D)
 	sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
 $(BUILD)/meta/schema.o: CPPFLAGS += -I$(BUILD)
-$(BUILD)/meta/schema.o: $(BUILD)/meta/schema_sql.h
+$(BUILD)/meta/schema.o: $(patsubst %.sql,$(BUILD)/%_sql.h,$(wildcard meta/*.sql))
 
 define unit_test
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(LIBS_$(1))

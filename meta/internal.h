@@ -31,7 +31,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define META_SCHEMA_VERSION 1
+#define META_SCHEMA_VERSION 2
 #define META_KEY_BYTES      32
 #define META_ROUND_ARENA    (64u << 20) /* a job's transaction, with packed records */
 #define META_SMALL_ARENA    (1u << 20)  /* a statement or two without large rows */

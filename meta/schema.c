@@ -10,6 +10,15 @@ static const char schema_text[] =
 #include "meta/schema_sql.h" /* made of schema.sql by the Makefile */
     ;
 
+static const char from_version_1[] =
+#include "meta/migrate_2_sql.h"
+    ;
+
+/* scripts[v - 1] makes version v + 1 out of version v. */
+static const char *const scripts[] = {from_version_1};
+_Static_assert(sizeof(scripts) / sizeof(scripts[0]) == META_SCHEMA_VERSION - 1,
+               "a script for each version before ours");
+
 /* 1 where nothing has been made yet. */
 static const char schema_missing[] =
     "SELECT {PG: CASE WHEN to_regclass(quote_ident(current_schema()) || '.volume') IS NULL"
@@ -50,9 +59,34 @@ static enum err create(struct meta *m, bool *out_created)
 
 /*
  * Versions go forward one by one, each by a script under sql_script()'s lock whose guard asks for
- * the version before it and for no live session. Version 1 is the first: there is none yet.
+ * the version before it and for no live session.
  */
-static enum err check_version(int64_t version)
+static enum err migrate_from(struct meta *m, int64_t version)
+{
+    struct buf guard, script;
+    buf_init(&guard, 1024);
+    buf_init(&script, 1 << 20);
+    buf_printf(&guard,
+               "SELECT CASE WHEN (SELECT schema_version FROM volume) = %" PRId64
+               " AND NOT EXISTS (SELECT 1 FROM sessions WHERE lease_until_ms > {NOW_MS})"
+               " THEN {PG: 1::bigint}{LITE: 1} ELSE {PG: 0::bigint}{LITE: 0} END",
+               version);
+    buf_append_cstr(&script, scripts[version - 1]);
+    buf_printf(&script, "UPDATE volume SET schema_version = %" PRId64 ";\n", version + 1);
+    enum err e = buf_check(&guard);
+    if (e == OK)
+        e = buf_check(&script);
+    if (e == OK)
+        e = sql_script(m->control, guard.data, script.data);
+    if (e == OK)
+        log_info("migrated the volume's schema to version %" PRId64, version + 1);
+    buf_fini(&guard);
+    buf_fini(&script);
+    return e;
+}
+
+/* *out_again: somebody, perhaps we, changed the version. */
+static enum err check_version(struct meta *m, int64_t version, bool *out_again)
 {
     if (version == META_SCHEMA_VERSION)
         return OK;
@@ -61,13 +95,22 @@ static enum err check_version(int64_t version)
                        "the volume has schema version %" PRId64 ", this kiseki knows version %d:"
                        " run a newer kiseki",
                        version, META_SCHEMA_VERSION);
+    if (version < 1)
+        return err_set(ERR_UNSUPPORTED,
+                       "the volume has schema version %" PRId64 ", which this kiseki (version %d)"
+                       " cannot migrate",
+                       version, META_SCHEMA_VERSION);
+    enum err e = migrate_from(m, version);
+    *out_again = e == OK;
+    if (e != ERR_CONDITION)
+        return e;
     return err_set(ERR_UNSUPPORTED,
-                   "the volume has schema version %" PRId64 ", which this kiseki (version %d)"
-                   " cannot migrate",
+                   "the volume has schema version %" PRId64 " and gateways that still use it: stop"
+                   " them, then start this kiseki (version %d), which will migrate it",
                    version, META_SCHEMA_VERSION);
 }
 
-static enum err read_volume(struct meta *m)
+static enum err read_volume(struct meta *m, bool *out_again)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
@@ -80,7 +123,7 @@ static enum err read_volume(struct meta *m)
         e = err_set(ERR_CORRUPT, "the table `volume` is empty: not a Kiseki database?");
         goto out;
     }
-    e = check_version(sql_int(c, 0, 1));
+    e = check_version(m, sql_int(c, 0, 1), out_again);
     snprintf(m->volume.uuid, sizeof(m->volume.uuid), STR_FMT, STR_ARG(sql_str(c, 0, 0)));
     m->volume.generation = sql_int(c, 0, 2);
     m->volume.created_ms = sql_int(c, 0, 3);
@@ -92,9 +135,12 @@ out:
 enum err schema_open(struct meta *m)
 {
     bool created = false;
+    bool again = true;
     enum err e = create(m, &created);
-    if (e == OK)
-        e = read_volume(m);
+    while (e == OK && again) {
+        again = false;
+        e = read_volume(m, &again);
+    }
     if (e != OK)
         return e;
     m->volume.created_now = created;

@@ -1,4 +1,4 @@
--- Kiseki's schema, version 1. One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark
+-- Kiseki's schema, version 2 (meta/migrate_2.sql is what made it from version 1). One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark
 -- what only one engine gets. meta/README.md says what each table is for and which race it answers.
 
 CREATE TABLE volume (
@@ -91,6 +91,8 @@ CREATE TABLE keys (
     class           TEXT NOT NULL,
     checksum        BIGINT NOT NULL,        -- algorithm and type, as LIST prints them; 0 none
     keep_displaced  BIGINT NOT NULL DEFAULT 0,
+    ranged          TEXT NOT NULL DEFAULT '', -- 32 hex digits once its inode was written at a range
+    writes          BIGINT NOT NULL DEFAULT 0, -- range writes folded into this row
     PRIMARY KEY (bucket, key)
 ){LITE: WITHOUT ROWID};
 -- SQLite lists from the clustered table itself; PostgreSQL skips delete markers by this index.
@@ -135,12 +137,14 @@ CREATE TABLE inode_pieces (
     start      BIGINT NOT NULL,
     token      BIGINT NOT NULL,             -- order of overlapping writes; 0 for a file written whole
     len        BIGINT NOT NULL,
-    piece      BIGINT NOT NULL,
+    piece      BIGINT NOT NULL,             -- 0: a hole
     piece_off  BIGINT NOT NULL,
-    born       BIGINT NOT NULL DEFAULT 0,
-    dead       BIGINT,
+    born       BIGINT NOT NULL DEFAULT 0,   -- the token that made this row: what views are told by
+    dead       BIGINT,                      -- the token that merged or cut it away
+    died       BIGINT,                      -- then: its entry of kind 3 in dead
     PRIMARY KEY (inode, start, token)
 ){LITE: WITHOUT ROWID};
+CREATE INDEX inode_pieces_died ON inode_pieces (died) WHERE died IS NOT NULL;
 
 CREATE TABLE pieces (
     id       {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
@@ -184,7 +188,7 @@ CREATE TABLE parts (
 ){LITE: WITHOUT ROWID};
 
 CREATE TABLE dead (
-    kind   BIGINT NOT NULL,                 -- 1 inode, 2 piece
+    kind   BIGINT NOT NULL,                 -- 1 inode, 2 piece, 3 links that died together
     id     BIGINT NOT NULL,
     stamp  BIGINT,                          -- NULL until the stamping job
     at_ms  BIGINT NOT NULL,                 -- for --keep-deleted only
@@ -213,18 +217,43 @@ CREATE TABLE usage (
     bytes    BIGINT NOT NULL
 );
 
+-- Of an inode that is written at ranges: the last token drawn. Its row's lock orders the grants.
+CREATE TABLE range_tokens (
+    inode  {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
+    token  BIGINT NOT NULL
+);
+
 CREATE TABLE range_locks (
     inode      BIGINT NOT NULL,
     id         BIGINT NOT NULL,
     lo         BIGINT NOT NULL,             -- [lo, hi)
     hi         BIGINT NOT NULL,
     exclusive  BIGINT NOT NULL,
-    granted    BIGINT NOT NULL,             -- 0: a waiter, in order of id
-    token      BIGINT,                      -- drawn when granted
+    granted    BIGINT NOT NULL,             -- 0: a waiter, in order of place
+    place      BIGINT NOT NULL,             -- the token drawn when it was asked for
+    token      BIGINT,                      -- the token drawn when it was granted
     session    BIGINT NOT NULL,
     asked_ms   BIGINT NOT NULL,
     PRIMARY KEY (inode, id)
 ){LITE: WITHOUT ROWID};
+
+-- Range writes that are not folded into the key's row yet: insert-only.
+CREATE TABLE inode_writes (
+    inode     BIGINT NOT NULL,
+    token     BIGINT NOT NULL,
+    bucket    BIGINT NOT NULL,
+    key       BYTEA NOT NULL,
+    hi        BIGINT NOT NULL,              -- the write's end: the file is as long at least
+    mtime_ms  BIGINT NOT NULL,
+    PRIMARY KEY (inode, token)
+){LITE: WITHOUT ROWID};
+
+-- Files with range writes since they were last merged.
+CREATE TABLE fragmented (
+    inode   {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
+    bucket  BIGINT NOT NULL,
+    key     BYTEA NOT NULL
+);
 
 CREATE TABLE jobs (
     name            TEXT PRIMARY KEY,
@@ -321,5 +350,4 @@ END;
 
 INSERT INTO counters VALUES ('id', 1000);
 INSERT INTO counters VALUES ('slice', 1);
-INSERT INTO counters VALUES ('token', 1);
 INSERT INTO counters VALUES ('epoch', 1);

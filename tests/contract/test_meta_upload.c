@@ -247,7 +247,7 @@ static void make_parts(struct world *w, const struct upload *up)
     for (unsigned i = 1; i <= 10000; i++) {
         buf_printf(&s, "INSERT INTO parts VALUES (%llu, %u, %u, 5242880, 'e', 5, NULL);",
                    (unsigned long long)up->id, i, 1000000 + i);
-        buf_printf(&s, "INSERT INTO inode_pieces VALUES (%u, 0, 0, 5242880, %u, 0, 0, NULL);",
+        buf_printf(&s, "INSERT INTO inode_pieces VALUES (%u, 0, 0, 5242880, %u, 0, 0, NULL, NULL);",
                    1000000 + i, 2000000 + i);
         if (i % 2000 == 0) { /* a script has a limit */
             assert_ok(buf_check(&s));

@@ -111,12 +111,13 @@ class Startup:
         self.refused("KISEKI_MASTER_KEY", KISEKI_MASTER_KEY=None)
 
     def schema_version(self):
+        known = behind.value(self.volume, "SELECT schema_version FROM volume")
         for version in (99, 0):
             behind.sql(self.volume, f"UPDATE volume SET schema_version = {version}")
             try:
                 self.refused("schema version", str(version))
             finally:
-                behind.sql(self.volume, "UPDATE volume SET schema_version = 1")
+                behind.sql(self.volume, f"UPDATE volume SET schema_version = {known}")
 
     def other_store(self):
         other = self.make_volume("other")
