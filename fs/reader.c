@@ -7,8 +7,10 @@
 
 #include <stdlib.h>
 
-#define BATCH_EXTENTS   16 /* of a further look-up: up to 1 GiB of a file */
-#define BATCH_MAX       1024
+#define BATCH_EXTENTS   16  /* of a further look-up: up to 1 GiB of a file */
+#define BATCH_FRAGMENTS 512 /* at most, where extents turn out to be small */
+#define BATCH_ENOUGH    ((uint64_t)META_PIECE_MAX / 4)
+#define BATCH_MAX       16384 /* writes that lie over each other at one place */
 #define BATCH_ARENA     ((size_t)64 << 20)
 #define UNPACKED_ARENA  ((size_t)4 << 20) /* a piece of 64 MiB in slices of 64 KiB takes 82 KiB */
 #define UNPACKED        2
@@ -40,6 +42,7 @@ struct reader {
     uint64_t known; /* extents below are all that matter for [at, known) */
     const struct object_extent *extents;
     size_t extent_count;
+    size_t batch_size;          /* extents to ask for next */
     struct arena *batch;        /* has the extents; NULL: the file's own */
     struct overlay_item *items; /* data first if there is any, then extents */
     size_t item_count;
@@ -133,8 +136,8 @@ static enum err load_batch(struct reader *r, size_t max)
 
     if (a == NULL)
         return err_set(ERR_NOMEM, "out of memory for extents");
-    err = object_extents(r->file->fs->meta, a, r->file->object.attr.inode, r->at, r->end - r->at,
-                         max, &extents, &count, &more);
+    err = object_extents(r->file->fs->meta, a, &r->file->object, r->at, r->end - r->at, max,
+                         &extents, &count, &more);
     if (err != OK) {
         arena_free(a);
         return err;
@@ -154,12 +157,14 @@ static enum err load_more(struct reader *r)
 {
     enum err err = OK;
 
-    for (size_t max = BATCH_EXTENTS; err == OK && r->known <= r->at; max *= 2) {
+    for (size_t max = r->batch_size; err == OK && r->known <= r->at; max *= 2) {
         if (max > BATCH_MAX)
             return err_set(ERR_TOO_LARGE, "over %d writes lie over byte %llu of a file", BATCH_MAX,
                            (unsigned long long)r->at);
         err = load_batch(r, max);
     }
+    if (err == OK && r->known - r->at < BATCH_ENOUGH && r->batch_size < BATCH_FRAGMENTS)
+        r->batch_size *= 2;
     return err;
 }
 
@@ -169,8 +174,8 @@ static enum err load_more(struct reader *r)
 struct place {
     uint64_t len;
     bool data;
-    const struct record *record;
-    uint64_t skip; /* bytes of the record before the run */
+    const struct record *record; /* NULL: a hole of any length */
+    uint64_t skip;               /* bytes of the record before the run */
 };
 
 static enum err unpack(struct reader *r, const struct object_extent *e, struct unpacked **out)
@@ -234,6 +239,8 @@ static enum err locate(struct reader *r, uint64_t at, struct place *out)
     if (out->data)
         return OK;
     e = &r->extents[run.item - (r->has_data ? 1 : 0)];
+    if (e->piece == 0)
+        return OK;
     err = unpack(r, e, &u);
     if (err != OK)
         return err;
@@ -246,6 +253,11 @@ static enum err locate(struct reader *r, uint64_t at, struct place *out)
     if (out->record->len - out->skip < out->len)
         out->len = out->record->len - out->skip;
     return OK;
+}
+
+static bool is_in_slice(const struct place *p)
+{
+    return !p->data && p->record != NULL && p->record->kind == RECORD_SLICE;
 }
 
 /* The place's bytes as a part of its slice; records are checked when unpacked. */
@@ -291,7 +303,7 @@ static void read_ahead(struct reader *r)
 
         if (locate(r, r->ahead, &place) != OK)
             return; /* told when it is reached */
-        if (place.data || place.record->kind != RECORD_SLICE) {
+        if (!is_in_slice(&place)) {
             r->ahead += place.len;
             continue;
         }
@@ -323,6 +335,7 @@ enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader
     r->at = r->ahead = offset;
     r->end = offset + len;
     r->items = r->few;
+    r->batch_size = BATCH_EXTENTS;
     r->has_data = f->object.data.ptr != NULL;
     r->extents = f->object.extents;
     r->extent_count = f->object.extent_count;
@@ -398,7 +411,7 @@ static void next_in_memory(struct reader *r, const struct place *p, struct str *
 
     if (p->data)
         *out = (struct str){r->file->object.data.ptr + r->at, (size_t)p->len};
-    else if (p->record->kind == RECORD_INLINE)
+    else if (p->record != NULL && p->record->kind == RECORD_INLINE)
         *out = (struct str){p->record->bytes.ptr + p->skip, (size_t)p->len};
     else
         *out = (struct str){zeros, (size_t)(p->len < sizeof(zeros) ? p->len : sizeof(zeros))};
@@ -428,7 +441,7 @@ enum err reader_next(struct reader *r, bool may_block, struct str *out)
         err = locate(r, r->at, &place);
     if (err != OK)
         return err;
-    if (place.data || place.record->kind != RECORD_SLICE)
+    if (!is_in_slice(&place))
         next_in_memory(r, &place, out);
     else
         err = next_of_slice(r, &place, may_block, out);

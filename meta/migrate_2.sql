@@ -39,7 +39,8 @@ CREATE TABLE inode_writes (
 CREATE TABLE fragmented (
     inode   {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     bucket  BIGINT NOT NULL,
-    key     BYTEA NOT NULL
+    key     BYTEA NOT NULL,
+    token   BIGINT NOT NULL                 -- of the last write that was folded
 );
 
 DELETE FROM counters WHERE name = 'token';

@@ -10,6 +10,9 @@ enum {
     COL_VERSIONING,
     COL_ATTR, /* eight of them: object_attr_of() */
     COL_MARKER = COL_ATTR + 8,
+    COL_RANGED,
+    COL_TOKEN,
+    COL_OPEN,
     COL_HEADERS,
     COL_CHECKSUM,
     COL_TAGS,
@@ -52,7 +55,7 @@ static enum err extents_of(struct arena *a, const struct sql_call *c, size_t col
                                             .token = (uint64_t)sql_int(c, i, column + 3),
                                             .piece = (uint64_t)sql_int(c, i, column + 4),
                                             .records = sql_str(c, i, column + 5)};
-        if (sql_is_null(c, i, column + 5))
+        if (sql_is_null(c, i, column + 5) && extents[i].piece != 0)
             return err_set(ERR_CORRUPT, "a file names a piece that does not exist");
     }
     *out = extents;
@@ -73,7 +76,13 @@ static bool may_go_on(const struct object_extent *extents, size_t count, size_t 
     return reached < end;
 }
 
-enum err object_extents(struct meta *m, struct arena *a, uint64_t inode, uint64_t offset,
+void object_bind_view(struct sql_call *c, const struct object_view *view)
+{
+    sql_bind_int(c, (int64_t)view->token);
+    sql_bind_text(c, view->open.len > 0 ? view->open : STR("[]"));
+}
+
+enum err object_extents(struct meta *m, struct arena *a, const struct object *o, uint64_t offset,
                         uint64_t len, size_t max, struct object_extent **out, size_t *out_count,
                         bool *out_more)
 {
@@ -83,10 +92,11 @@ enum err object_extents(struct meta *m, struct arena *a, uint64_t inode, uint64_
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_object_extents);
-    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)o->attr.inode);
     sql_bind_int(c, object_position(offset));
     sql_bind_int(c, object_position(object_end(offset, len)));
     sql_bind_int(c, object_position(max));
+    object_bind_view(c, &o->view);
     enum err e = sql_read(m->sql, &u);
     if (e != OK)
         return e;
@@ -170,6 +180,8 @@ enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
         return missing(META_MISSING_KEY, out_missing);
     object_attr_of(c, 0, COL_ATTR, &out->attr);
     out->attr.marker = sql_int(c, 0, COL_MARKER) != 0;
+    out->ranged = sql_str(c, 0, COL_RANGED);
+    out->view = (struct object_view){(uint64_t)sql_int(c, 0, COL_TOKEN), sql_str(c, 0, COL_OPEN)};
     if (out->attr.marker || (q->version.len > 0 && !str_eq(q->version, out->attr.version)))
         return missing(META_MISSING_KEY, out_missing);
     e = take_file(a, c, out);

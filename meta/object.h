@@ -29,12 +29,18 @@ struct object_attr {
     bool marker;
 };
 
-/* Bytes start..start+len of the file are bytes piece_off.. of that piece. */
+/* Bytes start..start+len of the file are bytes piece_off.. of that piece; piece 0: zeros. */
 struct object_extent {
     uint64_t start, len, piece_off;
     uint64_t token;
     uint64_t piece;
-    struct str records; /* packed: meta/record.h */
+    struct str records; /* packed: meta/record.h; empty for piece 0 */
+};
+
+/* The state of a file that a reader sees (meta/README.md, "Writing at a range"). */
+struct object_view {
+    uint64_t token;
+    struct str open; /* tokens not committed then, a JSON array; "" none */
 };
 
 struct object {
@@ -46,7 +52,9 @@ struct object {
     struct pairs tags;
     struct str checksum; /* opaque */
     struct str parts;    /* opaque */
-    struct str data;     /* a small file's bytes; ptr NULL: see extents (or not asked for) */
+    struct str ranged;   /* 32 hex digits of a file that is written at ranges; "" others */
+    struct object_view view;
+    struct str data; /* a small file's bytes; ptr NULL: see extents (or not asked for) */
     const struct object_extent *extents; /* sorted by (start, token) */
     size_t extent_count;
     bool more_extents; /* object_extents() has those after the last one */
@@ -68,10 +76,10 @@ struct object_get {
 MUST_USE enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
                              struct object *out, enum meta_missing *out_missing);
 
-/* Extents of an inode that touch [offset, offset + len), at most `max`. */
-MUST_USE enum err object_extents(struct meta *m, struct arena *a, uint64_t inode, uint64_t offset,
-                                 uint64_t len, size_t max, struct object_extent **out,
-                                 size_t *out_count, bool *out_more);
+/* Extents of a file that touch [offset, offset + len), at most `max`, as o->view has them. */
+MUST_USE enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
+                                 uint64_t offset, uint64_t len, size_t max,
+                                 struct object_extent **out, size_t *out_count, bool *out_more);
 
 /* --- content: what a writer made, to be linked by a commit ----------------------------------- */
 

@@ -10,7 +10,8 @@
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t open; /* guarded by lock */
+    size_t open;       /* guarded by lock */
+    bool range_locked; /* the caller's: who holds one range lock takes no other */
 };
 
 struct work {
@@ -20,6 +21,8 @@ struct work {
     struct sql_unit unit;
     struct sql_call *call;
     bool look; /* found no row: what is there? */
+    bool again;
+    struct settled settled;
 };
 
 static void gate_init(struct gate *g)
@@ -27,6 +30,7 @@ static void gate_init(struct gate *g)
     (void)pthread_mutex_init(&g->lock, NULL);
     (void)pthread_cond_init(&g->changed, NULL);
     g->open = 0;
+    g->range_locked = false;
 }
 
 static void gate_fini(struct gate *g)
@@ -89,6 +93,7 @@ static void submit_delete(struct meta *m, struct work *w)
     sql_bind_int(c, d->cond.if_size);
     sql_bind_int(c, d->cond.has_mtime);
     sql_bind_int(c, d->cond.if_mtime_s);
+    settled_bind(c, &w->settled);
     w->call = c;
     submit(m, w);
 }
@@ -103,7 +108,27 @@ static void submit_look(struct meta *m, struct work *w)
     submit(m, w);
 }
 
-static void judge(struct work *w)
+/* The row was there, and the condition held: the file is written at ranges, or is no more. */
+static enum err judge_again(struct meta *m, struct work *w)
+{
+    struct object_cond *c = &w->item->cond;
+    struct object_state now = {.bucket = true,
+                               .key = true,
+                               .etag = sql_str(w->call, 0, 2),
+                               .ranged = sql_str(w->call, 0, 3).len > 0,
+                               .inode = (uint64_t)sql_int(w->call, 0, 4)};
+    if (!now.ranged)
+        return OK;
+    if (w->gate->range_locked && !w->settled.held) {
+        w->again = true;
+        return OK;
+    }
+    enum err e = settled_take(m, c, &now, &w->settled, &w->again);
+    w->gate->range_locked = w->settled.held;
+    return e;
+}
+
+static void judge(struct meta *m, struct work *w)
 {
     struct object_delete *d = w->item;
     d->result = err_restore(&w->unit.error);
@@ -117,37 +142,62 @@ static void judge(struct work *w)
         d->result = err_set(ERR_NOT_FOUND, "no such key");
         d->missing = META_MISSING_KEY;
     } else if (has_condition(&d->cond)) {
-        d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");
+        d->result = judge_again(m, w);
+        if (d->result == OK && !w->again)
+            d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");
     }
 }
 
-static void delete_all(struct meta *m, struct work *works, size_t count)
+/* Deletes those that are marked; marks those that must be tried again. */
+static bool delete_round(struct meta *m, struct work *works, size_t count, struct gate *gate)
 {
-    struct gate gate;
-    gate_init(&gate);
-    for (size_t i = 0; i < count; i++) {
-        works[i].gate = &gate;
-        works[i].arena = arena_new(META_SMALL_ARENA);
-        if (works[i].arena == NULL)
-            works[i].item->result = err_set(ERR_NOMEM, "no memory for a deletion");
-        else
-            submit_delete(m, &works[i]);
-    }
-    gate_wait(&gate);
+    bool again = false;
     for (size_t i = 0; i < count; i++) {
         struct work *w = &works[i];
+        if (!w->again)
+            continue;
+        w->gate = gate;
+        w->arena = arena_new(META_SMALL_ARENA);
         if (w->arena == NULL)
+            w->item->result = err_set(ERR_NOMEM, "no memory for a deletion");
+        else
+            submit_delete(m, w);
+    }
+    gate_wait(gate);
+    for (size_t i = 0; i < count; i++) {
+        struct work *w = &works[i];
+        w->look = false;
+        if (!w->again || w->arena == NULL)
             continue;
         w->item->result = err_restore(&w->unit.error);
         w->look = w->item->result == OK && w->call->rows == 0;
         if (w->look)
             submit_look(m, w);
     }
-    gate_wait(&gate);
+    gate_wait(gate);
     for (size_t i = 0; i < count; i++) {
-        if (works[i].look)
-            judge(&works[i]);
-        arena_free(works[i].arena);
+        struct work *w = &works[i];
+        w->again = false;
+        if (w->look)
+            judge(m, w);
+        arena_free(w->arena);
+        w->arena = NULL;
+        again = again || w->again;
+        if (!w->again && w->settled.held) {
+            settled_end(m, &w->settled);
+            gate->range_locked = false;
+        }
+    }
+    return again;
+}
+
+static void delete_all(struct meta *m, struct work *works, size_t count)
+{
+    struct gate gate;
+    gate_init(&gate);
+    for (size_t i = 0; i < count; i++)
+        works[i].again = true;
+    while (delete_round(m, works, count, &gate)) {
     }
     gate_fini(&gate);
 }

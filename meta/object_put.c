@@ -5,10 +5,12 @@
 /* A packed list of a file: headers and tags are limited far below that by S3. */
 #define PAIRS_MAX_BYTES (1u << 20)
 #define IDS_MAX_BYTES   (16u << 20)
+/* version, count, kind, pos, len, length of the bytes */
+#define INLINE_HEADER_MAX 64
 
 /* --- parts of a unit, shared with uploads ---------------------------------------------------- */
 
-static enum err move_to_arena(struct arena *a, struct buf *b, struct str *out)
+enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out)
 {
     enum err e = buf_check(b);
     if (e == OK) {
@@ -25,7 +27,7 @@ enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out)
     struct buf b;
     buf_init(&b, PAIRS_MAX_BYTES);
     pairs_pack(&b, p);
-    return move_to_arena(a, &b, out);
+    return object_move_to_arena(a, &b, out);
 }
 
 void object_bind_optional(struct sql_call *c, struct str v)
@@ -41,8 +43,13 @@ bool object_cond_wants_key(const struct object_cond *c)
     return c->if_present || c->if_match.len > 0;
 }
 
+bool object_cond_has_etag(const struct object_cond *c)
+{
+    return c->if_match.len > 0 || c->if_none_match.len > 0;
+}
+
 struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
-                                const struct object_put *p, uint64_t size)
+                                const struct object_put *p, uint64_t size, const struct settled *s)
 {
     struct sql_call *c = sql_add(u, object_cond_wants_key(&p->cond) ? update : upsert);
     sql_bind_bytes(c, p->bucket);
@@ -57,6 +64,7 @@ struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
     sql_bind_int(c, p->cond.if_absent);
     sql_bind_text(c, p->cond.if_none_match);
     sql_bind_text(c, p->cond.if_match);
+    settled_bind(c, s);
     return c;
 }
 
@@ -96,17 +104,23 @@ struct str object_inline(const struct content *c)
     return c->data.ptr != NULL ? c->data : STR("");
 }
 
-/* One statement for slices of one tag: those of a content nearly always have one. */
-static enum err add_slices(struct sql_unit *u, uint64_t inode, const struct slice_name *slices,
-                           size_t count)
+enum err object_slice_ids(struct arena *a, const struct slice_name *slices, size_t count,
+                          struct str *out)
 {
     struct buf ids;
-    struct str text;
     buf_init(&ids, IDS_MAX_BYTES);
     for (size_t i = 0; i < count; i++)
         buf_printf(&ids, "%c%" PRIu64, i == 0 ? '[' : ',', slices[i].id);
     buf_append_char(&ids, ']');
-    enum err e = move_to_arena(u->arena, &ids, &text);
+    return object_move_to_arena(a, &ids, out);
+}
+
+/* One statement for slices of one tag: those of a content nearly always have one. */
+static enum err add_slices(struct sql_unit *u, uint64_t inode, const struct slice_name *slices,
+                           size_t count)
+{
+    struct str text;
+    enum err e = object_slice_ids(u->arena, slices, count, &text);
     if (e != OK)
         return e;
     struct sql_call *c = sql_add(u, SQL_slices_new);
@@ -158,16 +172,59 @@ enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct con
     return OK;
 }
 
-void object_add_links(struct sql_unit *u, uint64_t inode, uint64_t source, uint64_t offset,
-                      uint64_t end)
+void object_add_links(struct sql_unit *u, uint64_t inode, const struct object *source,
+                      uint64_t offset, uint64_t end)
 {
     struct sql_call *c = sql_add(u, SQL_pieces_copy);
     sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)source);
+    sql_bind_int(c, (int64_t)source->attr.inode);
     sql_bind_int(c, object_position(offset));
     sql_bind_int(c, object_position(end));
-    c = sql_add(u, SQL_pieces_ref);
+    object_bind_view(c, &source->view);
+    sql_bind_int(sql_add(u, SQL_pieces_ref), (int64_t)inode);
+    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)inode);
+}
+
+/* --- bytes of a row as a piece ---------------------------------------------------------------- */
+
+/* What record_pack() writes before the bytes of one inline record. */
+static enum err inline_header(struct arena *a, uint64_t len, struct str *out)
+{
+    static const struct record empty = {.kind = RECORD_INLINE};
+    struct buf b;
+    buf_init(&b, INLINE_HEADER_MAX);
+    record_pack(&b, &empty, 1);
+    /* The same with the length in its two places; the bytes follow in the database. */
+    if (buf_check(&b) == OK) {
+        b.len -= 8 + 4;
+        buf_put_u64(&b, len);
+        buf_put_u32(&b, (uint32_t)len);
+    }
+    return object_move_to_arena(a, &b, out);
+}
+
+enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64_t inode, uint64_t start,
+                             uint64_t source, uint64_t size)
+{
+    uint64_t piece;
+    struct str header;
+    enum err e = meta_next_id(m, &piece);
+    if (e == OK)
+        e = inline_header(u->arena, size, &header);
+    if (e != OK)
+        return e;
+    struct sql_call *c = sql_add(u, SQL_upload_inline);
     sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)source);
+    sql_bind_int(c, (int64_t)piece);
+    sql_bind_bytes(c, header);
+    sql_bind_int(c, (int64_t)size);
+    c = sql_add(u, SQL_upload_inline_link);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)start);
+    sql_bind_int(c, (int64_t)size);
+    sql_bind_int(c, (int64_t)piece);
+    return OK;
 }
 
 /* --- why a write found no row -------------------------------------------------------------- */
@@ -187,6 +244,8 @@ enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct
     out->bucket = c->rows > 0;
     out->key = out->bucket && !sql_is_null(c, 0, 1) && sql_int(c, 0, 1) == 0;
     out->etag = out->key ? sql_str(c, 0, 2) : STR_NONE;
+    out->ranged = out->key && sql_str(c, 0, 3).len > 0;
+    out->inode = out->key ? (uint64_t)sql_int(c, 0, 4) : 0;
     return OK;
 }
 
@@ -198,14 +257,17 @@ bool object_cond_holds(const struct object_cond *c, const struct object_state *n
            (c->if_none_match.len == 0 || !str_eq(c->if_none_match, now->etag));
 }
 
-/* The upsert or update of a key's row found nothing to do. */
+/* The upsert or update of a key's row found nothing to do; OK: it is to be tried again. */
 static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
-                        enum meta_missing *out_missing)
+                        struct settled *s, enum meta_missing *out_missing)
 {
     const struct object_cond *c = &p->cond;
     struct object_state now;
+    bool again = false;
     enum err e = object_state(m, a, p->bucket, p->key, &now);
-    if (e != OK)
+    if (e == OK)
+        e = settled_take(m, c, &now, s, &again);
+    if (e != OK || again)
         return e;
     if (!now.bucket) {
         *out_missing = META_MISSING_BUCKET;
@@ -224,53 +286,48 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
 /* --- put and copy ---------------------------------------------------------------------------- */
 
 static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct object_put *p,
-                              uint64_t size)
+                              uint64_t size, const struct settled *s)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
     u->order_key = p->key;
-    return object_add_key(u, SQL_key_upsert, SQL_key_update, p, size);
+    return object_add_key(u, SQL_key_upsert, SQL_key_update, p, size, s);
 }
 
-enum err object_put(struct meta *m, const struct object_put *p, enum meta_missing *out_missing)
+/* One attempt; *out_done false and OK: to be tried again. */
+typedef enum err (*attempt)(struct meta *m, struct arena *a, const struct object_put *p,
+                            const struct object *source, const struct settled *s, bool *out_done);
+
+static enum err put_once(struct meta *m, struct arena *a, const struct object_put *p,
+                         const struct object *source, const struct settled *s, bool *out_done)
 {
-    *out_missing = META_MISSING_NONE;
-    struct arena *a = arena_new(OBJECT_WRITE_ARENA);
-    if (a == NULL)
-        return err_set(ERR_NOMEM, "no memory for a write");
+    (void)source;
     struct sql_unit u;
-    struct sql_call *key = begin(&u, a, p, p->content.size);
+    struct sql_call *key = begin(&u, a, p, p->content.size, s);
     enum err e = object_add_inode(&u, p, p->content.size, object_inline(&p->content), 0);
     if (e == OK)
         e = object_add_content(&u, p->inode, &p->content);
     if (e == OK)
         e = meta_content_begin(m, &p->content);
     if (e != OK)
-        goto out;
+        return e;
     e = meta_write(m, &u);
-    meta_content_end(m, &p->content, e == OK && key->rows > 0);
-    if (e == OK && key->rows == 0)
-        e = refused(m, a, p, out_missing);
-out:
-    arena_free(a);
+    *out_done = e == OK && key->rows > 0;
+    meta_content_end(m, &p->content, *out_done);
     return e;
 }
 
-enum err object_copy(struct meta *m, const struct object_put *p, const struct object *source,
-                     enum meta_missing *out_missing)
+static enum err copy_once(struct meta *m, struct arena *a, const struct object_put *p,
+                          const struct object *source, const struct settled *s, bool *out_done)
 {
-    *out_missing = META_MISSING_NONE;
-    struct arena *a = arena_new(OBJECT_WRITE_ARENA);
-    if (a == NULL)
-        return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
     uint64_t size = (uint64_t)source->attr.size;
-    struct sql_call *key = begin(&u, a, p, size);
+    struct sql_call *key = begin(&u, a, p, size, s);
     u.alone = true; /* the pieces are locked too, after the key */
     enum err e = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
     if (e != OK)
-        goto out;
-    object_add_links(&u, p->inode, source->attr.inode, 0, UINT64_MAX);
+        return e;
+    object_add_links(&u, p->inode, source, 0, size);
     struct sql_call *check = sql_add(&u, SQL_key_copy_check);
     sql_bind_bytes(check, p->bucket);
     sql_bind_bytes(check, p->key);
@@ -278,9 +335,35 @@ enum err object_copy(struct meta *m, const struct object_put *p, const struct ob
     e = meta_write(m, &u);
     if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
         e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
-    if (e == OK && key->rows == 0)
-        e = refused(m, a, p, out_missing);
-out:
-    arena_free(a);
+    *out_done = e == OK && key->rows > 0;
     return e;
+}
+
+static enum err make(struct meta *m, const struct object_put *p, const struct object *source,
+                     attempt once, enum meta_missing *out_missing)
+{
+    struct settled s = {.held = false};
+    bool done = false;
+    enum err e = OK;
+    *out_missing = META_MISSING_NONE;
+    while (e == OK && !done) {
+        struct arena *a = arena_new(OBJECT_WRITE_ARENA);
+        e = a != NULL ? once(m, a, p, source, &s, &done) : err_set(ERR_NOMEM, "no memory to write");
+        if (e == OK && !done)
+            e = refused(m, a, p, &s, out_missing);
+        arena_free(a);
+    }
+    settled_end(m, &s);
+    return e;
+}
+
+enum err object_put(struct meta *m, const struct object_put *p, enum meta_missing *out_missing)
+{
+    return make(m, p, NULL, put_once, out_missing);
+}
+
+enum err object_copy(struct meta *m, const struct object_put *p, const struct object *source,
+                     enum meta_missing *out_missing)
+{
+    return make(m, p, source, copy_once, out_missing);
 }

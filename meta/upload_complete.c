@@ -10,10 +10,8 @@
  */
 
 /* Bytes in an inode are fewer than that (fs/ makes slices of more). */
-#define INLINE_PART_MAX META_SLICE_MAX
-/* version, count, kind, pos, len, length of the bytes */
-#define INLINE_HEADER_MAX 64
-#define INODES_MAX_BYTES  (1u << 20)
+#define INLINE_PART_MAX  META_SLICE_MAX
+#define INODES_MAX_BYTES (1u << 20)
 
 /* The parts' inodes as a JSON array. */
 static enum err inodes_of(struct arena *a, const struct part *parts, size_t count, struct str *out)
@@ -33,51 +31,6 @@ static enum err inodes_of(struct arena *a, const struct part *parts, size_t coun
     return e;
 }
 
-/* What record_pack() writes before the bytes of one inline record. */
-static enum err inline_header(struct arena *a, uint64_t len, struct str *out)
-{
-    static const struct record empty = {.kind = RECORD_INLINE};
-    struct buf b;
-    buf_init(&b, INLINE_HEADER_MAX);
-    record_pack(&b, &empty, 1);
-    /* The same with the length in its two places; the bytes follow in the database. */
-    size_t at = b.len - 8 - 4;
-    enum err e = buf_check(&b);
-    if (e == OK) {
-        b.len = at;
-        buf_put_u64(&b, len);
-        buf_put_u32(&b, (uint32_t)len);
-        *out = arena_str(a, buf_str(&b));
-        e = out->ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory to complete an upload");
-    }
-    buf_fini(&b);
-    return e;
-}
-
-static enum err add_inline(struct meta *m, struct sql_unit *u, uint64_t inode, uint64_t start,
-                           const struct part *part)
-{
-    uint64_t piece;
-    struct str header;
-    enum err e = meta_next_id(m, &piece);
-    if (e == OK)
-        e = inline_header(u->arena, (uint64_t)part->size, &header);
-    if (e != OK)
-        return e;
-    struct sql_call *c = sql_add(u, SQL_upload_inline);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)part->inode);
-    sql_bind_int(c, (int64_t)piece);
-    sql_bind_bytes(c, header);
-    sql_bind_int(c, part->size);
-    c = sql_add(u, SQL_upload_inline_link);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)start);
-    sql_bind_int(c, part->size);
-    sql_bind_int(c, (int64_t)piece);
-    return OK;
-}
-
 static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, struct str upload,
                           struct str inodes, const struct part *parts, size_t count)
 {
@@ -89,7 +42,7 @@ static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, st
     for (size_t i = 0; i < count; i++) {
         enum err e = OK;
         if (parts[i].size > 0 && parts[i].size <= INLINE_PART_MAX)
-            e = add_inline(m, u, inode, start, &parts[i]);
+            e = object_add_unpacked(m, u, inode, start, parts[i].inode, (uint64_t)parts[i].size);
         if (e != OK)
             return e;
         start += (uint64_t)parts[i].size;
@@ -107,18 +60,20 @@ static void add_end(struct sql_unit *u, const struct object_put *p, struct str u
     c = sql_add(u, SQL_upload_parts_done);
     sql_bind_int(c, (int64_t)p->inode);
     sql_bind_text(c, upload);
+    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)p->inode);
     c = sql_add(u, SQL_upload_check);
     sql_bind_bytes(c, p->bucket);
     sql_bind_bytes(c, p->key);
     sql_bind_int(c, (int64_t)p->inode);
 }
 
-/* The key's row was not made: the upload, the condition, or else the parts. */
+/* The key's row was not made: the upload, the condition, or else the parts. OK: try again. */
 static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
-                        struct str upload, enum meta_missing *out_missing)
+                        struct str upload, struct settled *s, enum meta_missing *out_missing)
 {
     struct upload now;
     struct object_state key;
+    bool again = false;
     enum err e = upload_get(m, a, p->bucket, p->key, upload, &now, out_missing);
     if (e == OK)
         e = object_state(m, a, p->bucket, p->key, &key);
@@ -132,6 +87,10 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
     }
     if (!object_cond_holds(&p->cond, &key))
         return err_set(ERR_CONDITION, "the key is not as the condition wants it");
+    if (object_cond_has_etag(&p->cond))
+        e = settled_take(m, &p->cond, &key, s, &again);
+    if (e != OK || again)
+        return e;
     return err_set(ERR_CONFLICT, "a part was replaced a moment ago");
 }
 
@@ -147,44 +106,65 @@ static enum err check_parts(const struct part *parts, size_t count, uint64_t *ou
     return OK;
 }
 
-enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
-                         const struct part *parts, size_t count, struct str result,
-                         enum meta_missing *out_missing)
+struct completion {
+    const struct object_put *p;
+    struct str upload;
+    const struct part *parts;
+    size_t count;
+    uint64_t size;
+    struct str result;
+};
+
+static enum err complete_once(struct meta *m, struct arena *a, const struct completion *x,
+                              const struct settled *s, bool *out_done)
 {
-    *out_missing = META_MISSING_NONE;
-    struct arena *a = arena_new(OBJECT_WRITE_ARENA);
-    if (a == NULL)
-        return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
+    const struct object_put *p = x->p;
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = p->bucket;
     u.order_key = p->key;
     u.alone = true; /* the upload, then the key, then its files */
-    uint64_t size = 0;
     struct str inodes;
-    enum err e = check_parts(parts, count, &size);
-    if (e == OK)
-        e = inodes_of(a, parts, count, &inodes);
+    enum err e = inodes_of(a, x->parts, x->count, &inodes);
     if (e != OK)
-        goto out;
-    upload_add(&u, SQL_upload_lock, p->bucket, p->key, upload);
+        return e;
+    upload_add(&u, SQL_upload_lock, p->bucket, p->key, x->upload);
     struct sql_call *key =
-        object_add_key(&u, SQL_upload_key_upsert, SQL_upload_key_update, p, size);
-    sql_bind_text(key, upload);
+        object_add_key(&u, SQL_upload_key_upsert, SQL_upload_key_update, p, x->size, s);
+    sql_bind_text(key, x->upload);
     sql_bind_text(key, inodes);
-    sql_bind_int(key, (int64_t)count);
-    e = object_add_inode(&u, p, size, size == 0 ? STR("") : STR_NONE, 0);
+    sql_bind_int(key, (int64_t)x->count);
+    e = object_add_inode(&u, p, x->size, x->size == 0 ? STR("") : STR_NONE, 0);
     if (e == OK)
-        e = add_parts(m, &u, p->inode, upload, inodes, parts, count);
+        e = add_parts(m, &u, p->inode, x->upload, inodes, x->parts, x->count);
     if (e != OK)
-        goto out;
-    add_end(&u, p, upload, result);
+        return e;
+    add_end(&u, p, x->upload, x->result);
     e = meta_write(m, &u);
     if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
         e = err_set(ERR_CONFLICT, "the parts are not as long as they were said to be");
-    if (e == OK && key->rows == 0)
-        e = refused(m, a, p, upload, out_missing);
-out:
-    arena_free(a);
+    *out_done = e == OK && key->rows > 0;
+    return e;
+}
+
+enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
+                         const struct part *parts, size_t count, struct str result,
+                         enum meta_missing *out_missing)
+{
+    struct completion x = {
+        .p = p, .upload = upload, .parts = parts, .count = count, .result = result};
+    struct settled s = {.held = false};
+    bool done = false;
+    *out_missing = META_MISSING_NONE;
+    enum err e = check_parts(parts, count, &x.size);
+    while (e == OK && !done) {
+        struct arena *a = arena_new(OBJECT_WRITE_ARENA);
+        e = a != NULL ? complete_once(m, a, &x, &s, &done)
+                      : err_set(ERR_NOMEM, "no memory for a write");
+        if (e == OK && !done)
+            e = refused(m, a, p, upload, &s, out_missing);
+        arena_free(a);
+    }
+    settled_end(m, &s);
     return e;
 }

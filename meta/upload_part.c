@@ -79,7 +79,7 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
     sql_bind_int(c, offset < DATA_MAX ? (int64_t)offset : DATA_MAX);
     sql_bind_int(c, len < DATA_MAX ? (int64_t)len : DATA_MAX);
     sql_bind_bytes(c, STR(""));
-    object_add_links(&u, p->part.inode, source->attr.inode, offset, offset + len);
+    object_add_links(&u, p->part.inode, source, offset, offset + len);
     c = sql_add(&u, SQL_part_copy_check);
     sql_bind_text(c, p->upload);
     sql_bind_int(c, p->part.number);

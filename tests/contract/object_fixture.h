@@ -102,11 +102,12 @@ static inline struct str map_of(struct world *w, struct meta *m, uint64_t inode)
     struct buf text;
     uint64_t at = 0;
     bool more = true;
+    struct object o = {.attr.inode = inode};
     buf_init(&text, 1 << 20);
     while (more) {
         struct object_extent *e;
         size_t count;
-        assert_ok(object_extents(m, w->arena, inode, at, UINT64_MAX, 64, &e, &count, &more));
+        assert_ok(object_extents(m, w->arena, &o, at, UINT64_MAX, 64, &e, &count, &more));
         for (size_t i = 0; i < count; i++) {
             assert_int_equal(e[i].start, at);
             assert_true(e[i].records.len > 5);

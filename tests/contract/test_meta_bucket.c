@@ -95,7 +95,7 @@ static void test_meta_bucket__one_with_keys_is_not_deleted(void **state)
     char script[512];
     (void)snprintf(script, sizeof(script),
                    "INSERT INTO keys VALUES (%d, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 'null', 0, 1,"
-                   " 4, 'e', 0, 7, '', 0, 0);"
+                   " 4, 'e', 0, 7, '', 0, 0, '', 0);"
                    "INSERT INTO uploads VALUES (1, 'u', %d, {PG: 'k'::bytea}{LITE: x'6b'}, 7, 0,"
                    " '', {PG: ''::bytea}{LITE: x''}, NULL, 0, NULL, NULL);"
                    "INSERT INTO parts VALUES (1, 1, 55, 4, 'e', 0, NULL);",
@@ -292,7 +292,7 @@ static void *put_slowly(void *arg)
     run(arg,
         "{PG: SELECT id FROM buckets FOR KEY SHARE; SELECT pg_sleep(0.5);}"
         "INSERT INTO keys SELECT id, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 'null', 0, 1, 4, 'e', 0,"
-        " 7, '', 0, 0 FROM buckets");
+        " 7, '', 0, 0, '', 0 FROM buckets");
     return NULL;
 }
 

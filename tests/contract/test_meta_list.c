@@ -71,7 +71,7 @@ static void insert(struct world *w, uint64_t bucket, const struct keys *k)
             (void)snprintf(hex + 2 * at, 3, "%02x", (uint8_t)k->items[i].ptr[at]);
         buf_printf(&script,
                    "INSERT INTO keys VALUES (%llu, {PG: '\\x%s'}{LITE: x'%s'}, 1, 'null', 0, %zu,"
-                   " %zu, 'e', 5, 7, '', 0, 0);",
+                   " %zu, 'e', 5, 7, '', 0, 0, '', 0);",
                    (unsigned long long)bucket, hex, hex, i + 1, i);
     }
     assert_ok(buf_check(&script));

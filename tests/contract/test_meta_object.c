@@ -165,16 +165,16 @@ static void test_meta_object__finds_a_range_in_full_pieces(void **state)
                                            .len = META_PIECE_MAX,
                                            .records = buf_str(&b)};
     struct content c = {.size = 3 * (uint64_t)META_PIECE_MAX, .pieces = pieces, .piece_count = 3};
-    uint64_t inode = put(m, STR("k"), c);
+    struct object o = {.attr.inode = put(m, STR("k"), c)};
     struct object_extent *e;
     size_t count;
     bool more;
-    assert_ok(object_extents(m, w->arena, inode, 2 * (uint64_t)META_PIECE_MAX - 1, 1, 8, &e, &count,
-                             &more));
+    assert_ok(
+        object_extents(m, w->arena, &o, 2 * (uint64_t)META_PIECE_MAX - 1, 1, 8, &e, &count, &more));
     assert_int_equal(count, 1);
     assert_int_equal(e[0].piece, pieces[1].id);
     assert_ok(
-        object_extents(m, w->arena, inode, 2 * (uint64_t)META_PIECE_MAX, 1, 8, &e, &count, &more));
+        object_extents(m, w->arena, &o, 2 * (uint64_t)META_PIECE_MAX, 1, 8, &e, &count, &more));
     assert_int_equal(count, 1);
     assert_int_equal(e[0].piece, pieces[2].id);
     buf_fini(&b);

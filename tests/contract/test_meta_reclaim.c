@@ -86,7 +86,7 @@ static void point_key(struct world *w, uint64_t inode)
     add_hex(&script, STR("k"));
     buf_printf(
         &script,
-        ", 1, 'null', 0, %d, 100, 'e', 1, 1, '', 0, 0)"
+        ", 1, 'null', 0, %d, 100, 'e', 1, 1, '', 0, 0, '', 0)"
         " ON CONFLICT (bucket, key) DO UPDATE SET inode = excluded.inode, seq = keys.seq + 1;",
         (int)inode);
     run_buf(w, &script);

@@ -107,11 +107,11 @@ static enum err fake_extents(struct arena *a, uint64_t offset, uint64_t end, siz
     return OK;
 }
 
-enum err object_extents(struct meta *m, struct arena *a, uint64_t inode, uint64_t offset,
+enum err object_extents(struct meta *m, struct arena *a, const struct object *o, uint64_t offset,
                         uint64_t len, size_t max, struct object_extent **out, size_t *out_count,
                         bool *out_more)
 {
-    (void)m, (void)inode;
+    (void)m, (void)o;
     fake.extent_calls++;
     return fake_extents(a, offset, offset + len, max, out, out_count, out_more);
 }

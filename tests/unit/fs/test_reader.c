@@ -78,7 +78,7 @@ static void make_extent(struct volume *v, struct layout *l, uint64_t start, uint
                                 .len = len,
                                 .piece_off = off,
                                 .token = token,
-                                .piece = l->extent_count,
+                                .piece = l->extent_count + 1,
                                 .records = buf_str(packed)};
     memcpy(l->bytes + start, seen + off, len);
     free(seen);
@@ -290,7 +290,8 @@ static void make_big(struct volume *v, struct layout *l)
     }
     buf_init(&l->packed[0], 1 << 20);
     record_pack(&l->packed[0], records, BIG / BIG_SLICE);
-    l->extents[0] = (struct object_extent){.len = BIG, .records = buf_str(&l->packed[0])};
+    l->extents[0] =
+        (struct object_extent){.piece = 1, .len = BIG, .records = buf_str(&l->packed[0])};
     fake.extents = l->extents;
     fake.extent_count = 1;
     fake.object.attr.size = (int64_t)BIG;
