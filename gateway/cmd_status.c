@@ -27,14 +27,33 @@ static json_t *sessions_json(const struct meta_status *s)
     return list;
 }
 
+static json_t *locks_json(const struct meta_status *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < s->lock_list_count; i++) {
+        const struct meta_lock_info *l = &s->lock_list[i];
+        json_t *item =
+            json_pack("{s:I, s:I, s:I, s:s, s:b, s:I, s:I}", "inode", (json_int_t)l->inode, "from",
+                      (json_int_t)l->lo, "to", (json_int_t)l->hi, "mode",
+                      l->exclusive ? "exclusive" : "shared", "granted", l->granted, "session",
+                      (json_int_t)l->session, "age_ms", (json_int_t)l->age_ms);
+
+        if (item != NULL)
+            json_array_append_new(list, item);
+    }
+    return list;
+}
+
 static void print_json(const struct meta_volume *v, const struct meta_status *s)
 {
     json_t *doc = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "volume", v->uuid, "generation",
-        (json_int_t)v->generation, "created_ms", (json_int_t)v->created_ms, "buckets",
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "volume", v->uuid,
+        "generation", (json_int_t)v->generation, "created_ms", (json_int_t)v->created_ms, "buckets",
         (json_int_t)s->buckets, "objects", (json_int_t)s->objects, "bytes", (json_int_t)s->bytes,
         "uploads", (json_int_t)s->uploads, "dead", (json_int_t)s->dead, "doomed",
-        (json_int_t)s->doomed, "epoch", (json_int_t)s->epoch, "sessions", sessions_json(s));
+        (json_int_t)s->doomed, "epoch", (json_int_t)s->epoch, "sessions", sessions_json(s), "locks",
+        (json_int_t)s->locks, "lock_list", locks_json(s));
     char *text = doc != NULL ? json_dumps(doc, JSON_INDENT(2)) : NULL;
 
     puts(text != NULL ? text : "{}");
@@ -65,6 +84,22 @@ static void print_text(const struct meta_volume *v, const struct meta_status *s)
     }
 }
 
+static void print_locks(const struct meta_status *s)
+{
+    printf("locks     %lld on ranges of files\n", (long long)s->locks);
+    for (size_t i = 0; i < s->lock_list_count; i++) {
+        const struct meta_lock_info *l = &s->lock_list[i];
+        char to[24] = "end";
+
+        if (l->hi < INT64_MAX)
+            snprintf(to, sizeof(to), "%lld", (long long)l->hi);
+        printf("  inode %llu, bytes %lld to %s: %s, %s, session %llu, for %lld ms\n",
+               (unsigned long long)l->inode, (long long)l->lo, to,
+               l->exclusive ? "exclusive" : "shared", l->granted ? "granted" : "waiting",
+               (unsigned long long)l->session, (long long)l->age_ms);
+    }
+}
+
 int command_status(const struct config *c)
 {
     struct volume volume;
@@ -82,10 +117,12 @@ int command_status(const struct config *c)
         err = meta_status(meta, a, &status);
     if (err == OK) {
         meta_volume(meta, &about);
-        if (c->json)
+        if (c->json) {
             print_json(&about, &status);
-        else
+        } else {
             print_text(&about, &status);
+            print_locks(&status);
+        }
     } else {
         fprintf(stderr, "kiseki: %s\n", err_text(err));
     }

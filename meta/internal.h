@@ -7,6 +7,9 @@
  * can still ask for a new session. (On SQLite, where connections of one process only compete for
  * the one write lock, heartbeats go through `sql` while the lease holds.)
  *
+ * A third one, `grants`, is for range locks, on PostgreSQL only: what it commits need not be
+ * flushed to disk (meta/lock/lock.h). It proves the session as `sql` does.
+ *
  * How a write is made:
  *
  *     struct sql_unit u;
@@ -17,7 +20,7 @@
  * and if it names slices, between meta_content_begin() and meta_content_end(): a session that is
  * replaced takes its slice names with it, since the reaper dooms those that no row names yet.
  *
- * Lock ranks, low first; none is held across SQL: session.lock, ids.lock / ranges.lock,
+ * Lock ranks, low first; none is held across SQL: session.lock, locks.lock, ids.lock / ranges.lock,
  * reads.lock, accounts.lock.
  */
 #ifndef KISEKI_META_INTERNAL_H
@@ -88,11 +91,14 @@ struct meta_reads {
 };
 
 struct account_cache; /* meta/account.c */
+struct lock_table;    /* meta/lock/lock.c */
 
 struct meta {
     /* immutable after meta_open() */
     struct sql_db *sql;
     struct sql_db *control;
+    struct sql_db *grants; /* NULL on SQLite: `sql` */
+    _Atomic int64_t grant_markers;
     char *host;
     int64_t lease_ms, keep_deleted_ms, late_put_ms;
     int64_t beat_ms; /* between heartbeats; tests make it shorter before the session opens */
@@ -105,6 +111,8 @@ struct meta {
     struct meta_reads reads;
     struct meta_ids ids;
     struct meta_ids ranges;
+
+    struct lock_table *locks;
 
     pthread_rwlock_t accounts_lock;
     struct account_cache *accounts; /* guarded by accounts_lock; what it points to is immutable */
@@ -162,6 +170,19 @@ MUST_USE enum err account_open(struct meta *m);
 void account_fini(struct meta *m);
 /* From the heartbeat: reloads when `generation` is newer than the cache's. Blocks. */
 void account_noticed(struct meta *m, uint64_t generation);
+
+/*
+ * lock/lock.c; sweep, from the heartbeat: deletes rows of locks that could not be deleted before.
+ */
+MUST_USE enum err locks_init(struct meta *m);
+void locks_fini(struct meta *m);
+void locks_sweep(struct meta *m);
+
+/*
+ * reclaim.c: removes sessions whose lease is over; any session may, at any time. What they left is
+ * the job's to clean.
+ */
+MUST_USE enum err reap_sessions(struct meta *m);
 
 /* reclaim.c: takes the job for that long, or finds that another session has it. */
 MUST_USE enum err job_take(struct meta *m, const char *name, int64_t lease_ms, bool *out_ours);

@@ -38,6 +38,8 @@ static enum err init_locks(struct meta *m)
         return err_set(ERR_NOMEM, "no locks for a volume");
     enum err e = session_init(m);
     if (e == OK)
+        e = locks_init(m);
+    if (e == OK)
         e = ids_init(m, &m->ids, false);
     if (e == OK)
         e = ids_init(m, &m->ranges, true);
@@ -50,9 +52,12 @@ static enum err connect(struct meta *m, const struct meta_options *o)
     struct sql_options control = {
         .connections = 1, .wait_ms = m->lease_ms / 3, .answer_ms = m->lease_ms / 2};
     struct sql_options work = {.connections = o->connections};
+    struct sql_options grants = {.connections = 1, .unflushed = true};
     enum err e = sql_open(o->url, &control, &m->control);
     if (e == OK)
         e = sql_open(o->url, &work, &m->sql);
+    if (e == OK && sql_is_postgres(m->sql))
+        e = sql_open(o->url, &grants, &m->grants);
     return e;
 }
 
@@ -86,7 +91,9 @@ void meta_close(struct meta *m)
     if (m == NULL)
         return;
     session_stop(m);
+    sql_close(m->grants);
     sql_close(m->sql);
+    m->grants = NULL;
     m->sql = NULL;
     if (m->control != NULL)
         session_end(m);
@@ -95,6 +102,7 @@ void meta_close(struct meta *m)
     ids_fini(&m->ranges);
     ids_fini(&m->ids);
     session_fini(m);
+    locks_fini(m);
     pthread_rwlock_destroy(&m->accounts_lock);
     pthread_mutex_destroy(&m->reads.lock);
     explicit_bzero(m->master_key, sizeof(m->master_key));

@@ -74,8 +74,18 @@ struct meta_session_info {
     struct str state, host, version;
     int64_t pid, started_ms, lease_left_ms;
 };
+struct meta_lock_info {
+    uint64_t inode, session;
+    int64_t lo, hi; /* [lo, hi) */
+    bool exclusive, granted;
+    int64_t age_ms; /* since it was asked for */
+};
+#define META_STATUS_LOCKS 100
 struct meta_status {
     int64_t buckets, objects, bytes, uploads, dead, doomed, epoch;
+    int64_t locks;                          /* on ranges of files, waiters too */
+    const struct meta_lock_info *lock_list; /* META_STATUS_LOCKS of them at most, by file */
+    size_t lock_list_count;
     const struct meta_session_info *sessions;
     size_t session_count;
 };

@@ -48,14 +48,17 @@ static enum err stamp(struct meta *m, struct arena *a)
 
 /* --- sessions that are gone ------------------------------------------------------------------- */
 
-static enum err reap(struct meta *m, struct arena *a)
+enum err reap_sessions(struct meta *m)
 {
+    struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     struct sql_call *c = sql_add(&u, SQL_sessions_reap);
+    sql_add(&u, SQL_locks_orphaned);
     enum err e = meta_write(m, &u);
     for (size_t i = 0; e == OK && i < c->rows; i++)
         log_warn("reaped session %" PRId64 ": its lease was over", sql_int(c, i, 0));
+    arena_free(a);
     return e;
 }
 
@@ -110,27 +113,54 @@ static enum err ripe(struct meta *m, struct arena *a, int kind, size_t max, stru
     return out_ids->ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory to reclaim");
 }
 
-/* Unlinks up to LINKS_MAX pieces of ripe inodes; an inode without links left goes itself. */
-static enum err free_inodes(struct meta *m, struct arena *a, bool *out_did)
+/*
+ * What is done for the ids of one kind: with links, up to LINKS_MAX of them; then with ids alone.
+ */
+struct unlinking {
+    int kind;
+    int by_links[4], by_ids[5]; /* 0 ends */
+};
+static const struct unlinking inodes = {
+    1,
+    {SQL_dead_pieces_lock, SQL_dead_pieces_unref, SQL_dead_pieces_queue, SQL_dead_links_drop},
+    {SQL_dead_inodes_drop, SQL_dead_tokens_drop, SQL_dead_writes_drop, SQL_dead_fragmented_drop,
+     SQL_dead_inodes_done}};
+static const struct unlinking links = {
+    3,
+    {SQL_died_pieces_lock, SQL_died_pieces_unref, SQL_died_pieces_queue, SQL_died_links_drop},
+    {SQL_died_links_done}};
+
+static enum err unlink_pieces(struct meta *m, struct arena *a, const struct unlinking *what,
+                              bool *out_did)
 {
-    static const int by_links[] = {SQL_dead_pieces_lock, SQL_dead_pieces_unref,
-                                   SQL_dead_pieces_queue, SQL_dead_links_drop};
     struct str ids;
     size_t count = 0;
-    enum err e = ripe(m, a, 1, INODES_MAX, &ids, &count);
+    enum err e = ripe(m, a, what->kind, INODES_MAX, &ids, &count);
     *out_did = e == OK && count > 0;
     if (!*out_did)
         return e;
     struct sql_unit u;
     begin(&u, a);
-    for (size_t i = 0; i < sizeof(by_links) / sizeof(by_links[0]); i++) {
-        struct sql_call *c = sql_add(&u, by_links[i]);
+    for (size_t i = 0; i < 4; i++) {
+        struct sql_call *c = sql_add(&u, what->by_links[i]);
         sql_bind_text(c, ids);
         sql_bind_int(c, LINKS_MAX);
     }
-    sql_bind_text(sql_add(&u, SQL_dead_inodes_drop), ids);
-    sql_bind_text(sql_add(&u, SQL_dead_inodes_done), ids);
+    for (size_t i = 0; i < 5 && what->by_ids[i] != 0; i++)
+        sql_bind_text(sql_add(&u, what->by_ids[i]), ids);
     return meta_write(m, &u);
+}
+
+/* Unlinks pieces of ripe inodes; an inode without links left goes itself. */
+static enum err free_inodes(struct meta *m, struct arena *a, bool *out_did)
+{
+    return unlink_pieces(m, a, &inodes, out_did);
+}
+
+/* Links that later writes hide, or that were merged. */
+static enum err free_links(struct meta *m, struct arena *a, bool *out_did)
+{
+    return unlink_pieces(m, a, &links, out_did);
 }
 
 static enum err set_aside(struct meta *m, struct arena *a, uint64_t piece, enum err why)
@@ -246,7 +276,7 @@ static enum err fold_usage(struct meta *m, struct arena *a)
 /* --- the round -------------------------------------------------------------------------------- */
 
 struct todo {
-    bool unstamped, inodes, pieces, expired, ranges, deltas;
+    bool unstamped, inodes, pieces, links, expired, ranges, deltas;
 };
 
 static enum err look(struct meta *m, struct todo *out)
@@ -262,9 +292,10 @@ static enum err look(struct meta *m, struct todo *out)
             .unstamped = sql_int(c, 0, 0) != 0,
             .inodes = sql_int(c, 0, 1) != 0,
             .pieces = sql_int(c, 0, 2) != 0,
-            .expired = sql_int(c, 0, 3) != 0,
-            .ranges = sql_int(c, 0, 4) != 0,
-            .deltas = sql_int(c, 0, 5) != 0,
+            .links = sql_int(c, 0, 3) != 0,
+            .expired = sql_int(c, 0, 4) != 0,
+            .ranges = sql_int(c, 0, 5) != 0,
+            .deltas = sql_int(c, 0, 6) != 0,
         };
     arena_free(a);
     return e;
@@ -298,15 +329,15 @@ static enum err work(struct meta *m, const struct todo *todo)
 {
     enum err e = OK;
     size_t ranges = 0;
-    if (todo->expired)
-        e = once(m, reap);
-    if (e == OK && (todo->ranges || todo->expired))
+    if (todo->ranges || todo->expired)
         e = reclaim_ranges(m, m->sql, 0, &ranges);
     if (e == OK && todo->unstamped)
         e = once(m, stamp);
     if (e == OK && todo->inodes)
         e = repeat(m, free_inodes);
-    if (e == OK && (todo->pieces || todo->inodes))
+    if (e == OK && todo->links)
+        e = repeat(m, free_links);
+    if (e == OK && (todo->pieces || todo->inodes || todo->links))
         e = repeat(m, free_pieces);
     if (e == OK && todo->deltas)
         e = once(m, fold_usage);
@@ -319,12 +350,15 @@ enum err reclaim_round(struct meta *m, bool *out_did)
     *out_did = false;
     struct todo todo = {0};
     enum err e = look(m, &todo);
-    bool any =
-        todo.unstamped || todo.inodes || todo.pieces || todo.expired || todo.ranges || todo.deltas;
+    bool any = todo.unstamped || todo.inodes || todo.pieces || todo.links || todo.expired ||
+               todo.ranges || todo.deltas;
     if (e != OK || !any)
         return e;
     bool ours = false;
-    e = job_take(m, "reclaim", JOB_LEASE_MS, &ours);
+    if (todo.expired) /* first: the job may be one of theirs */
+        e = reap_sessions(m);
+    if (e == OK)
+        e = job_take(m, "reclaim", JOB_LEASE_MS, &ours);
     if (e != OK || !ours)
         return e;
     *out_did = true;

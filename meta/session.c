@@ -125,6 +125,13 @@ static void add_insert(struct meta *m, struct sql_unit *u, uint64_t tag)
     sql_bind_int(c, META_SCHEMA_VERSION);
 }
 
+/* The markers of `grants` beside those of `sql`, which count upwards. */
+static int64_t next_marker(void *meta)
+{
+    struct meta *m = meta;
+    return -1 - atomic_fetch_add(&m->grant_markers, 1);
+}
+
 /* Opens a session: from here on this process is `id` with `tag`. */
 static enum err start(struct meta *m)
 {
@@ -150,6 +157,8 @@ static enum err start(struct meta *m)
     s->tag = tag;
     pthread_mutex_unlock(&s->lock);
     sql_set_session(m->sql, (int64_t)id, NULL, NULL);
+    if (m->grants != NULL)
+        sql_set_session(m->grants, (int64_t)id, next_marker, m);
     ids_restart(&m->ranges, id, tag);
     lease_renewed(m, sent);
     atomic_store(&s->opened, true);
@@ -263,6 +272,8 @@ static int64_t beat(struct meta *m)
     }
     if (e == OK)
         retire(m);
+    if (e == OK)
+        locks_sweep(m);
     return e == OK ? m->beat_ms : soon;
 }
 
@@ -305,6 +316,8 @@ enum err meta_session_open(struct meta *m, const char *state)
         return err_set(ERR_BUG, "the session is open already");
     snprintf(s->state, sizeof(s->state), "%s", state);
     sql_set_fence(m->sql, lease_is_over, m);
+    if (m->grants != NULL)
+        sql_set_fence(m->grants, lease_is_over, m);
     enum err e = start(m);
     if (e == OK)
         e = start_thread(m);

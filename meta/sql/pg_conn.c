@@ -192,13 +192,15 @@ static enum err settle_in(struct pg_link *l)
     char text[512];
     (void)snprintf(text, sizeof(text),
                    "SELECT set_config('lock_timeout', '%lld', false),"
-                   " set_config('synchronous_commit', CASE current_setting('synchronous_commit')"
-                   "   WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),"
+                   " set_config('synchronous_commit', CASE WHEN %s THEN 'off'"
+                   "   WHEN current_setting('synchronous_commit') = 'off' THEN 'on'"
+                   "   ELSE current_setting('synchronous_commit') END, false),"
                    " set_config('default_transaction_isolation', 'read committed', false),"
                    " set_config('jit', 'off', false),"
                    " set_config('plan_cache_mode', 'force_generic_plan', false),"
                    " set_config('enable_seqscan', 'off', false)",
-                   (long long)l->base.driver->options.lock_ms);
+                   (long long)l->base.driver->options.lock_ms,
+                   l->base.driver->options.unflushed ? "true" : "false");
     if (PQsendQuery(l->pg, text) == 0)
         return lost(l);
     enum err e = OK;

@@ -140,6 +140,7 @@ struct sql_options {
     int64_t wait_ms;    /* 0: 5,000. How long a unit waits for a database that is away */
     int64_t answer_ms;  /* 0: 30,000. Silence after which a connection counts as lost */
     int64_t lock_ms;    /* 0: 10,000. Longest wait for one row lock */
+    bool unflushed; /* PostgreSQL: commits do not wait for the disk; for what a crash may undo */
     const struct sql_text *catalogue; /* NULL: the program's */
     size_t statements;                /* of catalogue */
 };

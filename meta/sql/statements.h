@@ -48,6 +48,8 @@ enum sql_statement {
 #include "meta/sql/bucket.def"
 #include "meta/sql/object.def"
 #include "meta/sql/upload.def"
+#include "meta/sql/write.def"
+#include "meta/sql/lock.def"
 #include "meta/sql/session.def"
 #include "meta/sql/account.def"
 #include "meta/sql/job.def"
