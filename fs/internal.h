@@ -12,6 +12,7 @@
 #include "fs/fs.h"
 #include "fs/jobs.h"
 #include "fs/pages.h"
+#include "meta/object.h"
 #include "meta/record.h"
 
 struct slice_table;
@@ -37,6 +38,10 @@ struct fs {
 /* "slices/3f/a2/<id>-<tag>": two levels of fan-out by the low bits of the id. */
 #define SLICE_NAME_TEXT 64
 void slice_name_text(struct slice_name name, char out[SLICE_NAME_TEXT]);
+
+/* range_write.c: bytes in memory become one piece with one inline record. */
+MUST_USE enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,
+                                    struct content *out);
 
 /* writer.c: the oldest writer with whole pages sends them as a shorter slice. False: none has. */
 bool writers_relieve(struct fs *fs);

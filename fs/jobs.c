@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/internal.h"
+#include "fs/merge.h"
 #include "meta/reclaim.h"
+#include "meta/write.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -11,6 +13,8 @@
 #define ROUND_MS       1000
 #define BACKOFF_MAX_MS 60000
 #define DOOMED_BATCH   256
+#define FOLD_FILES     64
+#define MERGE_RUNS     4 /* of 64 MiB at most, then other work has its turn */
 
 struct jobs {
     struct fs *fs;
@@ -62,14 +66,20 @@ static enum err delete_doomed(struct jobs *j, struct arena *a, bool *out_did)
 static enum err run_round(struct jobs *j, bool *out_did)
 {
     struct arena *a = arena_new((size_t)16 << 20);
+    bool folded, merged = false;
     enum err err;
 
     *out_did = false;
     if (a == NULL)
         return err_set(ERR_NOMEM, "out of memory");
-    err = reclaim_round(j->fs->meta, out_did);
+    err = write_fold(j->fs->meta, FOLD_FILES, &folded); /* a round a second is often enough */
+    if (err == OK)
+        err = reclaim_round(j->fs->meta, out_did);
     if (err == OK)
         err = delete_doomed(j, a, out_did);
+    if (err == OK)
+        err = merge_round(j->fs, MERGE_RUNS, &merged);
+    *out_did = *out_did || merged;
     arena_free(a);
     return err;
 }

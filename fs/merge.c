@@ -1,0 +1,225 @@
+#include "fs/merge.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fs/internal.h"
+#include "fs/reader.h"
+#include "fs/writer.h"
+#include "meta/merge.h"
+#include "meta/write.h"
+
+#include <time.h>
+
+#define ARENA_MAX    ((size_t)32 << 20)
+#define LOCK_MS      10000
+#define ROOM_WAIT_MS 30000
+
+/*
+ * --- copying ------------------------------------------------------------------------------------
+ */
+
+/* Woken when the writer has room again. */
+struct room {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool free; /* guarded by lock */
+};
+
+static void on_room(void *arg)
+{
+    struct room *room = arg;
+
+    pthread_mutex_lock(&room->lock);
+    room->free = true;
+    pthread_cond_signal(&room->cond);
+    pthread_mutex_unlock(&room->lock);
+}
+
+static enum err wait_for_room(struct room *room)
+{
+    struct timespec until;
+    int timed_out = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ROOM_WAIT_MS / 1000;
+    pthread_mutex_lock(&room->lock);
+    while (!room->free && timed_out == 0)
+        timed_out = pthread_cond_clockwait(&room->cond, &room->lock, CLOCK_MONOTONIC, &until);
+    room->free = false;
+    pthread_mutex_unlock(&room->lock);
+    return timed_out == 0 ? OK : err_set(ERR_BUSY, "no memory to merge a file");
+}
+
+static enum err write_all(struct writer *w, struct room *room, struct str bytes)
+{
+    enum err err = OK;
+
+    while (err == OK && bytes.len > 0) {
+        size_t taken;
+
+        err = writer_write(w, bytes, &taken);
+        bytes = str_sub(bytes, taken, bytes.len);
+        if (err == ERR_AGAIN)
+            err = wait_for_room(room);
+    }
+    return err;
+}
+
+static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w, struct room *room)
+{
+    struct reader *r;
+    struct str bytes;
+    enum err err = reader_new(f, lo, hi - lo, &r);
+
+    while (err == OK) {
+        err = reader_next(r, true, &bytes);
+        if (err != OK || bytes.len == 0)
+            break;
+        err = write_all(w, room, bytes);
+    }
+    reader_free(r);
+    return err;
+}
+
+/*
+ * --- one run ------------------------------------------------------------------------------------
+ */
+
+struct run {
+    struct fs *fs;
+    struct arena *a;
+    const struct merge_file *of;
+    uint64_t lo, hi;
+    uint64_t token; /* above all that was written there before */
+    struct file file;
+};
+
+static enum err take(struct run *x, struct range_lock *out)
+{
+    return lock_take(x->fs->meta, x->of->inode, x->lo, x->hi, LOCK_EXCLUSIVE,
+                     clock_boot_ms() + LOCK_MS, out);
+}
+
+static enum err draw_token(struct run *x)
+{
+    struct range_lock lock;
+    enum err err = take(x, &lock);
+
+    if (err != OK)
+        return err;
+    x->token = lock.token;
+    lock_release(x->fs->meta, &lock, false);
+    return OK;
+}
+
+/* ERR_NOT_FOUND: the key has another file by now. */
+static enum err open_file(struct run *x)
+{
+    struct object_get get = {.bucket = x->of->bucket,
+                             .key = x->of->key,
+                             .want = OBJECT_DATA,
+                             .offset = x->lo,
+                             .len = x->hi - x->lo};
+    enum meta_missing missing;
+    enum err err = file_open(x->fs, x->a, &get, &x->file, &missing);
+
+    if (err == OK && x->file.object.attr.inode != x->of->inode)
+        err = err_set(ERR_NOT_FOUND, "the file was replaced");
+    return err;
+}
+
+static enum err commit(struct run *x, const struct content *content)
+{
+    struct range_write w = {
+        .bucket = x->of->bucket, .key = x->of->key, .now = &x->file.object, .offset = x->lo};
+    struct range_lock lock;
+    bool done = false;
+    enum err err = content_as_pieces(x->fs, x->a, content, &w.content);
+
+    if (err == OK)
+        err = take(x, &lock);
+    if (err != OK)
+        return err;
+    w.lock = &lock;
+    err = write_merged(x->fs->meta, x->a, &w, x->token, x->hi, &done);
+    lock_release(x->fs->meta, &lock, done);
+    return err == OK && !done ? err_set(ERR_CONFLICT, "the file was replaced") : err;
+}
+
+static enum err rewrite(struct run *x, struct writer *w, struct room *room)
+{
+    uint64_t size = (uint64_t)x->file.object.attr.size, end = x->hi < size ? x->hi : size;
+    struct content content;
+    enum err err;
+
+    if (end <= x->lo)
+        return OK; /* cut away meanwhile */
+    err = copy(&x->file, x->lo, end, w, room);
+    if (err == OK)
+        err = writer_finish(w, x->a, &content);
+    return err == OK ? commit(x, &content) : err;
+}
+
+static enum err merge(struct run *x)
+{
+    struct room room = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    struct writer_options options = {.on_room = on_room, .arg = &room};
+    struct writer *w = NULL;
+    enum err err = draw_token(x);
+
+    if (err == OK)
+        err = open_file(x);
+    if (err == OK)
+        err = writer_new(x->fs, &options, &w);
+    if (err == OK)
+        err = rewrite(x, w, &room);
+    if (w != NULL) {
+        writer_settle(w, err);
+        writer_free(w);
+    }
+    file_close(&x->file);
+    return err;
+}
+
+/*
+ * --- the round ----------------------------------------------------------------------------------
+ */
+
+/* *out_more: `max` runs were merged, and there may be others. */
+static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t max, bool *out_more)
+{
+    struct run x = {.fs = fs, .of = of};
+    enum err err = OK;
+
+    for (size_t i = 0; i < max && err == OK; i++) {
+        err = merge_run(fs->meta, of->inode, x.hi, &x.lo, &x.hi);
+        if (err != OK)
+            break;
+        x.a = arena_new(ARENA_MAX);
+        err = x.a != NULL ? merge(&x) : err_set(ERR_NOMEM, "out of memory");
+        arena_free(x.a);
+        if (err == OK)
+            log_debug("merged bytes %llu to %llu of inode %llu", (unsigned long long)x.lo,
+                      (unsigned long long)x.hi, (unsigned long long)of->inode);
+    }
+    *out_more = err == OK;
+    return err;
+}
+
+enum err merge_round(struct fs *fs, size_t max, bool *out_did)
+{
+    struct arena *a = arena_new((size_t)1 << 20);
+    struct merge_file of;
+    bool more = false;
+    enum err err = a != NULL ? merge_next(fs->meta, a, &of) : err_set(ERR_NOMEM, "out of memory");
+
+    *out_did = err == OK;
+    if (err == OK && of.bucket.ptr != NULL)
+        err = merge_runs(fs, &of, max, &more);
+    if (err == ERR_NOT_FOUND && *out_did)
+        err = OK; /* nothing is left to merge, or nobody has the file any more */
+    if (err == OK && *out_did && !more)
+        err = merge_done(fs->meta, &of);
+    arena_free(a);
+    return err == ERR_NOT_FOUND ? OK : err;
+}

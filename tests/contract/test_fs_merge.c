@@ -1,0 +1,221 @@
+/* Files of many small range writes are merged; nothing that a client sees changes. */
+#include "fs/merge.h"
+#include "meta/write.h"
+#include "tests/contract/file_fixture.h"
+
+#include <stdatomic.h>
+
+#define KEY    STR("file")
+#define INLINE ((size_t)4096)
+#define LEN    ((size_t)2 << 20)
+#define WRITES 400
+
+/* What may be left: fewer small links than are worth merging, and large ones. */
+#define MERGE_LINKS_LEFT 80
+
+static const struct file_write plain = {.bucket = {"bucket", 6}, .key = {"file", 4}};
+
+static uint64_t next(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *seed >> 33;
+}
+
+/*
+ * `count` writes of up to 3,000 bytes anywhere in [lo, hi), of the byte `fill`, kept in the model.
+ */
+static void scatter(struct volume *v, uint8_t *model, size_t lo, size_t hi, int count,
+                    uint64_t *seed)
+{
+    uint8_t bytes[3000];
+    struct write_result r;
+
+    for (int i = 0; i < count; i++) {
+        size_t len = 1 + next(seed) % sizeof(bytes), at = lo + next(seed) % (hi - lo - len);
+
+        memset(bytes, (int)next(seed), len);
+        memcpy(model + at, bytes, len);
+        assert_ok(file_write_bytes(v, &plain, at, bytes, len, &r, NULL));
+    }
+}
+
+/* Until nothing is left to do. The volume's own job is at it as well: it may have the job. */
+static void merge_all(struct volume *v)
+{
+    bool did = true;
+
+    assert_ok(write_fold(v->meta, 10, &did));
+    wait_until((merge_round(v->fs, 4, &did) == OK && !did) &&
+               ask(v->world, "SELECT count(*) FROM fragmented") == 0);
+}
+
+static int64_t links(struct volume *v)
+{
+    return ask(v->world, "SELECT count(*) FROM inode_pieces WHERE dead IS NULL");
+}
+
+static void test_fs_merge__leaves_few_links_and_the_same_bytes(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN), *back = malloc(LEN);
+    struct arena *a = arena_new(16 * MIB);
+    uint64_t seed = 1;
+    struct file before, after;
+    char etag[64];
+
+    assert_non_null(model);
+    assert_non_null(back);
+    file_put(v, KEY, model, LEN, "e");
+    scatter(v, model, 0, LEN, WRITES, &seed);
+    file_get(v, a, KEY, &before);
+    snprintf(etag, sizeof(etag), STR_FMT, STR_ARG(before.object.attr.etag));
+    merge_all(v);
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, LEN);
+    file_get(v, a, KEY, &after);
+    assert_str(str_of(etag), after.object.attr.etag);
+    file_close(&after);
+    file_read(&before, 0, LEN, back); /* as of before the merge */
+    assert_memory_equal(back, model, LEN);
+    file_close(&before);
+    /* and again, on top of what was merged */
+    scatter(v, model, 0, LEN, WRITES, &seed);
+    merge_all(v);
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, LEN);
+    free(back);
+    free(model);
+    arena_free(a);
+    volume_close(v, true);
+}
+
+/* A log of small records: only its tail is rewritten. */
+static void test_fs_merge__appends_become_few_links(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    size_t len = 0;
+    uint8_t *model = malloc(LEN), record[100];
+    struct write_result r;
+
+    assert_non_null(model);
+    file_put(v, KEY, model, 0, "e");
+    for (int i = 0; i < 300; i++) {
+        memset(record, i, sizeof(record));
+        memcpy(model + len, record, sizeof(record));
+        assert_ok(file_write_bytes(v, &plain, len, record, sizeof(record), &r, NULL));
+        len += sizeof(record);
+        if (i % 100 == 99)
+            merge_all(v);
+    }
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, len);
+    free(model);
+    volume_close(v, true);
+}
+
+/*
+ * --- while others read and write
+ * ------------------------------------------------------------------
+ */
+
+struct half {
+    struct volume *v;
+    uint8_t *model;
+    size_t lo, hi;
+    uint64_t seed;
+    _Atomic bool *stop;
+    pthread_t thread;
+};
+
+static void *write_half(void *arg)
+{
+    struct half *h = arg;
+
+    for (int i = 0; i < 30; i++)
+        scatter(h->v, h->model, h->lo, h->hi, 20, &h->seed);
+    return NULL;
+}
+
+/* Each byte of the file is that of some write to its half: never zero once it was not. */
+static void *read_all(void *arg)
+{
+    struct half *h = arg;
+    uint8_t *back = malloc(LEN);
+
+    assert_non_null(back);
+    while (!atomic_load(h->stop)) {
+        struct arena *a = arena_new(16 * MIB);
+        struct file f;
+
+        file_get(h->v, a, KEY, &f);
+        assert_int_equal(f.object.attr.size, LEN);
+        file_read(&f, 0, LEN, back);
+        file_close(&f);
+        arena_free(a);
+    }
+    free(back);
+    return NULL;
+}
+
+static void test_fs_merge__readers_and_writers_go_on(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN);
+    _Atomic bool stop = false;
+    struct half halves[] = {{v, model, 0, LEN / 2, 2, &stop, 0},
+                            {v, model, LEN / 2, LEN, 3, &stop, 0},
+                            {v, model, 0, LEN, 4, &stop, 0}};
+    uint64_t seed = 5;
+
+    assert_non_null(model);
+    file_put(v, KEY, model, LEN, "e");
+    scatter(v, model, 0, LEN, 100, &seed);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            pthread_create(&halves[i].thread, NULL, i < 2 ? write_half : read_all, &halves[i]), 0);
+    for (int i = 0; i < 10; i++) {
+        bool did;
+
+        assert_ok(write_fold(v->meta, 10, &did));
+        assert_ok(merge_round(v->fs, 4, &did));
+        nap_ms(20);
+    }
+    pthread_join(halves[0].thread, NULL);
+    pthread_join(halves[1].thread, NULL);
+    merge_all(v);
+    atomic_store(&stop, true);
+    pthread_join(halves[2].thread, NULL);
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, LEN);
+    free(model);
+    volume_close(v, true);
+}
+
+static void test_fs_merge__a_replaced_file_is_left_alone(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN);
+    uint64_t seed = 1;
+
+    assert_non_null(model);
+    file_put(v, KEY, model, LEN, "e");
+    scatter(v, model, 0, LEN, 100, &seed);
+    bool did;
+    assert_ok(write_fold(v->meta, 10, &did));
+    file_put(v, KEY, (const uint8_t *)"new", 3, "f");
+    merge_all(v);
+    file_is(v, KEY, (const uint8_t *)"new", 3);
+    free(model);
+    volume_close(v, true);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fs_merge__leaves_few_links_and_the_same_bytes),
+        cmocka_unit_test(test_fs_merge__appends_become_few_links),
+        cmocka_unit_test(test_fs_merge__readers_and_writers_go_on),
+        cmocka_unit_test(test_fs_merge__a_replaced_file_is_left_alone),
+    };
+    return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
+}
