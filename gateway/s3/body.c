@@ -108,8 +108,8 @@ static enum s3_code open_payload(struct s3_request *r)
         .has_trailer = r->auth.payload == AUTH_PAYLOAD_CHUNKED_TRAILER ||
                        r->auth.payload == AUTH_PAYLOAD_UNSIGNED_TRAILER,
         .sha256 = r->auth.payload == AUTH_PAYLOAD_SHA256 ? r->auth.payload_sha256 : NULL,
-        .default_algo = to_file ? r->default_algo : CHECKSUM_NONE,
-        .want_md5 = to_file,
+        .default_algo = to_file && !r->op->patches ? r->default_algo : CHECKSUM_NONE,
+        .want_md5 = to_file && !r->op->patches,
         .need_integrity = r->op->query != NULL && strcmp(r->op->query, "delete") == 0,
     };
     enum s3_code code = body_headers(r, &spec.headers, &spec.header_count);

@@ -106,6 +106,8 @@
       "A SOAP attachment was expected, but none were found.")                                      \
     X(S3_MISSING_CONTENT_LENGTH, 411, "MissingContentLength",                                      \
       "You must provide the Content-Length HTTP header.")                                          \
+    X(S3_MISSING_CONTENT_RANGE, 400, "MissingContentRange",                                        \
+      "You must provide the Content-Range HTTP header.")                                           \
     X(S3_MISSING_REQUEST_BODY, 400, "MissingRequestBodyError", "Request Body is empty")            \
     X(S3_MISSING_SECURITY_HEADER, 400, "MissingSecurityHeader",                                    \
       "Your request was missing a required header")                                                \

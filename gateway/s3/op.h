@@ -51,6 +51,8 @@ struct s3_op {
     size_t body_max;  /* S3_BODY_MEMORY: in bytes */
     bool object_sums; /* x-amz-checksum-* describe the object, not this body */
     bool conditions;  /* a write that judges If-Match and If-None-Match */
+    bool appends;     /* obeys x-amz-write-offset-bytes */
+    bool patches;     /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
 
     /*
      * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing

@@ -2,6 +2,7 @@
 #include "base/codec.h"
 #include "gateway/s3/conditions.h"
 #include "gateway/s3/ops.h"
+#include "gateway/s3/range_ops.h"
 #include "gateway/s3/stored.h"
 
 /*
@@ -14,9 +15,13 @@ enum s3_code op_put_object_before_body(struct s3_request *r)
     struct object object = {0};
     struct conditions conditions;
     enum meta_missing missing = META_MISSING_NONE;
-    enum err err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
-    struct str etag = err == OK ? object.attr.etag : STR_NONE;
+    struct str etag;
+    enum err err;
 
+    if (range_is_append(r))
+        return range_append_before_body(r);
+    err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+    etag = err == OK ? object.attr.etag : STR_NONE;
     if (err != OK && !(err == ERR_NOT_FOUND && missing == META_MISSING_KEY))
         return stored_commit_code(r, err, missing, "look at the key");
     conditions_of_headers(r->headers, r->header_count, &conditions);
@@ -54,27 +59,37 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
     return S3_OK;
 }
 
-static enum s3_code commit(struct s3_request *r, struct object_put *put)
+/* *out_made: the object is `put`; false, and S3_OK: it was appended to, which is answered. */
+static enum s3_code commit(struct s3_request *r, struct object_put *put, bool *out_made)
 {
     enum meta_missing missing = META_MISSING_NONE;
+    enum s3_code code;
     enum err err = writer_finish(r->writer, r->arena, &put->content);
 
+    *out_made = false;
     if (err == OK)
         err = meta_next_id(r->s3->meta, &put->inode);
+    if (err == OK && range_is_append(r)) {
+        code = range_append(r, put, &err, out_made);
+        writer_settle(r->writer, err);
+        return code;
+    }
     if (err == OK)
         err = object_put(r->s3->meta, put, &missing);
     writer_settle(r->writer, err);
+    *out_made = err == OK;
     return stored_commit_code(r, err, missing, "commit the object");
 }
 
 enum s3_code op_put_object(struct s3_request *r)
 {
     struct object_put put = {0};
+    bool made = false;
     enum s3_code code = describe(r, &put);
 
     if (code == S3_OK)
-        code = commit(r, &put);
-    if (code != S3_OK)
+        code = commit(r, &put, &made);
+    if (code != S3_OK || !made)
         return code;
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put.attr.etag);

@@ -23,6 +23,10 @@ enum s3_code op_list_objects_v2(struct s3_request *r);
 enum s3_code op_list_object_versions(struct s3_request *r);
 enum s3_code op_list_multipart_uploads(struct s3_request *r);
 
+/* op_range.c */
+enum s3_code op_patch_object_before_body(struct s3_request *r);
+enum s3_code op_patch_object(struct s3_request *r);
+
 /* op_get.c */
 enum s3_code op_get_object(struct s3_request *r);
 enum s3_code op_head_object(struct s3_request *r);

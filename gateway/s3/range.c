@@ -1,6 +1,7 @@
 #include "gateway/s3/range.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool is_digit(char c)
 {
@@ -104,6 +105,28 @@ enum s3_code range_parse_copy(struct str header, uint64_t size, struct range *ou
         return s3_fail(error, S3_INVALID_RANGE,
                        "Range specified is not valid for the size of the source object");
     return S3_OK;
+}
+
+enum s3_code range_parse_content(struct str header, struct range *out, struct s3_error *error)
+{
+    struct str text = str_trim(header), first_text;
+    uint64_t first = 0, last = 0;
+    bool ok = str_starts_nocase(text, STR("bytes "));
+
+    text = str_trim(str_sub(text, strlen("bytes "), text.len));
+    text = str_sub(text, 0, str_find(text, '/'));
+    ok = ok && str_find(text, '-') < text.len && str_split(&text, '-', &first_text) &&
+         number(str_trim(first_text), &first);
+    text = str_trim(text);
+    *out = (struct range){first, 0};
+    if (ok && text.len == 0)
+        return S3_OK;
+    ok = ok && number(text, &last) && last >= first && last < INT64_MAX;
+    *out = (struct range){first, ok ? last - first + 1 : 0};
+    return ok ? S3_OK
+              : s3_fail_argument(error,
+                                 "The Content-Range value must be of the form bytes first-last/*",
+                                 "Content-Range", header);
 }
 
 void range_content(const struct range *r, uint64_t size, char out[RANGE_TEXT_MAX])

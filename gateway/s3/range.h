@@ -35,6 +35,14 @@ MUST_USE enum s3_code range_parse_copy(struct str header, uint64_t size, struct 
 MUST_USE enum s3_code range_parse_copy_syntax(struct str header, struct range *out,
                                               struct s3_error *error);
 
+/*
+ * Content-Range of a PATCH: "bytes first-last/complete" (RFC 9110 14.4), where the complete length
+ * is not looked at and `last` may be missing (then out->len is 0: as much as comes).
+ * InvalidArgument.
+ */
+MUST_USE enum s3_code range_parse_content(struct str header, struct range *out,
+                                          struct s3_error *error);
+
 /* "bytes 0-9/100" for a part, "bytes * /100" (without the space) when unsatisfiable. */
 #define RANGE_TEXT_MAX 80
 void range_content(const struct range *r, uint64_t size, char out[RANGE_TEXT_MAX]);

@@ -70,6 +70,8 @@ static bool is_built(const struct s3_request *r, struct str name, struct str val
             str_eq(value, str_of(built_values[i].value)))
             return true;
     }
+    if (r->op->appends && str_eq_nocase(name, STR("x-amz-write-offset-bytes")))
+        return true;
     return r->op->header != NULL && is_built_for_copies(r->op, name);
 }
 
@@ -93,8 +95,8 @@ static bool is_unjudged(const struct s3_request *r, struct str name, struct str 
         return false;
     if (str_eq_nocase(name, STR("if-match")) || str_eq_nocase(name, STR("if-none-match")))
         return !r->op->conditions || !is_one_etag(r, name, value);
-    return str_eq_nocase(name, STR("if-unmodified-since")) ||
-           str_eq_nocase(name, STR("content-range"));
+    return !r->op->patches && (str_eq_nocase(name, STR("if-unmodified-since")) ||
+                               str_eq_nocase(name, STR("content-range")));
 }
 
 enum s3_code s3_refuse_headers(struct s3_request *r)

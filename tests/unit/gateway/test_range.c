@@ -111,6 +111,46 @@ static void test_range__of_a_copy_is_strict(void **state)
     }
 }
 
+static void test_range__of_a_patch(void **state)
+{
+    static const struct {
+        const char *header;
+        bool ok;
+        uint64_t first, len;
+    } rows[] = {
+        {"bytes 0-0/*", true, 0, 1},
+        {"bytes 5-9/10", true, 5, 5},
+        {"bytes 5-9/3", true, 5, 5}, /* the complete length is not looked at */
+        {"bytes 5-9", true, 5, 5},
+        {" Bytes 5-9/* ", true, 5, 5},
+        {"bytes 7-/*", true, 7, 0},
+        {"bytes 0-9223372036854775806/*", true, 0, INT64_MAX},
+        {"", false, 0, 0},
+        {"bytes", false, 0, 0},
+        {"bytes */5", false, 0, 0},
+        {"bytes=0-5/*", false, 0, 0},
+        {"bytes 5-4/*", false, 0, 0},
+        {"bytes -4/*", false, 0, 0},
+        {"bytes 4/*", false, 0, 0},
+        {"bytes a-b/*", false, 0, 0},
+        {"bytes 0-1-2/*", false, 0, 0},
+        {"bytes 0-9223372036854775807/*", false, 0, 0},
+        {"bytes 99999999999999999999-99999999999999999999/*", false, 0, 0},
+        {"items 0-5/*", false, 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct range r;
+        enum s3_code got = range_parse_content(str_of(rows[i].header), &r, NULL);
+        if (got != (rows[i].ok ? S3_OK : S3_INVALID_ARGUMENT))
+            fail_msg("\"%s\": %s", rows[i].header, s3_code_name(got));
+        if (rows[i].ok && (r.first != rows[i].first || r.len != rows[i].len))
+            fail_msg("\"%s\": %llu, %llu", rows[i].header, (unsigned long long)r.first,
+                     (unsigned long long)r.len);
+    }
+}
+
 static void test_range__content_range_text(void **state)
 {
     char text[RANGE_TEXT_MAX];
@@ -130,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_range__headers_of_get),
         cmocka_unit_test(test_range__a_part_is_always_within_the_object),
         cmocka_unit_test(test_range__of_a_copy_is_strict),
+        cmocka_unit_test(test_range__of_a_patch),
         cmocka_unit_test(test_range__content_range_text),
     };
 

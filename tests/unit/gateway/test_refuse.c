@@ -51,7 +51,6 @@ static void test_refuse__headers_that_are_not_built_are_refused(void **state)
         "x-amz-grant-write-acp: id=1",
         "x-amz-grant-full-control: id=1",
         "x-amz-website-redirect-location: /x",
-        "x-amz-write-offset-bytes: 0",
         "x-amz-rename-source: /b/s",
         "x-amz-mfa: 1 2",
         "x-amz-create-session-mode: ReadOnly",
@@ -156,8 +155,27 @@ static void test_refuse__conditions_where_nothing_judges_them(void **state)
     check("DELETE /b/k", "If-Unmodified-Since: Wed, 12 Oct 2009 17:50:00 GMT", S3_NOT_IMPLEMENTED);
     check("GET /b/k", "If-Unmodified-Since: Wed, 12 Oct 2009 17:50:00 GMT", S3_OK);
     check("PUT /b/k", "If-Modified-Since: Wed, 12 Oct 2009 17:50:00 GMT", S3_OK); /* RFC 9110 */
+    check("PATCH /b/k", "If-Match: e", S3_OK);
+    check("PATCH /b/k", "If-Unmodified-Since: Wed, 12 Oct 2009 17:50:00 GMT", S3_OK);
+    check("PATCH /b/k", "Content-Range: bytes 0-1/4", S3_OK);
     check("PUT /b/k", "Content-Range: bytes 0-1/4", S3_NOT_IMPLEMENTED);
     check("PUT /b/k?partNumber=1&uploadId=u", "Content-Range: bytes 0-1/4", S3_NOT_IMPLEMENTED);
+}
+
+static void test_refuse__an_append_offset_belongs_to_put_object(void **state)
+{
+    static const char *const others[] = {"GET /b/k",
+                                         "PATCH /b/k",
+                                         "DELETE /b/k",
+                                         "PUT /b",
+                                         "PUT /b/k?partNumber=1&uploadId=u",
+                                         "PUT /b/k\nx-amz-copy-source: b/s",
+                                         "POST /b/k?uploads"};
+
+    (void)state;
+    check("PUT /b/k", "x-amz-write-offset-bytes: 0", S3_OK);
+    for (size_t i = 0; i < LENGTH_OF(others); i++)
+        check(others[i], "x-amz-write-offset-bytes: 0", S3_NOT_IMPLEMENTED);
 }
 
 int main(void)
@@ -167,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_refuse__headers_that_are_built_are_accepted),
         cmocka_unit_test(test_refuse__a_copy_source_belongs_to_a_copy),
         cmocka_unit_test(test_refuse__conditions_where_nothing_judges_them),
+        cmocka_unit_test(test_refuse__an_append_offset_belongs_to_put_object),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,22 @@
+/*
+ * Appending, for op_put.c: a PutObject with x-amz-write-offset-bytes. The offset must be the
+ * object's size (InvalidWriteOffset otherwise); 0 also makes a key that is not there. Conditions
+ * are judged with it. Metadata and storage class are those that the object was made with:
+ * InvalidRequest when they are given for one that is there.
+ */
+#ifndef KISEKI_GATEWAY_S3_RANGE_OPS_H
+#define KISEKI_GATEWAY_S3_RANGE_OPS_H
+
+#include "gateway/s3/op.h"
+
+bool range_is_append(const struct s3_request *r);
+enum s3_code range_append_before_body(struct s3_request *r);
+
+/*
+ * put->content is finished; *out_err is for writer_settle(). *out_made: the object was made of
+ * `put`, which is answered as any PUT; else S3_OK has been answered.
+ */
+enum s3_code range_append(struct s3_request *r, struct object_put *put, enum err *out_err,
+                          bool *out_made);
+
+#endif
