@@ -14,9 +14,7 @@
 #define LOCK_MS      10000
 #define ROOM_WAIT_MS 30000
 
-/*
- * --- copying ------------------------------------------------------------------------------------
- */
+/* --- copying ---------------------------------------------------------------------------------- */
 
 /* Woken when the writer has room again. */
 struct room {
@@ -81,9 +79,7 @@ static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w,
     return err;
 }
 
-/*
- * --- one run ------------------------------------------------------------------------------------
- */
+/* --- one run ---------------------------------------------------------------------------------- */
 
 struct run {
     struct fs *fs;
@@ -181,9 +177,7 @@ static enum err merge(struct run *x)
     return err;
 }
 
-/*
- * --- the round ----------------------------------------------------------------------------------
- */
+/* --- the round -------------------------------------------------------------------------------- */
 
 /* *out_more: `max` runs were merged, and there may be others. */
 static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t max, bool *out_more)

@@ -61,9 +61,7 @@ static struct range_write write_of(const struct change *x, const struct range_lo
                                 .lock = lock};
 }
 
-/*
- * --- files that have their bytes in their row ----------------------------------------------------
- */
+/* --- files that have their bytes in their row ------------------------------------------------- */
 
 /* The file's new bytes: ptr NULL when they are too many to stay in its row. */
 static enum err small_bytes(const struct change *x, struct str *out)

@@ -5,9 +5,7 @@
 
 #define RANGED_DIGITS 32
 
-/*
- * --- a unit ------------------------------------------------------------------------------------
- */
+/* --- a unit ----------------------------------------------------------------------------------- */
 
 struct write {
     struct meta *meta;
@@ -90,9 +88,7 @@ static enum err commit(struct write *x, struct arena *a, const struct sql_call *
     return out->etag.ptr != NULL ? OK : err_set(ERR_NOMEM, "the request's memory is full");
 }
 
-/*
- * --- the new bytes -----------------------------------------------------------------------------
- */
+/* --- the new bytes ---------------------------------------------------------------------------- */
 
 static enum err add_slices(struct write *x, const struct content_piece *p)
 {
@@ -173,9 +169,7 @@ static bool is_locked(const struct range_write *w, uint64_t lo, uint64_t hi)
            l->lo <= lo && l->hi >= hi;
 }
 
-/*
- * --- plain --------------------------------------------------------------------------------------
- */
+/* --- plain ------------------------------------------------------------------------------------ */
 
 enum err write_plain(struct meta *m, struct arena *a, const struct range_write *w,
                      struct write_result *out, bool *out_done)
@@ -230,9 +224,7 @@ out:
     return e;
 }
 
-/*
- * --- under the whole file's lock ----------------------------------------------------------------
- */
+/* --- under the whole file's lock -------------------------------------------------------------- */
 
 /* The key's row, of `size` bytes; what was not folded is. */
 static struct sql_call *add_key(struct write *x, uint64_t size)
@@ -304,9 +296,7 @@ out:
     return e;
 }
 
-/*
- * --- files that have their bytes in their row ---------------------------------------------------
- */
+/* --- files that have their bytes in their row ------------------------------------------------- */
 
 enum err write_small(struct meta *m, struct arena *a, const struct range_write *w, struct str data,
                      struct write_result *out, bool *out_done)

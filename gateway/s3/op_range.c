@@ -19,9 +19,7 @@
 #define PATCH_MAX      ((uint64_t)5 << 30)
 #define APPEND_RETRIES 10 /* of a first append: the key was made, or deleted, a moment ago */
 
-/*
- * --- what a write is judged by ------------------------------------------------------------------
- */
+/* --- what a write is judged by ---------------------------------------------------------------- */
 
 struct terms {
     struct conditions conditions;
@@ -85,9 +83,7 @@ static enum s3_code judge_early(struct s3_request *r, struct terms *t, bool *out
     return code == S3_OK ? S3_OK : refuse(r, code);
 }
 
-/*
- * --- committing ---------------------------------------------------------------------------------
- */
+/* --- committing ------------------------------------------------------------------------------- */
 
 static enum err write_content(struct s3_request *r, struct terms *t, uint64_t offset,
                               const struct content *content, struct write_result *out,
@@ -110,9 +106,7 @@ static enum s3_code write_code(struct s3_request *r, const struct terms *t, enum
     return stored_commit_code(r, err, missing, "write into the object");
 }
 
-/*
- * --- PatchObject --------------------------------------------------------------------------------
- */
+/* --- PatchObject ------------------------------------------------------------------------------ */
 
 static enum s3_code patch_range(struct s3_request *r, struct range *out)
 {
@@ -182,9 +176,7 @@ enum s3_code op_patch_object(struct s3_request *r)
     return code == S3_OK ? answer_patch(r, &result) : code;
 }
 
-/*
- * --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending -------------------------------------------------------------------------------- */
 
 bool range_is_append(const struct s3_request *r)
 {

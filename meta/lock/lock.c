@@ -33,9 +33,7 @@ struct leftover {
     uint64_t inode, id;
 };
 
-/*
- * --- the queue in this process ------------------------------------------------------------------
- */
+/* --- the queue in this process ---------------------------------------------------------------- */
 
 enum err locks_init(struct meta *m)
 {
@@ -146,9 +144,7 @@ static enum err enter(struct lock_table *t, struct range_lock *l, int64_t deadli
     return err_set(ERR_TIMEOUT, "another request here has the range locked");
 }
 
-/*
- * --- taking and giving back ----------------------------------------------------------------------
- */
+/* --- taking and giving back ------------------------------------------------------------------- */
 
 static void nap_ms(int64_t ms)
 {

@@ -11,9 +11,7 @@ static struct file_write unconditional(void)
     return (struct file_write){.bucket = BUCKET, .key = KEY};
 }
 
-/*
- * --- a file and its model ----------------------------------------------------------------------
- */
+/* --- a file and its model --------------------------------------------------------------------- */
 
 struct model {
     struct volume *v;
@@ -201,9 +199,7 @@ static void test_fs_write__equals_a_model_of_bytes(void **state)
     volume_close(v, true);
 }
 
-/*
- * --- what a client is told ---------------------------------------------------------------------
- */
+/* --- what a client is told -------------------------------------------------------------------- */
 
 static void test_fs_write__drops_checksum_and_parts_and_changes_the_etag_each_time(void **state)
 {
@@ -273,9 +269,7 @@ static void test_fs_write__says_what_is_missing_or_too_large(void **state)
     volume_close(v, true);
 }
 
-/*
- * --- views -------------------------------------------------------------------------------------
- */
+/* --- views ------------------------------------------------------------------------------------ */
 
 /* A file of more links than come with its first look-up, written over behind the reader's back. */
 static void test_fs_write__an_open_file_stays_as_it_was(void **state)
@@ -373,9 +367,7 @@ static void test_fs_write__a_view_leaves_out_what_is_under_way(void **state)
     volume_close(v, true);
 }
 
-/*
- * --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------- */
 
 static enum err wants_size(void *arg, const struct object *now)
 {
@@ -493,9 +485,7 @@ static void test_fs_write__conditions_of_other_writes_see_it(void **state)
     volume_close(v, true);
 }
 
-/*
- * --- what is left ------------------------------------------------------------------------------
- */
+/* --- what is left ----------------------------------------------------------------------------- */
 
 static void test_fs_write__all_of_it_is_freed(void **state)
 {

@@ -57,9 +57,7 @@ static void test_meta_lock__conflicts_are_seen_by_both_gateways(void **state)
     meta_close(a);
 }
 
-/*
- * --- fairness, and how soon a release is noticed -----------------------------------------------
- */
+/* --- fairness, and how soon a release is noticed ---------------------------------------------- */
 
 struct waiter {
     struct meta *m;
@@ -146,9 +144,7 @@ static void test_meta_lock__another_gateway_learns_of_a_release_within_50_ms(voi
     meta_close(a);
 }
 
-/*
- * --- leases --------------------------------------------------------------------------------------
- */
+/* --- leases ----------------------------------------------------------------------------------- */
 
 static void test_meta_lock__a_dead_session_s_locks_are_free_after_its_lease(void **state)
 {
@@ -207,9 +203,7 @@ static void test_meta_lock__status_lists_them(void **state)
     meta_close(m);
 }
 
-/*
- * --- many threads, two gateways ------------------------------------------------------------------
- */
+/* --- many threads, two gateways --------------------------------------------------------------- */
 
 #define BYTES   16
 #define THREADS 12
