@@ -46,16 +46,20 @@ static enum err init_locks(struct meta *m)
     return e;
 }
 
-/* The control handle gives up early: its heartbeats must learn in time that nobody answers. */
+/*
+ * The control handle gives up early: its heartbeats must learn in time that nobody answers. They
+ * are also who notices first that a silent primary was replaced.
+ */
 static enum err connect(struct meta *m, const struct meta_options *o)
 {
     struct sql_options control = {
-        .connections = 1, .wait_ms = m->lease_ms / 3, .answer_ms = m->lease_ms / 2};
-    struct sql_options work = {.connections = o->connections};
-    struct sql_options grants = {.connections = 1, .unflushed = true};
+        .connections = 1, .wait_ms = m->lease_ms / 3, .answer_ms = m->lease_ms / 5};
     enum err e = sql_open(o->url, &control, &m->control);
-    if (e == OK)
-        e = sql_open(o->url, &work, &m->sql);
+    if (e != OK)
+        return e;
+    struct sql_options work = {.connections = o->connections, .sibling = m->control};
+    struct sql_options grants = {.connections = 1, .unflushed = true, .sibling = m->control};
+    e = sql_open(o->url, &work, &m->sql);
     if (e == OK && sql_is_postgres(m->sql))
         e = sql_open(o->url, &grants, &m->grants);
     return e;

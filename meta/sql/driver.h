@@ -76,6 +76,9 @@ struct sql_driver_ops {
 extern const struct sql_driver_ops sql_postgres_ops;
 extern const struct sql_driver_ops sql_sqlite_ops;
 
+/* The driver of an open handle (sql.c). */
+struct sql_driver *sql_driver_of(const struct sql_db *db);
+
 /* Room for `rows` * `columns` cells in the unit's arena, kept while a result grows. */
 MUST_USE enum err sql_grow(struct sql_call *c, struct arena *a, size_t *capacity_rows);
 

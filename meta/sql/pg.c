@@ -13,7 +13,8 @@ struct run {
     struct sql_batch *batch;
     bool failed;   /* batch->error has the first failure */
     bool conflict; /* 40001, 40P01 */
-    bool stale;    /* a prepared statement of ours is no longer valid */
+    bool stale;    /* a prepared statement of ours is no longer valid, or the server refuses writes:
+                      a new connection is better */
 };
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -82,8 +83,9 @@ static void note_failure(struct run *run, const PGresult *r, const struct pg_sen
     if (state == NULL)
         return;
     run->conflict = strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0;
-    run->stale = strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && message != NULL &&
-                                                 strstr(message, "cached plan") != NULL);
+    run->stale =
+        strcmp(state, "26000") == 0 || strcmp(state, "25006") == 0 ||
+        (strcmp(state, "0A000") == 0 && message != NULL && strstr(message, "cached plan") != NULL);
     run->batch->culprit = concerns_all(state) || sent == NULL ? NULL : sent->unit;
 }
 
@@ -109,9 +111,12 @@ static void note_answer(struct run *run, const PGresult *r, const struct pg_sent
 static enum err collect(struct run *run)
 {
     struct pg_link *l = run->link;
+    int64_t answer_ms = l->base.driver->options.answer_ms;
+    if (run->batch->kind == SQL_READ)
+        answer_ms = answer_ms / 2;
     size_t at = 0;
     for (;;) {
-        enum err e = pg_wait(l);
+        enum err e = pg_wait(l, answer_ms);
         if (e != OK)
             return e;
         PGresult *r = PQgetResult(l->pg);

@@ -1,4 +1,4 @@
-/* Connections to PostgreSQL: the URL and what is added to it, making, watching, ending them. */
+/* Connections to PostgreSQL: what is added to the URL, making, watching, ending them. */
 #include "meta/sql/pg.h"
 
 #include "base/log.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define OLDEST_SERVER 130000
+#define GLANCE_MS     200  /* how often a wait looks whether another server rules */
+#define SETTLE_IN_MS  3000 /* for the answer that makes a connection ours */
 
 /* --- the URL ---------------------------------------------------------------------------------- */
 
@@ -23,7 +25,8 @@ static const char *const defaults[][2] = {
     {"application_name", "kiseki"},
 };
 
-/* Set whatever the URL says: we never read from a standby and speak UTF-8. */
+/* Set whatever the URL says: we never read from a standby and speak UTF-8 (and pg_hosts.c goes
+ * through the hosts). */
 static const char *const forced[][2] = {
     {"target_session_attrs", "read-write"},
     {"client_encoding", "UTF8"},
@@ -69,7 +72,6 @@ static enum err take_options(struct pg_driver *d, const PQconninfoOption *option
 
 enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver **out)
 {
-    (void)o;
     PQconninfoOption *options = PQconninfoParse(url, NULL); /* its message repeats passwords */
     if (options == NULL)
         return err_set(ERR_INVALID, "the metadata URL is malformed; write "
@@ -78,6 +80,14 @@ enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver
     struct pg_driver *d = calloc(1, sizeof(*d));
     enum err e = d != NULL ? take_options(d, options) : err_set(ERR_NOMEM, "PostgreSQL: no memory");
     PQconninfoFree(options);
+    if (e == OK)
+        e = pg_hosts_split(d);
+    if (d != NULL) {
+        (void)pthread_mutex_init(&d->own_rule.lock, NULL);
+        d->rule = &d->own_rule;
+        if (o->sibling != NULL)
+            d->rule = ((struct pg_driver *)sql_driver_of(o->sibling))->rule;
+    }
     if (e != OK && d != NULL)
         pg_close(&d->base);
     else if (e == OK)
@@ -92,8 +102,10 @@ void pg_close(struct sql_driver *base)
         free(d->keywords[i]);
     for (size_t i = 0; d->values != NULL && d->values[i] != NULL; i++)
         free(d->values[i]);
+    pg_hosts_free(d);
     free(d->keywords);
     free(d->values);
+    (void)pthread_mutex_destroy(&d->own_rule.lock);
     free(d);
 }
 
@@ -104,21 +116,34 @@ static enum err lost(struct pg_link *l)
     return pg_fail_connection(l->pg);
 }
 
-enum err pg_wait(struct pg_link *l)
+static bool replaced(const struct pg_link *l)
 {
-    int64_t answer_ms = l->base.driver->options.answer_ms;
+    return l->rule != pg_rule_number((struct pg_driver *)l->base.driver);
+}
+
+enum err pg_wait(struct pg_link *l, int64_t answer_ms)
+{
+    int64_t silent_ms = 0;
     int flushed = PQflush(l->pg);
     while (flushed >= 0 && (PQisBusy(l->pg) != 0 || flushed == 1)) {
         struct pollfd p = {.fd = PQsocket(l->pg), .events = POLLIN};
         if (flushed == 1) /* reads too: the server may be stuck in sending to us */
             p.events |= POLLOUT;
-        int rc = poll(&p, 1, (int)answer_ms);
+        int64_t left_ms = answer_ms - silent_ms;
+        int rc = poll(&p, 1, (int)(left_ms < GLANCE_MS ? left_ms : GLANCE_MS));
         if (rc < 0 && errno == EINTR)
             continue;
-        if (rc == 0)
-            return err_set(ERR_BUSY, "PostgreSQL: no answer for %lld ms", (long long)answer_ms);
         if (rc < 0)
             return err_set(ERR_BUSY, "PostgreSQL: poll: %s", strerror(errno));
+        if (rc == 0) {
+            silent_ms += GLANCE_MS;
+            if (replaced(l))
+                return err_set(ERR_BUSY, "PostgreSQL: another server has taken over");
+            if (silent_ms >= answer_ms)
+                return err_set(ERR_BUSY, "PostgreSQL: no answer for %lld ms", (long long)answer_ms);
+            continue;
+        }
+        silent_ms = 0;
         if ((p.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && PQconsumeInput(l->pg) == 0)
             return lost(l);
         flushed = PQflush(l->pg);
@@ -126,9 +151,16 @@ enum err pg_wait(struct pg_link *l)
     return flushed >= 0 ? OK : lost(l);
 }
 
+/* The server was made read-only in place; another may rule by now. (Before 14 it does not say.) */
+static bool refuses_writes(const struct pg_link *l)
+{
+    const char *v = PQparameterStatus(l->pg, "default_transaction_read_only");
+    return v != NULL && strcmp(v, "on") == 0;
+}
+
 bool pg_alive(struct pg_link *l)
 {
-    if (l->pg == NULL || PQstatus(l->pg) != CONNECTION_OK)
+    if (l->pg == NULL || PQstatus(l->pg) != CONNECTION_OK || replaced(l))
         return false;
     struct pollfd p = {.fd = PQsocket(l->pg), .events = POLLIN};
     while (poll(&p, 1, 0) > 0) { /* a parameter's new value, or the end */
@@ -136,7 +168,7 @@ bool pg_alive(struct pg_link *l)
             return false;
         (void)PQisBusy(l->pg); /* parses what has come */
     }
-    return PQstatus(l->pg) == CONNECTION_OK;
+    return PQstatus(l->pg) == CONNECTION_OK && !refuses_writes(l);
 }
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -205,7 +237,7 @@ static enum err settle_in(struct pg_link *l)
         return lost(l);
     enum err e = OK;
     for (;;) {
-        enum err waited = pg_wait(l);
+        enum err waited = pg_wait(l, SETTLE_IN_MS);
         if (waited != OK)
             return waited;
         PGresult *r = PQgetResult(l->pg);
@@ -226,12 +258,9 @@ enum err pg_connect(struct sql_conn *c)
     l->prepared = calloc(c->driver->statements + 1, sizeof(*l->prepared));
     if (l->prepared == NULL)
         return err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
-    l->pg = PQconnectdbParams((const char *const *)d->keywords, (const char *const *)d->values, 0);
-    enum err e = OK;
-    if (l->pg == NULL || PQstatus(l->pg) != CONNECTION_OK) {
-        e = pg_fail_connection(l->pg);
+    enum err e = pg_hosts_connect(d, &l->pg, &l->rule);
+    if (e != OK)
         goto out;
-    }
     if (PQserverVersion(l->pg) < OLDEST_SERVER) {
         e = err_set(ERR_UNSUPPORTED,
                     "PostgreSQL: the server is too old (%d); 13 or newer is needed",

@@ -297,7 +297,7 @@ static struct sql_options with_defaults(const struct sql_options *o)
 {
     struct sql_options r = o != NULL ? *o : (struct sql_options){0};
     r.wait_ms = r.wait_ms > 0 ? r.wait_ms : 5000;
-    r.answer_ms = r.answer_ms > 0 ? r.answer_ms : 30000;
+    r.answer_ms = r.answer_ms > 0 ? r.answer_ms : 20000;
     r.lock_ms = r.lock_ms > 0 ? r.lock_ms : 10000;
     if (r.catalogue == NULL) {
         r.catalogue = sql_catalogue;
@@ -350,6 +350,11 @@ out:
     }
     *out = db;
     return OK;
+}
+
+struct sql_driver *sql_driver_of(const struct sql_db *db)
+{
+    return db->driver;
 }
 
 void sql_close(struct sql_db *db)

@@ -138,17 +138,23 @@ bool sql_is_null(const struct sql_call *c, size_t row, size_t column);
 struct sql_options {
     size_t connections; /* 0: 4. SQLite: readers at once, 0: 8 */
     int64_t wait_ms;    /* 0: 5,000. How long a unit waits for a database that is away */
-    int64_t answer_ms;  /* 0: 30,000. Silence after which a connection counts as lost */
+    int64_t answer_ms;  /* 0: 20,000. Silence after which a connection counts as lost; half of it
+                           in reads, which wait for nobody's lock */
     int64_t lock_ms;    /* 0: 10,000. Longest wait for one row lock */
     bool unflushed; /* PostgreSQL: commits do not wait for the disk; for what a crash may undo */
     const struct sql_text *catalogue; /* NULL: the program's */
     size_t statements;                /* of catalogue */
+    const struct sql_db *sibling;     /* NULL; or a handle of the same database, closed after this
+                                         one: both know at once when another server takes over */
 };
 
 /*
  * Opens `sqlite:PATH` (makes folders and the file, mode 0600) or `postgres://...` and tries one
- * connection. Unset URL parameters get target_session_attrs=read-write, connect_timeout,
- * tcp_user_timeout, keepalives, application_name. `o` may be NULL.
+ * connection. Unset URL parameters get connect_timeout, tcp_user_timeout, keepalives,
+ * application_name; target_session_attrs is read-write always. `o` may be NULL.
+ * Several hosts: all are asked at once, whenever a connection is made, and that is used which takes
+ * writes on the newest timeline. A primary that was replaced is neither written to nor read from
+ * once its successor was seen.
  * ERR_INVALID: the URL; ERR_DENIED, ERR_BUSY, ERR_IO: the database; one line that says what to do.
  */
 MUST_USE enum err sql_open(const char *url, const struct sql_options *o, struct sql_db **out);
