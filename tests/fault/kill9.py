@@ -43,13 +43,15 @@ MIXES = {  # what a key is written as: mostly its own shape, sometimes another
 class Version:
     """One content: reproducible from its number, so that nothing need be remembered."""
 
+    shapes = SHAPES
+
     def __init__(self, number, shape):
         self.number, self.shape = number, shape
 
     def parts(self):
         offset = self.number * 4099 % (2 * MIB)
         out = []
-        for size in SHAPES[self.shape]:
+        for size in self.shapes[self.shape]:
             head = f"{self.number}:{len(out)}:".encode()
             out.append(head + POOL[offset:offset + size - len(head)])
         return out
