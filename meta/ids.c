@@ -1,6 +1,7 @@
 #include "meta/internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <stdio.h>
 
@@ -52,6 +53,27 @@ static void take_block(struct meta_ids *ids, uint64_t first, uint64_t end)
     }
 }
 
+/*
+ * Counters never go back, unless the database lost what it had acknowledged: it was restored under
+ * us, or a standby was promoted that lagged behind. Then what it gives may be in use: names of our
+ * session would be issued twice. True when the block is not to be touched, nor the rest of ours,
+ * which others may be given now. The lock is held.
+ */
+static bool given_before(struct meta_ids *ids, uint64_t first, uint64_t end)
+{
+    bool before = first < ids->highest;
+    if (before) {
+        log_error("the database gives out %s that it had given out before: it has lost"
+                  " transactions that it had acknowledged",
+                  ids->slices ? "slice names" : "ids");
+        ids->next = ids->end;
+        ids->spare_end = ids->spare_first;
+    }
+    if (end > ids->highest)
+        ids->highest = end;
+    return before;
+}
+
 /* On a thread of the engine: the fetch has ended. */
 static void fetched(struct sql_unit *u)
 {
@@ -59,9 +81,14 @@ static void fetched(struct sql_unit *u)
     struct arena *arena = ids->arena;
     pthread_mutex_lock(&ids->lock);
     const struct sql_call *take = u->first;
+    uint64_t end = (uint64_t)sql_int(take, 0, 0), first = end - (uint64_t)take->params[1].num;
     if (u->error.code == OK && (take->rows != 1 || (ids->slices && take->next->rows != 1))) {
         u->error.code = ERR_CORRUPT;
         snprintf(u->error.text, sizeof(u->error.text), "a row is missing in `counters`");
+    }
+    if (u->error.code == OK && given_before(ids, first, end)) {
+        u->error.code = ERR_BUSY;
+        snprintf(u->error.text, sizeof(u->error.text), "the database went back in time");
     }
     if (u->error.code != OK) {
         ids->failures++;
@@ -70,8 +97,7 @@ static void fetched(struct sql_unit *u)
         if (ids->error.code == ERR_UNKNOWN)
             ids->error.code = ERR_BUSY;
     } else if (!ids->slices || ids->fetching_session == ids->session) {
-        uint64_t end = (uint64_t)sql_int(take, 0, 0);
-        take_block(ids, end - (uint64_t)take->params[1].num, end);
+        take_block(ids, first, end);
     } /* else the range of a session that was lost meanwhile: the reaper's */
     ids->fetching = false;
     pthread_cond_broadcast(&ids->changed);

@@ -53,6 +53,7 @@ struct meta_ids {
     /* guarded by lock; [next, end) are ours to give */
     uint64_t first, next, end;
     uint64_t spare_first, spare_end; /* the block fetched ahead; equal: none */
+    uint64_t highest;                /* no number from here on was ever given to us */
     uint64_t block;                  /* size of the next fetch */
     int64_t fetched_us;              /* when the last block came */
     uint64_t session, tag;           /* slices: whose the ranges are */
@@ -75,6 +76,7 @@ struct meta_session_state {
     uint64_t id, tag;
     unsigned contents; /* writes that name our slices, under way */
     bool stop, running;
+    bool hurry; /* the next heartbeat is due now */
     pthread_t thread;
 
     /* atomic */

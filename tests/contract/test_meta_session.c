@@ -147,6 +147,32 @@ static void test_meta_session__ids_never_repeat(void **state)
     }
 }
 
+static void test_meta_session__a_database_that_went_back_does_not_repeat_ids(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    uint64_t last_id = 0, last_slice = 0, id = 0;
+    struct slice_name name = {0};
+    int given = 0;
+    for (int i = 0; i < 300; i++) {
+        last_id = next_id(m);
+        last_slice = next_slice(m).id;
+    }
+    run(w, "UPDATE counters SET next = 1000 WHERE name = 'id';"
+           " UPDATE counters SET next = 1 WHERE name = 'slice'; DELETE FROM slice_ranges");
+    for (int i = 0; i < 20000; i++) {
+        enum err e = meta_next_id(m, &id);
+        assert_true(e == ERR_BUSY || (e == OK && id > last_id));
+        last_id = e == OK ? id : last_id;
+        e = slice_name_next(m, &name);
+        assert_true(e == ERR_BUSY || (e == OK && name.id > last_slice));
+        last_slice = e == OK ? name.id : last_slice;
+        given += e == OK;
+    }
+    assert_true(given > 19000);
+    meta_close(m);
+}
+
 struct taker {
     pthread_t thread;
     struct meta *m;
@@ -302,6 +328,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_meta_session__an_older_schema_is_migrated_once_nobody_uses_it),
         cmocka_unit_test(test_meta_session__without_one_nothing_is_written),
         cmocka_unit_test(test_meta_session__ids_never_repeat),
+        cmocka_unit_test(test_meta_session__a_database_that_went_back_does_not_repeat_ids),
         cmocka_unit_test(test_meta_session__threads_and_gateways_share_ids),
         cmocka_unit_test(test_meta_session__heartbeats_keep_the_lease),
         cmocka_unit_test(test_meta_session__a_reaped_one_is_replaced_by_another),
