@@ -235,11 +235,17 @@ static void step(struct candidate *c)
 
 static void begin(const struct pg_driver *d, struct candidate *c, size_t host)
 {
+    const char *const *keywords = (const char *const *)d->keywords;
+    const char *const *values = (const char *const *)d->hosts[host];
     *c = (struct candidate){.state = CONNECTING, .events = POLLOUT};
-    c->pg = PQconnectStartParams((const char *const *)d->keywords,
-                                 (const char *const *)d->hosts[host], 0);
+    if (d->host_count == 1) /* a name may have several addresses: this gives each its time */
+        c->pg = PQconnectdbParams(keywords, values, 0);
+    else
+        c->pg = PQconnectStartParams(keywords, values, 0);
     if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
         give_up(c, pg_fail_connection(c->pg));
+    else if (PQstatus(c->pg) == CONNECTION_OK)
+        ask(c);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
