@@ -34,6 +34,8 @@ from harness.workspace import Failed, Workspace, wait_for
 BUCKET = "failover"
 RECOVERY_SECONDS = 15
 ANSWER_SECONDS = 30  # nobody waits longer for an answer, whatever happens to the database
+READ_SECONDS = 20
+LOG_LINES = 60  # beside those of requests, a round and gateway
 LEASES = ("15s", "6s")  # the second gateway's session does not outlive the longer outages
 KEYS = ("inline",) * 6 + ("slice",) * 3 + ("many",) + ("parts",) * 2  # of a client
 CONNECTIONS = 4
@@ -44,6 +46,20 @@ class Content(Version):
 
     shapes = {"inline": (KIB,), "slice": (300 * KIB,), "many": (9 * MIB,),
               "parts": (5 * MIB, 100)}
+
+
+class Longer:
+    """An appended version: what was there, and the small one behind it."""
+
+    def __init__(self, before, number):
+        self.before, self.tail = before, Content(number, "inline")
+        self.appends = 1 + getattr(before, "appends", 0)
+
+    def parts(self):
+        return self.before.parts() + self.tail.parts()
+
+    def __repr__(self):
+        return f"{self.before} + #{self.tail.number}"
 
 
 class Key:
@@ -73,7 +89,7 @@ class Client(threading.Thread):
         threading.Thread.__init__(self, daemon=True)
         self.stopping.clear()
         self.acknowledged = self.refused = self.unknown = 0
-        self.slowest = 0.0
+        self.slowest = self.slowest_read = 0.0
         self.wrong = []  # answers that must not be
 
     def run(self):
@@ -86,6 +102,7 @@ class Client(threading.Thread):
                     self.stopping.wait(0.05)
                 elif self.rng.random() < 0.2:
                     self.read(s3, key)
+                    self.slowest_read = max(self.slowest_read, time.monotonic() - begun)
                 else:
                     self.write(s3, key)
             except Exception as err:  # pylint: disable=broad-except
@@ -118,11 +135,15 @@ class Client(threading.Thread):
             self.wrong.append(f"GET {key.name}: {got!r}")
 
     def write(self, s3, key):
-        version = None
-        if self.rng.random() > 0.1:
-            version = Content(self.rng.getrandbits(48), self.rng.choice(MIXES[key.mix]))
-        headers, good = self.condition(key) if version else ({}, True)
-        old = key.possible[0]
+        kind, number, old = self.rng.random(), self.rng.getrandbits(48), key.possible[0]
+        headers, good = {}, True
+        if kind < 0.1:
+            version = None
+        elif kind < 0.2 and old and getattr(old, "appends", 0) < 5:
+            version = Longer(old, number)
+        else:
+            version = Content(number, self.rng.choice(MIXES[key.mix]))
+            headers, good = self.condition(key)
         if good:
             key.possible = [old, version]  # in doubt until the answer is there
         try:
@@ -136,7 +157,7 @@ class Client(threading.Thread):
             key.etag = answer.headers["ETag"] or answer.text("ETag")
         elif answer.status == 412 and not good:
             self.acknowledged += 1
-        elif not self.refusal(answer, f"{'good' if good else 'bad'} {headers} {key.name}"):
+        elif not self.refusal(answer, f"{version} on {old} {headers} {key.name}"):
             key.possible = [old]  # 503 says that nothing was done
 
     def condition(self, key):
@@ -154,6 +175,10 @@ class Client(threading.Thread):
     def send(self, s3, name, version, headers):
         if version is None:
             return s3.delete(BUCKET, name)
+        if isinstance(version, Longer):
+            size = sum(map(len, version.before.parts()))
+            return s3.put(BUCKET, name, version.tail.parts()[0],
+                          headers={"x-amz-write-offset-bytes": str(size)})
         parts = version.parts()
         if version.shape == "parts":
             return multipart(s3, name, parts, headers)
@@ -203,6 +228,7 @@ class Failover:
         equal(client_of(self.gateways[0]).make_bucket(BUCKET).status, 200, "making the bucket")
         self.clients = [Client(n, self.gateways[n % 2], seed) for n in range(clients)]
         self.probes = 0
+        self.doubted = None
 
     @property
     def keys(self):
@@ -222,6 +248,41 @@ class Failover:
     def restart_killed(self):
         self.pair.primary.kill9()
         self.pair.primary.start()
+
+    def restart_in_doubt(self):
+        """What waited for the standby was committed when the kill came, and never answered."""
+        self.commits_wait()
+        self.pair.primary.kill9()
+        self.pair.primary.start()
+        self.pair.standby.thaw()
+        return self.doubts
+
+    def primary_killed_in_doubt(self):
+        """What had come to the standby is committed on it, and was never answered."""
+        self.commits_wait()
+        self.pair.primary.kill9()
+        self.pair.standby.thaw()
+        self.pair.promote()
+        return self.doubts
+
+    def commits_wait(self):
+        """The standby is silent: commits are sent to it and wait."""
+        self.doubted = self.in_doubt()
+        self.pair.standby.freeze()
+        wait_for("commits wait for the standby", lambda: int(self.pair.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")) >= 4)
+
+    def in_doubt(self):
+        return [g.metric("kiseki_sql_in_doubt_total")[""] for g in self.gateways]
+
+    def doubts(self):
+        check(all(a > b for a, b in zip(self.in_doubt(), self.doubted)), "no commit was in doubt")
+
+    def primary_refuses(self):
+        """It is made read-only in place, before another takes over: a gentle fence."""
+        self.pair.primary.set("default_transaction_read_only", "on")
+        self.outage(self.rng.uniform(0.5, 2))
+        self.pair.promote()
 
     def primary_killed(self):
         self.pair.primary.kill9()
@@ -302,13 +363,14 @@ class Failover:
         ends = time.monotonic() + seconds
         for gateway in self.gateways:
             equal(gateway.ask("/live")[0], 200, "/live while the database is away")
-            check(not gateway.ready(), "/ready says yes while the database is away")
+            wait_for("/ready says no", lambda g=gateway: not g.ready())
         time.sleep(max(0, ends - time.monotonic()))
 
     # What must be true
 
     def round(self, outage):
         ruler = self.pair.primary
+        lines = [self.log_lines(gateway) for gateway in self.gateways]
         for client in self.clients:
             client.next_thread()
             client.start()
@@ -323,16 +385,25 @@ class Failover:
         finally:
             self.stop_clients()
         slowest = max(c.slowest for c in self.clients)
+        lines = [self.log_lines(g) - b for g, b in zip(self.gateways, lines)]
         print(f"     back after {took[0]:.1f} and {took[1]:.1f} s; "
               f"{self.total('acknowledged')} acknowledged, {self.total('refused')} refused, "
-              f"{self.total('unknown')} unknown; the slowest answer took {slowest:.1f} s",
-              flush=True)
+              f"{self.total('unknown')} unknown; the slowest answer took {slowest:.1f} s; "
+              f"{lines[0]} and {lines[1]} lines in the logs", flush=True)
         wrong = [w for c in self.clients for w in c.wrong]
         check(not wrong, f"{len(wrong)} answers are wrong: {wrong[:4]}")
         check(slowest < ANSWER_SECONDS, "an answer took too long")
+        check(max(c.slowest_read for c in self.clients) < READ_SECONDS, "a GET took too long")
+        check(max(lines) < LOG_LINES, "the logs are flooded")
         self.verify()
         if self.pair.primary is not ruler:
             self.pair.rejoin()
+
+    @staticmethod
+    def log_lines(gateway):
+        """What is said once a request, or once a failed upload, is no flood."""
+        return sum("request_id=" not in line and "slices of a failed upload" not in line
+                   for line in gateway.process.log().splitlines())
 
     def stop_clients(self):
         for client in self.clients:
@@ -417,11 +488,13 @@ def settle(readers, key):
                  f"none of {key.possible}")
 
 
-RESTARTS = ("restart_fast", "restart_immediate", "restart_killed", "frozen_for_a_while",
-            "standby_away")
-PROMOTIONS = ("primary_killed", "primary_frozen", "primary_returns", "primary_switched",
-              "clock_goes_forward", "clock_goes_back", "primary_killed_long_ago")
-SHORT = ("restart_fast", "restart_killed", "primary_returns", "primary_frozen")
+RESTARTS = ("restart_fast", "restart_immediate", "restart_killed", "restart_in_doubt",
+            "frozen_for_a_while", "standby_away")
+PROMOTIONS = ("primary_killed", "primary_killed_in_doubt", "primary_frozen", "primary_returns",
+              "primary_refuses", "primary_switched", "clock_goes_forward", "clock_goes_back",
+              "primary_killed_long_ago")
+SHORT = ("restart_fast", "restart_in_doubt", "primary_returns", "primary_killed_in_doubt",
+         "primary_frozen")
 
 
 def rounds(args, rng):
