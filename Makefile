@@ -14,6 +14,7 @@ OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_hooks   := $(OPT_release) -DKISEKI_TEST_HOOKS
 OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 
 PACKAGES := libmicrohttpd libpq sqlite3 libcurl libcrypto jansson expat zlib gnutls
@@ -47,8 +48,8 @@ LIBS_gateway := $(BUILD)/libgateway.a $(LIBS_fs)
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
-.PHONY: all help deps deps-check run check unit debug tsan fuzz lint format install uninstall clean \
-        bench s3-tests
+.PHONY: all help deps deps-check run check unit debug tsan hooks fuzz lint format install uninstall \
+        clean torture bench s3-tests
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -96,6 +97,9 @@ debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer (b
 tsan: ## Build and test with ThreadSanitizer (build/tsan)
 	$(MAKE) FLAVOUR=tsan BUILD=build/tsan build/tsan/kiseki unit
 
+hooks: ## Build with switches that break safety, for tests that must notice (build/hooks)
+	@$(MAKE) --no-print-directory FLAVOUR=hooks BUILD=build/hooks build/hooks/kiseki
+
 FUZZ_SECONDS ?= 60
 fuzz: ## Run each fuzzer for FUZZ_SECONDS (default 60), with its seeds
 	tests/run-fuzz $(FUZZ_SECONDS)
@@ -112,8 +116,13 @@ run: ## Install what is missing, build, and serve S3 at 127.0.0.1:9000 from ./da
 check: ## Install what tests need and run all tests, on both ways to run
 	@tests/install-packages test
 	@tests/harness/install-needs
-	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory -j2 all hooks
 	@tests/check
+
+torture: all hooks $(UNIT_BIN) ## Ten minutes (TORTURE_SECONDS) of long fault tests, each reproducible by its seed
+	@tests/install-packages test
+	@tests/harness/install-needs
+	@tests/torture
 
 bench: all ## Measure Kiseki beside MinIO and other peers on PATH
 	@tests/harness/install-needs

@@ -1,5 +1,7 @@
 #include "meta/internal.h"
 
+#include "base/hooks.h"
+
 /*
  * Tags are given in order of begin, and the fetched epoch never goes back: so the list is sorted
  * by epoch and its head has the smallest.
@@ -39,7 +41,8 @@ void meta_read_end(struct meta *m, struct meta_read *r)
 uint64_t reads_published(struct meta *m)
 {
     pthread_mutex_lock(&m->reads.lock);
-    uint64_t epoch = m->reads.first != NULL ? m->reads.first->epoch : m->reads.fetched;
+    bool running = m->reads.first != NULL && !hook_broken("epochs");
+    uint64_t epoch = running ? m->reads.first->epoch : m->reads.fetched;
     pthread_mutex_unlock(&m->reads.lock);
     return epoch;
 }

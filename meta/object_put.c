@@ -1,5 +1,7 @@
 #include "meta/object_internal.h"
 
+#include "base/hooks.h"
+
 #include <inttypes.h>
 
 /* A packed list of a file: headers and tags are limited far below that by S3. */
@@ -61,7 +63,7 @@ struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
     sql_bind_int(c, (int64_t)p->attr.owner);
     sql_bind_text(c, p->attr.storage_class);
     sql_bind_int(c, p->attr.checksum);
-    sql_bind_int(c, p->cond.if_absent);
+    sql_bind_int(c, p->cond.if_absent && !hook_broken("if-none-match"));
     sql_bind_text(c, p->cond.if_none_match);
     sql_bind_text(c, p->cond.if_match);
     settled_bind(c, s);

@@ -1,6 +1,7 @@
 #include "meta/internal.h"
 
 #include "base/clock.h"
+#include "base/hooks.h"
 #include "base/log.h"
 #include "base/rand.h"
 
@@ -51,6 +52,8 @@ uint64_t session_id(struct meta *m)
 static bool lease_is_over(void *meta)
 {
     struct meta *m = meta;
+    if (hook_broken("session-proof") && atomic_load(&m->session.opened))
+        return false;
     return clock_boot_ms() >= atomic_load(&m->session.fence_boot_ms);
 }
 
@@ -91,10 +94,11 @@ enum err meta_content_begin(struct meta *m, const struct content *c)
 {
     struct meta_session_state *s = &m->session;
     pthread_mutex_lock(&s->lock);
-    bool ours = s->id != 0;
+    bool proved = !hook_broken("session-proof");
+    bool ours = s->id != 0 || !proved;
     for (size_t i = 0; ours && i < c->piece_count; i++)
         for (size_t k = 0; ours && k < c->pieces[i].slice_count; k++)
-            ours = c->pieces[i].slices[k].tag == s->tag;
+            ours = c->pieces[i].slices[k].tag == s->tag || !proved;
     if (ours)
         s->contents++;
     pthread_mutex_unlock(&s->lock);
@@ -168,7 +172,7 @@ static enum err start(struct meta *m)
     s->id = id;
     s->tag = tag;
     pthread_mutex_unlock(&s->lock);
-    sql_set_session(m->sql, (int64_t)id, NULL, NULL);
+    sql_set_session(m->sql, hook_broken("session-proof") ? 0 : (int64_t)id, NULL, NULL);
     if (m->grants != NULL)
         sql_set_session(m->grants, (int64_t)id, next_marker, m);
     ids_restart(&m->ranges, id, tag);
