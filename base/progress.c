@@ -1,0 +1,111 @@
+#include "base/progress.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define REDRAW_US 100000
+#define LINE_US   5000000
+#define BAR_WIDTH 24
+#define LINE_MAX  160
+
+static void append_size(char *out, size_t size, double bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+
+    while (bytes >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+        bytes /= 1024;
+        unit++;
+    }
+    snprintf(out, size, unit > 0 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+}
+
+static void append_time(char *out, size_t size, double seconds)
+{
+    unsigned s = seconds < 1e9 ? (unsigned)seconds : 1000000000;
+
+    if (s >= 3600)
+        snprintf(out, size, "%uh%02um", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, size, "%um%02us", s / 60, s % 60);
+}
+
+void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size_t size)
+{
+    double seconds = elapsed_us > 0 ? (double)elapsed_us / 1e6 : 1e-6;
+    double rate = (double)p->items / seconds;
+    char bytes[80] = "", left[40] = "";
+    int n;
+
+    if (p->bytes > 0) {
+        char amount[32], speed[32];
+
+        append_size(amount, sizeof(amount), (double)p->bytes);
+        append_size(speed, sizeof(speed), (double)p->bytes / seconds);
+        snprintf(bytes, sizeof(bytes), ", %s, %s/s", amount, speed);
+    }
+    if (p->total > p->items && p->items > 0) {
+        char time[24]; /* of a number of at most 20 digits and its units */
+
+        append_time(time, sizeof(time), (double)(p->total - p->items) / rate);
+        snprintf(left, sizeof(left), ", %s left", time);
+    }
+    if (p->total > 0)
+        n = snprintf(out, size, "%s: %llu of %llu (%llu %%)", p->what, (unsigned long long)p->items,
+                     (unsigned long long)p->total,
+                     (unsigned long long)(p->items >= p->total ? 100 : p->items * 100 / p->total));
+    else
+        n = snprintf(out, size, "%s: %llu", p->what, (unsigned long long)p->items);
+    if (n > 0 && (size_t)n < size)
+        snprintf(out + n, size - (size_t)n, ", %.0f/s%s%s", rate, bytes, left);
+}
+
+static void draw(struct progress *p, bool last)
+{
+    char text[LINE_MAX], bar[BAR_WIDTH + 1];
+    uint64_t full = p->total > 0 ? p->items * BAR_WIDTH / p->total : 0;
+
+    progress_text(p, clock_mono_us() - p->begun_us, text, sizeof(text));
+    if (!p->terminal) {
+        fprintf(stderr, "%s%s\n", text, last ? ", done" : "");
+        return;
+    }
+    for (uint64_t i = 0; i < BAR_WIDTH; i++)
+        bar[i] = i < full ? '=' : ' ';
+    bar[BAR_WIDTH] = '\0';
+    if (p->total > 0)
+        fprintf(stderr, "\r\033[K[%s] %s%s", bar, text, last ? "\n" : "");
+    else
+        fprintf(stderr, "\r\033[K%s%s", text, last ? "\n" : "");
+    fflush(stderr);
+}
+
+void progress_begin(struct progress *p, const char *what, uint64_t total, bool quiet)
+{
+    *p = (struct progress){.what = what,
+                           .total = total,
+                           .quiet = quiet,
+                           .terminal = isatty(STDERR_FILENO) == 1,
+                           .begun_us = clock_mono_us()};
+    p->shown_us = p->begun_us;
+}
+
+void progress_add(struct progress *p, uint64_t items, uint64_t bytes)
+{
+    int64_t now = clock_mono_us();
+
+    p->items += items;
+    p->bytes += bytes;
+    if (p->quiet || now - p->shown_us < (p->terminal ? REDRAW_US : LINE_US))
+        return;
+    p->shown_us = now;
+    draw(p, false);
+}
+
+void progress_end(struct progress *p)
+{
+    if (!p->quiet)
+        draw(p, true);
+}
