@@ -16,4 +16,13 @@
 /* Blocks. ERR_DENIED with a line that says what to do when the store is not this volume's. */
 MUST_USE enum err marker_check(struct meta *m, struct store *s);
 
+/*
+ * For a database that is loaded from a dump of volume `uuid`: *out_generation is above that of the
+ * dump and of the marker, whose volume it must be (ERR_DENIED). marker_set() makes it the store's:
+ * every other database of that volume is refused from then on. Both block.
+ */
+MUST_USE enum err marker_next_generation(struct store *s, const char *uuid, int64_t generation,
+                                         int64_t *out_generation);
+MUST_USE enum err marker_set(struct store *s, const char *uuid, int64_t generation);
+
 #endif

@@ -64,7 +64,13 @@ static const struct option_row options[] = {
     {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "finish running requests for so long on SIGTERM", 0, 3600},
     {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0},
     {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0},
-    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON (kiseki status)", 0, 0},
+    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON (status, gc)", 0, 0},
+    {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "gc: free it, instead of saying what would be freed", 0, 0},
+    {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "gc --apply: wait for second deletions, too", 0, 0},
+    {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "fsck: set right what is certain; wants gateways stopped", 0, 0},
+    {"check-store", OPTION_FLAG, AT(check_store), NULL, NULL, "fsck: look at the slices in the store, too", 0, 0},
+    {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "scrub: read so much a second, 0 for as much as can be", 0, 1ull << 50},
+    {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "tools: show no progress", 0, 0},
     {"help", OPTION_FLAG, AT(help), NULL, NULL, "this list", 0, 0},
 };
 /* clang-format on */
@@ -216,6 +222,10 @@ static enum err load_flag(struct config *c, int argc, char **argv, int *at)
     } else if (strcmp(text, "-h") == 0) {
         o = find_option(STR("help"));
     }
+    if (o == NULL && text[0] != '-' && c->file == NULL) {
+        c->file = strdup(text);
+        return c->file != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
+    }
     if (o == NULL)
         return err_set(ERR_INVALID, "unknown option %s (kiseki --help lists them)", text);
     if (o->type == OPTION_SECRET) {
@@ -248,6 +258,8 @@ enum err config_load(int argc, char **argv, int first, struct config *out)
 
 void config_free(struct config *c)
 {
+    free(c->file);
+    c->file = NULL;
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         char **text = place(c, &options[i]);
 

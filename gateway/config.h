@@ -27,6 +27,10 @@ struct config {
     uint64_t workers, io_threads, http_threads, connections, meta_connections;
     uint64_t lease_s, keep_deleted_s, stop_timeout_s;
     bool json; /* commands that print: as JSON */
+    /* of tools */
+    bool apply, wait, repair, check_store, quiet;
+    uint64_t rate;
+    char *file; /* the argument that is no option */
     bool help;
 };
 

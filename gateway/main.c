@@ -7,19 +7,26 @@ static const struct command {
     const char *name;
     int (*run)(const struct config *c);
     const char *help;
+    bool takes_file;
 } commands[] = {
-    {"serve", command_serve, "serve S3 until SIGTERM"},
-    {"status", command_status, "what the volume holds and who serves it"},
-    {"health", command_health, "exit 0 if the gateway on this machine answers"},
-    {"version", NULL, "print the version"},
-    {"man", NULL, "print the manual page (roff)"},
+    {"serve", command_serve, "serve S3 until SIGTERM", false},
+    {"status", command_status, "what the volume holds and who serves it", false},
+    {"health", command_health, "exit 0 if the gateway on this machine answers", false},
+    {"gc", command_gc, "what may be freed; --apply frees it", false},
+    {"fsck", command_fsck, "check the metadata, and with --check-store the store; --repair", false},
+    {"scrub", command_scrub, "read all slices and check their checksums", false},
+    {"dump", command_dump, "write the metadata as JSON lines to FILE, or standard output", true},
+    {"load", command_load, "load such a dump into an empty database, from FILE or standard input",
+     true},
+    {"version", NULL, "print the version", false},
+    {"man", NULL, "print the manual page (roff)", false},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *out)
 {
     fputs("Kiseki: an S3 gateway over a filesystem of its own.\n\n"
-          "usage: kiseki COMMAND [--option value ...]\n\ncommands:\n",
+          "usage: kiseki COMMAND [--option value ...] [FILE]\n\ncommands:\n",
           out);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-28s %s\n", commands[i].name, commands[i].help);
@@ -47,7 +54,9 @@ static void print_man(FILE *out)
     config_man(out);
     fputs(".SH SIGNALS\n.TP\n.B SIGTERM\nstop accepting, finish what is in flight, exit 0\n"
           ".TP\n.B SIGHUP\nread the certificate and its key again\n"
-          ".SH EXIT STATUS\n0 on success, 1 when something failed, 2 for a wrong command line.\n"
+          ".SH EXIT STATUS\n0 on success, 1 when something failed, or fsck or scrub found damage, "
+          "2 for a wrong\n"
+          "command line, or when a tool could not begin.\n"
           ".SH FILES\n.TP\n.I data/credentials\nthe root user's keys of the embedded default\n"
           ".TP\n.I data/master.key\nseals secrets in the database\n",
           out);
@@ -94,6 +103,8 @@ int main(int argc, char **argv)
     err = config_load(argc, argv, 2, &config);
     if (err != OK) {
         fprintf(stderr, "kiseki: %s\n", err_text(err));
+    } else if (config.file != NULL && !command->takes_file) {
+        fprintf(stderr, "kiseki: %s takes no argument \"%s\" (kiseki --help)\n", name, config.file);
     } else if (config.help) {
         print_help(stdout);
         code = 0;

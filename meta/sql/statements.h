@@ -50,6 +50,8 @@ enum sql_statement {
 #include "meta/sql/upload.def"
 #include "meta/sql/write.def"
 #include "meta/sql/lock.def"
+#include "meta/sql/dump.def"
+#include "meta/sql/check.def"
 #include "meta/sql/session.def"
 #include "meta/sql/account.def"
 #include "meta/sql/job.def"

@@ -1,0 +1,122 @@
+#include "base/progress.h"
+#include "fs/marker.h"
+#include "gateway/commands.h"
+#include "gateway/tool.h"
+#include "meta/dump.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void count_row(void *progress)
+{
+    progress_add(progress, 1, 0);
+}
+
+/* FILE, "-" or none: the standard stream. */
+static FILE *stream_of(const struct config *c, const char *mode, FILE *standard)
+{
+    FILE *f = standard;
+
+    if (c->file != NULL && strcmp(c->file, "-") != 0)
+        f = fopen(c->file, mode);
+    if (f == NULL)
+        fprintf(stderr, "kiseki: %s: %m\n", c->file);
+    return f;
+}
+
+static enum err write_dump(const struct config *c, struct meta *m, FILE *out)
+{
+    struct progress p;
+    struct dump_progress rows = {count_row, &p};
+    uint64_t total = 0;
+    enum err err = dump_count(m, &total);
+
+    if (err != OK)
+        return err;
+    progress_begin(&p, "rows", total, c->quiet);
+    err = dump_write(m, out, &rows);
+    progress_end(&p);
+    return err;
+}
+
+int command_dump(const struct config *c)
+{
+    struct volume volume;
+    struct meta *meta = NULL;
+    FILE *out = NULL;
+    enum err err = volume_prepare(c, false, &volume);
+
+    if (err == OK)
+        err = meta_open(&volume.options.meta, &meta);
+    if (err == OK) {
+        out = stream_of(c, "wx", stdout); /* never over a dump that is there */
+        if (out == NULL)
+            err = err_set(ERR_IO, "no dump was written");
+    }
+    if (err == OK)
+        err = write_dump(c, meta, out);
+    if (out != NULL && out != stdout && fclose(out) != 0 && err == OK)
+        err = err_set(ERR_IO, "the dump could not be written: %m");
+    meta_close(meta);
+    volume_forget(&volume);
+    return err == OK ? 0 : tool_fail(err);
+}
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
+struct owner {
+    struct store *store;
+    struct dump_header header;
+    int64_t generation;
+};
+
+static enum err claim(void *arg, const struct dump_header *h, int64_t *out_generation)
+{
+    struct owner *o = arg;
+    enum err err = marker_next_generation(o->store, h->uuid, h->generation, out_generation);
+
+    o->header = *h;
+    o->generation = *out_generation;
+    return err;
+}
+
+static enum err load_dump(const struct config *c, struct volume *v, struct meta *m, FILE *in)
+{
+    struct owner owner = {.store = NULL};
+    struct progress p;
+    struct dump_progress rows = {count_row, &p};
+    enum err err = store_open(v->store_url, &v->options.store, &owner.store);
+
+    if (err == OK) {
+        progress_begin(&p, "rows", 0, c->quiet);
+        err = dump_load(m, in, claim, &owner, &rows);
+        progress_end(&p);
+    }
+    if (err == OK) /* from here on the database that the dump was made of is refused */
+        err = marker_set(owner.store, owner.header.uuid, owner.generation);
+    store_close(owner.store);
+    return err;
+}
+
+int command_load(const struct config *c)
+{
+    struct volume volume;
+    struct meta *meta = NULL;
+    FILE *in = NULL;
+    enum err err = volume_prepare(c, false, &volume);
+
+    if (err == OK) {
+        in = stream_of(c, "r", stdin);
+        if (in == NULL)
+            err = err_set(ERR_IO, "nothing was loaded");
+    }
+    if (err == OK)
+        err = meta_open(&volume.options.meta, &meta);
+    if (err == OK)
+        err = load_dump(c, &volume, meta, in);
+    if (in != NULL && in != stdin)
+        fclose(in);
+    meta_close(meta);
+    volume_forget(&volume);
+    return err == OK ? 0 : tool_fail(err);
+}

@@ -1,0 +1,44 @@
+#include "gateway/tool.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define LEASE_MS 3000 /* short: epochs, by which things are freed, come with its heartbeats */
+
+int tool_fail(enum err err)
+{
+    fprintf(stderr, "kiseki: %s\n", err_text(err));
+    return TOOL_FAILED;
+}
+
+void tool_report(void *arg, const char *finding)
+{
+    (void)arg;
+    puts(finding);
+}
+
+bool tool_open(const struct config *c, struct tool *out)
+{
+    enum err err = volume_prepare(c, false, &out->volume);
+
+    log_set_level(LOG_WARN); /* what a gateway says as it comes and goes is of no interest here */
+    out->fs = NULL;
+    if (err == OK) {
+        struct fs_options options = out->volume.options;
+
+        options.tool = true;
+        options.cache_dir = NULL;
+        options.meta.lease_ms = LEASE_MS;
+        err = fs_open(&options, &out->fs);
+    }
+    if (err != OK)
+        (void)tool_fail(err);
+    return err == OK;
+}
+
+void tool_close(struct tool *t)
+{
+    fs_close(t->fs);
+    volume_forget(&t->volume);
+}
