@@ -38,6 +38,8 @@ struct fs {
 /* "slices/3f/a2/<id>-<tag>": two levels of fan-out by the low bits of the id. */
 #define SLICE_NAME_TEXT 64
 void slice_name_text(struct slice_name name, char out[SLICE_NAME_TEXT]);
+/* False: not of that form. */
+bool slice_name_parse(const char *text, struct slice_name *out);
 
 /* range_write.c: bytes in memory become one piece with one inline record. */
 MUST_USE enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,

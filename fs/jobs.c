@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fs/doomed.h"
 #include "fs/internal.h"
 #include "fs/merge.h"
 #include "meta/reclaim.h"
@@ -12,7 +13,6 @@
 
 #define ROUND_MS       1000
 #define BACKOFF_MAX_MS 60000
-#define DOOMED_BATCH   256
 #define FOLD_FILES     64
 #define MERGE_RUNS     4 /* of 64 MiB at most, then other work has its turn */
 
@@ -25,8 +25,9 @@ struct jobs {
     bool poked, stopping;
 };
 
-static bool is_stopping(struct jobs *j)
+static bool is_stopping(void *jobs)
 {
+    struct jobs *j = jobs;
     bool stopping;
 
     pthread_mutex_lock(&j->lock);
@@ -35,52 +36,21 @@ static bool is_stopping(struct jobs *j)
     return stopping;
 }
 
-/* Deletes what is due. A slice whose deletion fails stays doomed and comes up again. */
-static enum err delete_doomed(struct jobs *j, struct arena *a, bool *out_did)
-{
-    struct slice_name *slices, *gone;
-    size_t count, gone_count = 0;
-    enum err err = doomed_take(j->fs->meta, a, DOOMED_BATCH, &slices, &count);
-    enum err failure = OK;
-
-    if (err == ERR_NOT_FOUND)
-        return OK;
-    if (err != OK)
-        return err;
-    gone = arena_array(a, count + 1, sizeof(*gone));
-    if (gone == NULL)
-        return err_set(ERR_NOMEM, "out of memory for %zu doomed slices", count);
-    for (size_t i = 0; i < count && failure == OK && !is_stopping(j); i++) {
-        char name[SLICE_NAME_TEXT];
-
-        slice_name_text(slices[i], name);
-        failure = store_del(j->fs->store, name);
-        if (failure == OK)
-            gone[gone_count++] = slices[i];
-    }
-    err = gone_count > 0 ? doomed_done(j->fs->meta, gone, gone_count) : OK;
-    *out_did = *out_did || gone_count > 0;
-    return err != OK ? err : failure;
-}
-
 static enum err run_round(struct jobs *j, bool *out_did)
 {
-    struct arena *a = arena_new((size_t)16 << 20);
     bool folded, merged = false;
+    size_t deleted = 0;
     enum err err;
 
     *out_did = false;
-    if (a == NULL)
-        return err_set(ERR_NOMEM, "out of memory");
     err = write_fold(j->fs->meta, FOLD_FILES, &folded); /* a round a second is often enough */
     if (err == OK)
         err = reclaim_round(j->fs->meta, out_did);
     if (err == OK)
-        err = delete_doomed(j, a, out_did);
+        err = doomed_round(j->fs, is_stopping, j, &deleted);
     if (err == OK)
         err = merge_round(j->fs, MERGE_RUNS, &merged);
-    *out_did = *out_did || merged;
-    arena_free(a);
+    *out_did = *out_did || merged || deleted > 0;
     return err;
 }
 
