@@ -22,10 +22,12 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
+from harness import behind
+from harness.kiseki import BINARY
 from harness.runner import Results, check, equal
 from harness.s3 import S3
 from harness.targets import Volume
-from harness.workspace import Failed, Workspace
+from harness.workspace import Failed, Process, Workspace, wait_for
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET = "kill9"
@@ -193,6 +195,21 @@ def one_round(number, gateway, clients, rng):
     check(acknowledged and doubtful, "the kill hit nothing: nothing was proved")
 
 
+def nothing_is_left(ws, volume, gateway):
+    """After `kiseki gc` the store holds just what is referenced: the orphans of each kill are found
+    from the rows of its session, without a listing of the store."""
+    gateway.stop()
+    gc = Process(ws, "gc", [BINARY, "gc", "--apply"],
+                 env={**volume.env, "KISEKI_META": volume.meta(), "KISEKI_STORE": volume.store,
+                      "KISEKI_ACCESS_KEY": gateway.access_key,
+                      "KISEKI_SECRET_KEY": gateway.secret_key})
+    gc.start()
+    wait_for("gc has ended", lambda: not gc.running(), 120)
+    there, wanted = behind.objects(volume), behind.referenced(volume)
+    equal((there - wanted, wanted - there), (set(), set()), f"too many, missing; {gc.log()}")
+    gateway.start()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -204,7 +221,8 @@ def main():
     print(f"kill9 on {args.way}: --rounds {args.rounds} --seed {args.seed}", flush=True)
     rng, results = random.Random(args.seed), Results()
     with Workspace("kill9") as ws:
-        gateway = Volume(ws, args.way, "kill9").gateway()
+        volume = Volume(ws, args.way, "kill9")
+        gateway = volume.gateway()
         S3(gateway.endpoint, gateway.access_key, gateway.secret_key).make_bucket(BUCKET)
         clients = [Client(n, gateway, args.seed) for n in range(args.clients)]
         for number in range(1, args.rounds + 1):
@@ -215,6 +233,8 @@ def main():
         if not results.failed:
             every = [k for c in clients for k in c.keys]
             results.run(f"kill9/{args.way} everything at the end", lambda: verify(gateway, every))
+            results.run(f"kill9/{args.way} nothing is left behind",
+                        lambda: nothing_is_left(ws, volume, gateway))
         ws.failed = results.failed > 0
     return results.finish()
 

@@ -33,14 +33,15 @@ def objects(volume):
         return {os.path.relpath(os.path.join(folder, name), volume.store_dir)
                 for folder, _, names in os.walk(volume.store_dir) for name in names
                 if not (folder.endswith("/.tmp") and name.endswith(".lock"))}
-    s3 = S3(volume.minio.endpoint, volume.minio.access_key, volume.minio.secret_key)
+    s3 = _store(volume)
     try:
         return {key.removeprefix("slices/") for key in s3.list_keys(volume.database)}
     finally:
         s3.close()
 
 
-def _name(slice_id, tag):
+def name(slice_id, tag):
+    """The object of a slice."""
     tag &= 2 ** 64 - 1  # rows keep it signed
     return (f"slices/{slice_id & 0xff:02x}/{slice_id >> 8 & 0xff:02x}/"
             f"{slice_id:016x}-{tag:016x}")
@@ -48,7 +49,52 @@ def _name(slice_id, tag):
 
 def referenced(volume):
     """The names that the rows say should be there."""
-    return {_name(*row) for row in sql(volume, "SELECT id, tag FROM slices")} | {MARKER}
+    return {name(*row) for row in sql(volume, "SELECT id, tag FROM slices")} | {MARKER}
+
+
+def _store(volume):
+    return S3(volume.minio.endpoint, volume.minio.access_key, volume.minio.secret_key)
+
+
+def _path(volume, object_name):
+    return os.path.join(volume.store_dir, object_name)
+
+
+def get_object(volume, object_name):
+    if volume.way == "sqlite":
+        with open(_path(volume, object_name), "rb") as file:
+            return file.read()
+    s3 = _store(volume)
+    try:
+        return s3.get(volume.database, "slices/" + object_name).body
+    finally:
+        s3.close()
+
+
+def put_object(volume, object_name, body):
+    """Whatever the store had there."""
+    if volume.way == "sqlite":
+        path = _path(volume, object_name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(body)
+        return
+    s3 = _store(volume)
+    try:
+        check(s3.put(volume.database, "slices/" + object_name, body).status == 200, "PUT behind")
+    finally:
+        s3.close()
+
+
+def delete_object(volume, object_name):
+    if volume.way == "sqlite":
+        os.remove(_path(volume, object_name))
+        return
+    s3 = _store(volume)
+    try:
+        check(s3.delete(volume.database, "slices/" + object_name).status == 204, "DELETE behind")
+    finally:
+        s3.close()
 
 
 def no_trace(volume, seconds=60):

@@ -5,6 +5,8 @@ pg      PostgreSQL and MinIO as the backing store
 minio   MinIO itself, to prove the tests
 """
 
+import os
+
 from harness.kiseki import ACCESS_KEY, REGION, SECRET_KEY, Kiseki
 from harness.minio import Minio
 from harness.postgres import Postgres
@@ -63,6 +65,16 @@ class Volume:
         if self.way == "sqlite":
             return f"sqlite:{self.dir}/meta.db"
         return self.postgres.url(self.database, "socket" if self._gateways % 2 == 0 else "tcp")
+
+    def reset_database(self):
+        """An empty one; no gateway may run."""
+        if self.way == "sqlite":
+            for name in os.listdir(self.dir):
+                if name.startswith("meta.db"):
+                    os.remove(os.path.join(self.dir, name))
+            return
+        self.postgres.sql(f'DROP DATABASE "{self.database}"', "postgres")
+        self.postgres.create_database(self.database)
 
     def gateway(self, cert=None, env=None, user=None, start=True):
         meta = self.meta()
