@@ -1,6 +1,6 @@
 /*
- * What the command-line tools share: a volume opened as a tool (a session without background jobs), and
- * the exit code of one that could not begin.
+ * What the command-line tools share: a volume opened as a tool (a session without background
+ * jobs), and the exit code of one that could not begin.
  */
 #ifndef KISEKI_GATEWAY_TOOL_H
 #define KISEKI_GATEWAY_TOOL_H

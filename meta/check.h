@@ -1,9 +1,10 @@
 /*
- * Whether the rows of a volume agree with each other: the half of `kiseki fsck` that needs no store,
- * and what the other half and `kiseki scrub` walk through. See meta/meta.h for errors and threads.
+ * Whether the rows of a volume agree with each other: the half of `kiseki fsck` that needs no
+ * store, and what the other half and `kiseki scrub` walk through. See meta/meta.h for errors and
+ * threads.
  *
- * Each check is one statement, hence of one state: gateways at work give no false findings. Counts of
- * slices take a walk through all pieces; what looks wrong there is looked at twice (fs/fsck.c).
+ * Each check is one statement, hence of one state: gateways at work give no false findings. Counts
+ * of slices take a walk through all pieces; what looks wrong there is looked at twice (fs/fsck.c).
  */
 #ifndef KISEKI_META_CHECK_H
 #define KISEKI_META_CHECK_H
@@ -21,8 +22,9 @@ MUST_USE enum err check_rows(struct meta *m, check_report *report, void *arg,
 size_t check_row_count(void);
 
 /*
- * Sets right what is certain: counts of references, entries of what is dead, tokens, usage. ERR_BUSY:
- * another session lives (its transactions would come between). *out_repaired: rows that changed.
+ * Sets right what is certain: counts of references, entries of what is dead, tokens, usage.
+ * ERR_BUSY: another session lives (its transactions would come between). *out_repaired: rows that
+ * changed.
  */
 MUST_USE enum err check_repair_rows(struct meta *m, uint64_t *out_repaired);
 
@@ -60,7 +62,10 @@ MUST_USE enum err check_users(struct meta *m, struct arena *a, uint64_t piece, s
 /* Still in use? */
 MUST_USE enum err check_piece_lives(struct meta *m, uint64_t piece, bool *out);
 
-/* --- what may be freed ---------------------------------------------------------------------------- */
+/*
+ * --- what may be freed
+ * ----------------------------------------------------------------------------
+ */
 
 struct gc_counts {
     int64_t files, pieces, links; /* dead, not freed yet */

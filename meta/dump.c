@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static json_t *bytes_json(struct str bytes)
 {
@@ -52,7 +52,7 @@ static enum err put_row(FILE *out, const struct dump_table *t, const struct sql_
     return put_line(out, line);
 }
 
-/* --- tables ------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /* The key of the last row of the page before; of none: below all. */
 static void bind_after(struct sql_call *c, const struct dump_table *t, const struct sql_call *last)
@@ -101,7 +101,10 @@ static enum err put_table(struct meta *m, FILE *out, const struct dump_table *t,
     return e;
 }
 
-/* --- the state around it -------------------------------------------------------------------------- */
+/*
+ * --- the state around it
+ * --------------------------------------------------------------------------
+ */
 
 struct state {
     int64_t sessions, id, slice, epoch, rows;

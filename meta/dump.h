@@ -10,8 +10,9 @@
  * sessions had left behind is found by the first gateway. Secrets stay sealed under the master key.
  * Memory does not grow with the volume. The same volume gives the same bytes.
  *
- * Both block, and want to be alone: no session may live (ERR_BUSY), and a dump during which somebody
- * came fails (ERR_CONFLICT). `each_row` (or NULL) is called with 1 for each row, for progress.
+ * Both block, and want to be alone: no session may live (ERR_BUSY), and a dump during which
+ * somebody came fails (ERR_CONFLICT). `each_row` (or NULL) is called with 1 for each row, for
+ * progress.
  */
 #ifndef KISEKI_META_DUMP_H
 #define KISEKI_META_DUMP_H

@@ -44,7 +44,7 @@ static enum err next_line(struct load *l, json_t **out)
     return *out != NULL ? OK : corrupt(l, "not JSON");
 }
 
-/* --- rows --------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static enum err begin(struct load *l)
 {
@@ -128,7 +128,10 @@ static enum err add_row(struct load *l, json_t *row)
     return e;
 }
 
-/* --- around them ---------------------------------------------------------------------------------- */
+/*
+ * --- around them
+ * ----------------------------------------------------------------------------------
+ */
 
 static enum err check_empty(struct meta *m)
 {
