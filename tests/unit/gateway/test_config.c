@@ -218,6 +218,7 @@ int main(void)
         CASE(test_config__a_flag_wins_over_the_environment),
         CASE(test_config__secrets_come_from_variables_and_files),
         CASE(test_config__sizes_and_durations_have_units),
+        CASE(test_config__one_argument_is_a_file),
         CASE(test_config__wrong_settings_say_which),
         CASE(test_config__wrong_variables_say_which),
         CASE(test_config__help_and_man_page_name_every_option),
