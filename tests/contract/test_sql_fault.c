@@ -389,6 +389,46 @@ static void test_sql_fault__a_refusal_says_what_to_do(void **state)
     }
 }
 
+/* A server that takes connections and never says a word; its folder goes to `folder`. */
+static int silent_server(char folder[static 32])
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    (void)snprintf(folder, 32, "/tmp/kiseki-silent-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(un.sun_path, sizeof(un.sun_path), "%s/.s.PGSQL.5432", folder);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    return fd;
+}
+
+static void test_sql_fault__hosts_that_hang_or_are_gone_hold_nobody_up(void **state)
+{
+    struct faults *x = *state;
+    char folder[32], url[1024];
+    int silent = silent_server(folder);
+    (void)snprintf(url, sizeof(url), "%s%chost=%s,/nonexistent,%s&port=5432,5433,5432",
+                   x->direct->url, strchr(x->direct->url, '?') != NULL ? '&' : '?', folder,
+                   x->relay->folder);
+    struct fixture several = {.url = url, .arena = x->direct->arena};
+    int64_t begun = clock_mono_us();
+    open_db(&several);
+    assert_in_range(clock_mono_us() - begun, 0, 2500000); /* connect_timeout is 3 s */
+    assert_int_equal(count_rows(&several), 0);
+    sql_close(several.db);
+    (void)snprintf(url, sizeof(url), "%s%chost=%s,/nonexistent&port=5432,5433&connect_timeout=2",
+                   x->direct->url, strchr(x->direct->url, '?') != NULL ? '&' : '?', folder);
+    struct sql_db *db = NULL;
+    enum err e = sql_open(url, &several.options, &db);
+    print_message("%s\n", err_text(e));
+    assert_int_equal(e, ERR_BUSY);
+    assert_non_null(strstr(err_text(e), "port 5432: no answer; /nonexistent port 5433: "));
+    close(silent);
+    (void)snprintf(url, sizeof(url), "%s/.s.PGSQL.5432", folder);
+    (void)unlink(url);
+    (void)rmdir(folder);
+}
+
 static void test_sql_fault__a_changed_table_is_prepared_for_again(void **state)
 {
     struct faults *x = *state;
@@ -454,6 +494,7 @@ int main(void)
         FAULT(a_slow_write_does_not_hold_up_others),
         FAULT(a_warning_puts_the_commit_in_doubt),
         FAULT(a_refusal_says_what_to_do),
+        FAULT(hosts_that_hang_or_are_gone_hold_nobody_up),
         FAULT(a_changed_table_is_prepared_for_again),
     };
     int failed = cmocka_run_group_tests_name("sqlite", on_sqlite, NULL, NULL);
