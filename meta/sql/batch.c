@@ -29,6 +29,12 @@
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 1000
 #define TICK_MS        200 /* how exactly wait_ms is kept */
+/*
+ * Waiting lets a client sit through a restart or a failover; when the database has been away for
+ * LONG_AWAY times wait_ms it only keeps threads from answering others.
+ */
+#define LONG_AWAY      6
+#define AWAY_WAIT_PART 10 /* of wait_ms, from then on */
 
 /* --- time ------------------------------------------------------------------------------------- */
 
@@ -168,6 +174,15 @@ static void wake_for_work(struct batcher *b)
     struct slot *s = now || (later != INT64_MAX && !b->holding) ? idle_slot(b) : NULL;
     if (s != NULL)
         (void)pthread_cond_signal(&s->wake);
+}
+
+/* Until when a unit may wait. Under lock. (Shorter ones behind longer ones end a little later.) */
+static int64_t deadline(const struct batcher *b)
+{
+    int64_t now = clock_mono_us();
+    bool away = b->away.code != OK && atomic_load(&b->stats->connected) == 0;
+    bool long_away = away && now - b->away_since_us > LONG_AWAY * b->wait_us;
+    return now + (long_away ? b->wait_us / AWAY_WAIT_PART : b->wait_us);
 }
 
 /* Puts units back that were not executed; the first stays first. */
@@ -341,9 +356,9 @@ static void *ticker_main(void *arg)
 
 void batcher_submit(struct batcher *b, struct sql_unit *u)
 {
-    u->deadline_us = clock_mono_us() + b->wait_us;
     u->attempts = 0;
     (void)pthread_mutex_lock(&b->lock);
+    u->deadline_us = deadline(b);
     push_back(b, u);
     wake_for_work(b);
     (void)pthread_mutex_unlock(&b->lock);
@@ -352,9 +367,9 @@ void batcher_submit(struct batcher *b, struct sql_unit *u)
 void batcher_submit_here(struct batcher *b, struct sql_unit *u)
 {
     enum sql_kind kind = u->kind;
-    u->deadline_us = clock_mono_us() + b->wait_us;
     u->attempts = 0;
     (void)pthread_mutex_lock(&b->lock);
+    u->deadline_us = deadline(b);
     struct slot *s = idle_slot(b);
     if (s == NULL || !may_borrow(b, kind)) {
         push_back(b, u);

@@ -58,7 +58,8 @@ struct batcher {
     void *next_id_arg;
     bool (*lease_is_over)(void *);
     void *lease_arg;
-    struct err_info away; /* why the last attempt to connect failed */
+    struct err_info away;  /* why the last attempt to connect failed; OK: some connection is up */
+    int64_t away_since_us; /* unless OK */
 
     _Atomic int64_t counter; /* ids when the caller gives none */
     pthread_t ticker;

@@ -357,6 +357,8 @@ bool batch_bring_up(struct slot *s)
         err_save(e, &why);
         (void)pthread_mutex_lock(&b->lock);
         bool news = b->away.code != why.code;
+        if (b->away.code == OK)
+            b->away_since_us = clock_mono_us();
         b->away = why;
         (void)pthread_mutex_unlock(&b->lock);
         if (news)

@@ -137,7 +137,8 @@ bool sql_is_null(const struct sql_call *c, size_t row, size_t column);
 
 struct sql_options {
     size_t connections; /* 0: 4. SQLite: readers at once, 0: 8 */
-    int64_t wait_ms;    /* 0: 5,000. How long a unit waits for a database that is away */
+    int64_t wait_ms;    /* 0: 5,000. How long a unit waits for a database that is away; a tenth of
+                           it once that has lasted for six times as long */
     int64_t answer_ms;  /* 0: 20,000. Silence after which a connection counts as lost; half of it
                            in reads, which wait for nobody's lock */
     int64_t lock_ms;    /* 0: 10,000. Longest wait for one row lock */

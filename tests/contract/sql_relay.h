@@ -67,6 +67,8 @@ static inline bool relay_request(struct relayed *c, bool *lose, bool *stalled, c
     int mode = atomic_load(&r->mode);
     if (!sync || mode == RELAY_PASS)
         return relay_send(c->server, data, len);
+    if (mode == RELAY_REFUSE)
+        return false;
     if (mode != RELAY_LOSE_ANSWER || atomic_fetch_sub(&r->times, 1) <= 1)
         atomic_store(&r->mode, RELAY_PASS);
     if (mode == RELAY_LOSE_ANSWER) {

@@ -181,6 +181,31 @@ static void test_sql_fault__a_database_away_is_waited_for(void **state)
     assert_int_equal(sql_stats(x->through.db)->in_doubt, 0);
 }
 
+static void test_sql_fault__a_database_long_away_is_not_waited_for(void **state)
+{
+    struct faults *x = *state;
+    sql_close(x->through.db);
+    x->through.options.wait_ms = 400; /* long is 2.4 s */
+    open_db(&x->through);
+    sql_set_session(x->through.db, 7, NULL, NULL);
+    warm_up(x);
+    int64_t begun = clock_mono_us(), last = begun;
+    bool short_wait = false;
+    relay_set(x->relay, RELAY_REFUSE, 0);
+    for (int i = 0; i < 100 && !short_wait; i++) {
+        int64_t asked = clock_mono_us();
+        enum err e = set_words(x, 1, "in vain", false);
+        last = clock_mono_us();
+        short_wait = e == ERR_BUSY && last - asked < 300000;
+    }
+    assert_true(short_wait);
+    assert_in_range(last - begun, 2400000, 20000000);
+    relay_set(x->relay, RELAY_PASS, 0);
+    for (int i = 0; i < 100 && sql_stats(x->through.db)->connected == 0; i++)
+        nap_ms(50);
+    assert_ok(set_words(x, 1, "back again", false));
+}
+
 /* --- backends are killed ---------------------------------------------------------------------- */
 
 #define WRITERS 8
@@ -488,6 +513,7 @@ int main(void)
         FAULT(silence_counts_as_lost),
         FAULT(a_reaped_session_leaves_the_doubt),
         FAULT(a_database_away_is_waited_for),
+        FAULT(a_database_long_away_is_not_waited_for),
         FAULT(killed_backends_lose_nothing),
         FAULT(deadlocks_are_run_again),
         FAULT(a_row_lock_is_not_waited_for_for_ever),
