@@ -11,7 +11,8 @@
 struct monitor {
     struct metrics *metrics;
     struct fs *fs;
-    struct http_server *server; /* the S3 server, for its gauges; NULL until it is up */
+    /* the S3 server, for its gauges; NULL until it is up. Asked for while that is set */
+    struct http_server *_Atomic server;
 };
 
 /* The handler for http_server_start(); `m` outlives the server. */
