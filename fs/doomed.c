@@ -30,6 +30,7 @@ enum err doomed_round(struct fs *fs, bool (*stop)(void *arg), void *arg, size_t 
         failure = store_del(fs->store, name);
         if (failure == OK)
             gone[gone_count++] = slices[i];
+        disk_cache_forget(fs->disk, slices[i]);
     }
     err = gone_count > 0 ? doomed_done(fs->meta, gone, gone_count) : OK;
     *out_deleted = gone_count;

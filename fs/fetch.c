@@ -156,17 +156,20 @@ static enum err get_granule(struct fetch *f, uint32_t i)
                      f->pages[i]->data);
 }
 
-/* One request for all granules. */
-static enum err get_all(struct fetch *f)
+/* One request for granules [from, to). */
+static enum err get_some(struct fetch *f, uint32_t from, uint32_t to)
 {
     char name[SLICE_NAME_TEXT];
-    uint32_t start = f->first * META_GRANULE;
     struct iovec iov[META_GRANULES_MAX];
+    size_t len = 0;
 
-    for (uint32_t i = 0; i < f->count; i++)
-        iov[i] = (struct iovec){f->pages[i]->data, granule_len(f, i)};
+    for (uint32_t i = from; i < to; i++) {
+        iov[i - from] = (struct iovec){f->pages[i]->data, granule_len(f, i)};
+        len += granule_len(f, i);
+    }
     slice_name_text(f->slice, name);
-    return store_getv(f->fs->store, name, start, iov, (int)f->count, fetch_end(f) - start);
+    return store_getv(f->fs->store, name, (uint64_t)(f->first + from) * META_GRANULE, iov,
+                      (int)(to - from), len);
 }
 
 static bool is_good(const struct fetch *f, uint32_t i)
@@ -202,21 +205,71 @@ static enum err explain(struct fetch *f, enum err err)
     return err_set(ERR_CORRUPT, "%s is missing from the backing store, or cut off", name);
 }
 
+/*
+ * What the disk cache has of them, verified: a bit each. A wrong one is forgotten there, and
+ * fetched like one that it never had.
+ */
+static uint64_t get_cached(struct fetch *f)
+{
+    uint64_t have = 0;
+
+    for (uint32_t i = 0; f->fs->disk != NULL && i < f->count; i++) {
+        char name[SLICE_NAME_TEXT];
+
+        if (!disk_cache_get(f->fs->disk, f->slice, f->first + i, granule_len(f, i),
+                            f->pages[i]->data))
+            continue;
+        if (is_good(f, i)) {
+            have |= UINT64_C(1) << i;
+            continue;
+        }
+        slice_name_text(f->slice, name);
+        log_error("%s: granule %u has a wrong checksum in the disk cache, it is fetched", name,
+                  f->first + i);
+        disk_cache_drop(f->fs->disk, f->slice, f->first + i);
+    }
+    return have;
+}
+
+/*
+ * From the first to the last that is missing, in one request: small gaps cost less than requests.
+ */
+static enum err get_missing(struct fetch *f, uint64_t have, uint32_t *out_from, uint32_t *out_to)
+{
+    uint32_t from = 0, to = f->count;
+    enum err err;
+
+    while (from < to && (have >> from & 1))
+        from++;
+    while (to > from && (have >> (to - 1) & 1))
+        to--;
+    *out_from = from;
+    *out_to = to;
+    if (from == to)
+        return OK;
+    err = get_some(f, from, to);
+    if (err == ERR_CORRUPT)
+        err = get_some(f, from, to);
+    return err == OK ? OK : explain(f, err);
+}
+
 /* Fetches what is in FETCH_RUNNING by this thread, and wakes all that wait for it. */
 static void run(struct fetch *f)
 {
     uint64_t bad = 0;
-    enum err err = get_all(f);
+    uint32_t from, to;
+    enum err err = get_missing(f, get_cached(f), &from, &to);
 
-    if (err == ERR_CORRUPT)
-        err = get_all(f);
-    if (err != OK)
-        err = explain(f, err);
     for (uint32_t i = 0; err == OK && i < f->count; i++) {
-        if (verify(f, i))
-            cache_put(f->fs->cache, f->slice, f->first + i, f->pages[i]);
-        else
+        bool fetched = i >= from && i < to;
+
+        if (fetched && !verify(f, i)) {
             bad |= UINT64_C(1) << i;
+            continue;
+        }
+        cache_put(f->fs->cache, f->slice, f->first + i, f->pages[i]);
+        if (fetched)
+            disk_cache_put(f->fs->disk, f->slice, f->first + i, f->pages[i], granule_len(f, i));
     }
     /* Into the cache first: at no time are the bytes in neither place. */
     pthread_mutex_lock(&f->shard->lock);

@@ -6,6 +6,7 @@
 #include "fs/slice_reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define DEFAULT_MEMORY  ((uint64_t)128 << 20)
 #define DEFAULT_THREADS 16
@@ -28,6 +29,26 @@ static enum err open_memory(struct fs *fs, const struct fs_options *o)
     return err;
 }
 
+/* A disk that fails is no reason not to serve; a folder that is another's is a mistake. */
+static enum err open_disk_cache(struct fs *fs, const struct fs_options *o)
+{
+    struct meta_volume volume;
+    enum err err;
+
+    if (o->cache_dir == NULL || o->cache_bytes == 0 || o->tool)
+        return OK;
+    if (strncmp(o->store_url, "s3:", 3) != 0) {
+        log_info("no disk cache: the store %s is a disk itself", store_label(fs->store));
+        return OK;
+    }
+    meta_volume(fs->meta, &volume);
+    err = disk_cache_open(o->cache_dir, o->cache_bytes, volume.uuid, &fs->pages, &fs->disk);
+    if (err != ERR_IO)
+        return err;
+    log_warn("no disk cache: %s", err_text(err));
+    return OK;
+}
+
 static enum err open_parts(struct fs *fs, const struct fs_options *o)
 {
     struct meta_options meta = o->meta;
@@ -43,11 +64,11 @@ static enum err open_parts(struct fs *fs, const struct fs_options *o)
     if (err == OK)
         err = open_memory(fs, o);
     if (err == OK)
+        err = open_disk_cache(fs, o);
+    if (err == OK)
         err = meta_session_open(fs->meta, o->tool ? "tool" : "live");
     if (err == OK && !o->tool)
         err = jobs_start(fs, &fs->jobs);
-    if (err == OK && o->cache_dir != NULL)
-        log_warn("the disk cache (%s) is not built yet and stays empty", o->cache_dir);
     return err;
 }
 
@@ -81,6 +102,7 @@ void fs_close(struct fs *fs)
     jobs_stop(fs->jobs);
     pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
     slice_table_free(fs->slices);
+    disk_cache_close(fs->disk);
     cache_free(fs->cache);
     pages_fini(&fs->pages);
     meta_close(fs->meta);
@@ -97,14 +119,21 @@ struct meta *fs_meta(struct fs *fs)
 void fs_stats(struct fs *fs, struct fs_stats *out)
 {
     struct cache_stats cache;
+    struct disk_cache_stats disk;
 
     cache_stats(fs->cache, &cache);
+    disk_cache_stats(fs->disk, &disk);
     *out = (struct fs_stats){
         .memory_bytes = fs->pages.limit * PAGE_BYTES,
         .memory_used = pages_in_use(&fs->pages) * PAGE_BYTES,
         .cache_hits = cache.hits,
         .cache_misses = cache.misses,
         .cache_bytes = cache.entries * PAGE_BYTES,
+        .disk_hits = disk.hits,
+        .disk_misses = disk.misses,
+        .disk_bytes = disk.bytes,
+        .disk_dropped = disk.dropped,
+        .disk_failures = disk.failures,
         .uploads_waiting = pages_waiting(&fs->pages),
     };
     store_stats(fs->store, &out->store);

@@ -42,8 +42,9 @@ struct meta *fs_meta(struct fs *fs);
 struct fs_stats {
     uint64_t memory_bytes, memory_used;             /* the whole budget, and what is taken now */
     uint64_t cache_hits, cache_misses, cache_bytes; /* memory cache, in granules */
-    uint64_t disk_hits, disk_misses, disk_bytes;
-    uint64_t uploads_waiting; /* writers that wait for pages */
+    uint64_t disk_hits, disk_misses, disk_bytes;    /* disk cache, in granules */
+    uint64_t disk_dropped, disk_failures;           /* wrong entries; errors of the disk */
+    uint64_t uploads_waiting;                       /* writers that wait for pages */
     struct store_stats store;
 };
 void fs_stats(struct fs *fs, struct fs_stats *out);

@@ -9,6 +9,7 @@
 
 #include "base/pool.h"
 #include "fs/cache.h"
+#include "fs/disk_cache.h"
 #include "fs/fs.h"
 #include "fs/jobs.h"
 #include "fs/pages.h"
@@ -28,6 +29,7 @@ struct fs {
     /* each guards itself */
     struct pages pages;
     struct cache *cache;
+    struct disk_cache *disk;    /* NULL: none */
     struct slice_table *slices; /* fetches in flight: fs/slice_reader.h */
     struct jobs *jobs;
     /* guarded by writers_lock: writers with bytes not yet sent, oldest first */

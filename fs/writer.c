@@ -159,8 +159,13 @@ static enum err store_slice(struct fs *fs, struct upload *u)
 static void release_pages(struct fs *fs, struct upload *u, bool to_cache)
 {
     for (size_t i = 0; i < u->page_count; i++) {
-        if (to_cache)
+        uint32_t left = u->len - (uint32_t)(i * PAGE_BYTES);
+
+        if (to_cache) {
             cache_put(fs->cache, u->name, (uint32_t)i, u->pages[i]);
+            disk_cache_put(fs->disk, u->name, (uint32_t)i, u->pages[i],
+                           left < PAGE_BYTES ? left : (uint32_t)PAGE_BYTES);
+        }
         page_unref(&fs->pages, u->pages[i]);
     }
     u->page_count = 0;

@@ -168,6 +168,12 @@ static void write_fs(struct fs *fs, struct buf *out)
     one(out, "kiseki_uploads_waiting", "gauge", "Uploads that wait for memory.", s.uploads_waiting);
     one(out, "kiseki_cache_hits_total", "counter", "Granules found in memory.", s.cache_hits);
     one(out, "kiseki_cache_misses_total", "counter", "Granules not found.", s.cache_misses);
+    one(out, "kiseki_disk_cache_hits_total", "counter", "Granules found on disk.", s.disk_hits);
+    one(out, "kiseki_disk_cache_misses_total", "counter", "Granules not on disk.", s.disk_misses);
+    one(out, "kiseki_disk_cache_bytes", "gauge", "What the disk cache holds.", s.disk_bytes);
+    one(out, "kiseki_disk_cache_wrong_total", "counter", "Entries with a wrong checksum.",
+        s.disk_dropped);
+    one(out, "kiseki_disk_cache_errors_total", "counter", "Errors of its disk.", s.disk_failures);
     one(out, "kiseki_cache_bytes", "gauge", "Bytes in the memory cache.", s.cache_bytes);
     head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++) {
