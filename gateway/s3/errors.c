@@ -41,6 +41,7 @@ enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
     if (e) {
         e->code = code;
         e->message = message;
+        e->content_range = NULL;
         e->extra_count = 0;
     }
     return code;

@@ -187,6 +187,8 @@ struct s3_error_extra {
 struct s3_error {
     enum s3_code code;
     const char *message; /* NULL: the table's default */
+    /* Content-Range of a 416, in the request's arena; NULL: none */
+    const char *content_range;
     struct s3_error_extra extra[S3_ERROR_EXTRAS];
     size_t extra_count;
 };

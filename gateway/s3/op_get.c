@@ -41,7 +41,10 @@ struct selection {
 static enum s3_code unsatisfiable(struct s3_request *r, uint64_t size)
 {
     enum s3_code code = s3_fail(&r->error, S3_INVALID_RANGE, NULL);
+    char text[RANGE_TEXT_MAX];
 
+    range_content_unsatisfiable(size, text);
+    r->error.content_range = arena_printf(r->arena, "%s", text);
     s3_error_add(&r->error, "RangeRequested", s3_header(r, "range"));
     s3_error_add(&r->error, "ActualObjectSize",
                  str_of(arena_printf(r->arena, "%llu", (unsigned long long)size)));

@@ -72,6 +72,8 @@ void s3_reply_error(struct s3_request *r, enum s3_code code)
     r->error.code = code;
     http_reply_reset(r->http);
     s3_reply_ids(r);
+    if (status == 416 && r->error.content_range != NULL)
+        s3_reply_header_cstr(r, "Content-Range", r->error.content_range);
     if (status == 304) {
         http_reply_empty(r->http, status);
         return;

@@ -385,6 +385,15 @@ class Raw(Lane):
             check(answer.status in (400, 404), f"part {value}: {answer!r}")
         equal(self.s3.get(self.bucket, "number").body, b"content", "untouched")
 
+    def test_ranges_beyond_the_end(self):
+        for key, body in (("range", b"content"), ("range big", bytes(300000)), ("range none", b"")):
+            equal(self.s3.put(self.bucket, key, body).status, 200, key)
+            for call in (self.s3.get, self.s3.head):
+                answer = call(self.bucket, key, headers={"range": f"bytes={len(body)}-"})
+                equal((answer.status, answer.headers["Content-Range"]),
+                      (416, f"bytes */{len(body)}"), f"{key} {answer!r}")
+            equal(self.s3.get(self.bucket, key).headers["Content-Range"], None, key)
+
     def test_wrong_keys(self):
         self.skip_on_minio("names files after keys")
         for wire in ("%FF", "%C3%28", "%ED%A0%80", "a%00b"):
