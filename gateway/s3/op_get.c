@@ -13,12 +13,18 @@
 struct get_body {
     struct http_body body;
     struct reader *reader;
+    struct str first; /* read before the head was sent */
 };
 
 static enum err get_next(struct http_body *body, bool may_block, struct str *out)
 {
     struct get_body *get = (struct get_body *)body;
 
+    if (get->first.len > 0) {
+        *out = get->first;
+        get->first = STR_NONE;
+        return OK;
+    }
     return reader_next(get->reader, may_block, out);
 }
 
@@ -191,16 +197,25 @@ static unsigned reply_head(struct s3_request *r, const struct object *o,
     return 200;
 }
 
+/*
+ * The first bytes are read before the head is sent, so that what cannot be read answers 500 or 503;
+ * later on a failure can only break the connection.
+ */
 static enum s3_code reply_reader(struct s3_request *r, unsigned status, const struct range *range)
 {
     struct get_body *get = arena_alloc(r->arena, sizeof(*get));
     enum err err = get != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
 
-    if (err == OK)
-        err = reader_new(&r->file, range->first, range->len, &get->reader);
     if (err != OK)
         return s3_fail_err(r, err, "begin to read");
-    get->body = (struct http_body){.next = get_next, .close = get_close};
+    *get = (struct get_body){.body = {.next = get_next, .close = get_close}};
+    err = reader_new(&r->file, range->first, range->len, &get->reader);
+    if (err == OK)
+        err = reader_next(get->reader, true, &get->first);
+    if (err != OK) {
+        get_close(&get->body);
+        return s3_fail_err(r, err, "begin to read");
+    }
     http_reply_generator(r->http, status, &get->body, range->len);
     return S3_OK;
 }
