@@ -82,6 +82,8 @@ static bool claim(struct fetch *f)
 
 static void fetch_free(struct fetch *f)
 {
+    if (f->unheld && f->state == FETCH_QUEUED)
+        meta_read_end(f->fs->meta, &f->read);
     for (uint32_t i = 0; i < f->count; i++)
         page_unref(&f->fs->pages, f->pages[i]);
     atomic_fetch_sub(&f->fs->slices->pages_held, f->count);
@@ -271,6 +273,8 @@ static void run(struct fetch *f)
         if (fetched)
             disk_cache_put(f->fs->disk, f->slice, f->first + i, f->pages[i], granule_len(f, i));
     }
+    if (f->unheld)
+        meta_read_end(f->fs->meta, &f->read);
     /* Into the cache first: at no time are the bytes in neither place. */
     pthread_mutex_lock(&f->shard->lock);
     f->state = FETCH_DONE;
@@ -282,17 +286,29 @@ static void run(struct fetch *f)
     pthread_mutex_unlock(&f->shard->lock);
 }
 
-void fetch_run_job(struct pool_job *job)
+static void run_job(struct pool_job *job)
 {
     struct fetch *f = (struct fetch *)job;
-    bool ours;
+    bool wanted, ours;
 
     pthread_mutex_lock(&f->shard->lock);
-    ours = f->refs > 1 && claim(f);
+    wanted = f->refs > 1 || (f->unheld && !pages_wanted(&f->fs->pages));
+    ours = wanted && claim(f);
     pthread_mutex_unlock(&f->shard->lock);
     if (ours)
         run(f);
     fetch_unref(f);
+}
+
+void fetch_submit(struct fetch *f, const struct meta_read *of)
+{
+    f->job.run = run_job;
+    f->refs++; /* the job's */
+    f->unheld = of != NULL;
+    if (of != NULL)
+        meta_read_share(f->fs->meta, of, &f->read);
+    if (pool_submit(f->fs->io, &f->job) != OK)
+        f->refs--; /* whoever holds it runs it */
 }
 
 bool fetch_see_done(struct fetch *f, bool may_block, bool *out_joined)

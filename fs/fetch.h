@@ -8,6 +8,9 @@
  * counted: its pages stay until the last reference goes. Verified granules are in the cache
  * before the fetch leaves the table, so that at no time the bytes are in neither place.
  *
+ * Whoever runs a fetch has an epoch tag, so that the slice is not deleted meanwhile: a reader has
+ * its file's, a prefetch, which may outlive its reader, one of its own.
+ *
  * Threads: any. The shard's lock guards the table and what is marked so; it ranks before the
  * cache's lock and is held across no request.
  */
@@ -44,6 +47,8 @@ struct fetch {
     uint32_t slice_len;
     uint32_t first, count; /* granules */
     uint64_t crcs[META_GRANULES_MAX];
+    bool unheld; /* to be run though nobody holds it: then `read` is its epoch tag until it has */
+    struct meta_read read;
     /* guarded by the shard's lock; all but refs immutable once done */
     struct fetch *next;
     unsigned refs;
@@ -76,7 +81,11 @@ bool fetch_see_done(struct fetch *f, bool may_block, bool *out_joined);
 /* A reference to the granule of a fetch that is done. */
 MUST_USE enum err fetch_result(struct fetch *f, uint32_t granule, struct page **out);
 
-/* A pool job with a reference of its own: runs f unless somebody does, or nobody wants it now. */
-void fetch_run_job(struct pool_job *job);
+/*
+ * Queues a job that runs f on an I/O thread, unless somebody does before, or nobody holds it then.
+ * With `of` (the epoch tag of the file, which is shared) it runs also if nobody does, unless there
+ * is somebody who waits for memory. With the shard's lock held.
+ */
+void fetch_submit(struct fetch *f, const struct meta_read *of);
 
 #endif

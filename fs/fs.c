@@ -22,6 +22,7 @@ static enum err open_memory(struct fs *fs, const struct fs_options *o)
         err = cache_new(&fs->pages, &fs->cache);
     if (err == OK) {
         pages_set_reclaim(&fs->pages, cache_evict_one, fs->cache);
+        readahead_init(&fs->readahead, bytes);
         err = slice_table_new(fs, &fs->slices);
     }
     if (err == OK)
@@ -103,6 +104,7 @@ void fs_close(struct fs *fs)
     pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
     slice_table_free(fs->slices);
     disk_cache_close(fs->disk);
+    readahead_fini(&fs->readahead);
     cache_free(fs->cache);
     pages_fini(&fs->pages);
     meta_close(fs->meta);

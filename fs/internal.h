@@ -2,7 +2,8 @@
  * The inside of a volume, shared by the files of fs/ only.
  *
  * Lock ranks, outer first: writers_lock, a writer's lock, a slice shard's lock (fs/fetch.h), the
- * cache's lock, pages.wake_lock, pages.lock. None is held across SQL or the store.
+ * cache's lock, pages.wake_lock, pages.lock; the read-ahead's is a leaf. None is held across SQL or
+ * the store.
  */
 #ifndef KISEKI_FS_INTERNAL_H
 #define KISEKI_FS_INTERNAL_H
@@ -13,6 +14,7 @@
 #include "fs/fs.h"
 #include "fs/jobs.h"
 #include "fs/pages.h"
+#include "fs/readahead.h"
 #include "meta/object.h"
 #include "meta/record.h"
 
@@ -31,6 +33,7 @@ struct fs {
     struct cache *cache;
     struct disk_cache *disk;    /* NULL: none */
     struct slice_table *slices; /* fetches in flight: fs/slice_reader.h */
+    struct readahead readahead;
     struct jobs *jobs;
     /* guarded by writers_lock: writers with bytes not yet sent, oldest first */
     pthread_mutex_t writers_lock;

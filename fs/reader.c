@@ -52,6 +52,7 @@ struct reader {
     struct hold holds[HOLDS];
     size_t hold_count;
     uint64_t ahead; /* bytes before it have been seen to */
+    uint64_t until; /* the end of what is worth to be seen to: beyond `end` for later readers */
     struct overlay_item few[FEW_ITEMS];
 };
 
@@ -220,10 +221,9 @@ static const struct record *record_at(const struct unpacked *u, uint64_t pos)
     return low < u->count ? &u->records[low] : NULL;
 }
 
-/* What is at byte `at`, below r->known. The record lives until other extents are asked for. */
-static enum err locate(struct reader *r, uint64_t at, struct place *out)
+/* What is at byte `at`, up to `limit`. The record lives until other extents are asked for. */
+static enum err locate(struct reader *r, uint64_t at, uint64_t limit, struct place *out)
 {
-    uint64_t limit = r->end < r->known ? r->end : r->known;
     struct overlay_run run = overlay_at(r->items, r->item_count, at, limit);
     const struct object_extent *e;
     struct unpacked *u = NULL;
@@ -268,6 +268,12 @@ static struct slice_want want_of(const struct place *p)
     return (struct slice_want){p->record, start, start + (uint32_t)p->len};
 }
 
+/* Where the range ends, or what is known of it. */
+static uint64_t known_end(const struct reader *r)
+{
+    return r->end < r->known ? r->end : r->known;
+}
+
 /* --- fetches that are held -------------------------------------------------------------------- */
 
 static void drop_holds(struct reader *r)
@@ -290,18 +296,45 @@ static void drop_passed_holds(struct reader *r)
         r->holds[i] = r->holds[passed + i];
 }
 
+/*
+ * Fetches for later requests what comes after our range. By the extents that we have: some of what
+ * lies there may be missing or hidden by a later write, and is then fetched in vain.
+ */
+static void prefetch(struct reader *r)
+{
+    while (r->ahead < r->until) {
+        struct place place;
+        struct slice_want want;
+        uint64_t len;
+
+        if (locate(r, r->ahead, r->until, &place) != OK)
+            break;
+        len = place.len;
+        if (is_in_slice(&place)) {
+            want = want_of(&place);
+            len = slice_prefetch(r->file->fs, &want, &r->file->read) - want.start;
+        }
+        if (len == 0)
+            break;
+        r->ahead += len;
+    }
+    r->until = r->end; /* once */
+}
+
 /* Sees to the bytes after those that are held, as far as extents are known and memory allows. */
 static void read_ahead(struct reader *r)
 {
+    uint64_t limit = known_end(r);
+
     if (r->ahead < r->at)
         r->ahead = r->at;
-    while (r->hold_count < HOLDS && r->ahead < r->end && r->ahead < r->known) {
+    while (r->hold_count < HOLDS && r->ahead < limit) {
         struct place place;
         struct slice_want want;
         struct fetch *fetch = NULL;
         uint64_t len;
 
-        if (locate(r, r->ahead, &place) != OK)
+        if (locate(r, r->ahead, limit, &place) != OK)
             return; /* told when it is reached */
         if (!is_in_slice(&place)) {
             r->ahead += place.len;
@@ -315,6 +348,8 @@ static void read_ahead(struct reader *r)
         if (fetch != NULL)
             r->holds[r->hold_count++] = (struct hold){fetch, r->ahead};
     }
+    if (r->ahead >= r->end && r->ahead < r->until)
+        prefetch(r);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -334,6 +369,7 @@ enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader
     r->file = f;
     r->at = r->ahead = offset;
     r->end = offset + len;
+    r->until = readahead_until(&f->fs->readahead, f->object.attr.inode, offset, r->end, size);
     r->items = r->few;
     r->batch_size = BATCH_EXTENTS;
     r->has_data = f->object.data.ptr != NULL;
@@ -438,7 +474,7 @@ enum err reader_next(struct reader *r, bool may_block, struct str *out)
         err = load_more(r);
     }
     if (err == OK)
-        err = locate(r, r->at, &place);
+        err = locate(r, r->at, known_end(r), &place);
     if (err != OK)
         return err;
     if (!is_in_slice(&place))

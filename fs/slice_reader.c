@@ -8,6 +8,10 @@
 #define NAP_MS   100 /* between looks for a writer that can be relieved */
 #define HELD_MAX (2 * META_GRANULES_MAX)
 
+/* No reading ahead, or beyond a reader's range, when fetches hold this part of all memory. */
+#define AHEAD_SHARE    4
+#define PREFETCH_SHARE 8
+
 /* --- what to request -------------------------------------------------------------------------- */
 
 /* Granules that one request may ask for now: a quarter of what is left of half the budget. */
@@ -179,44 +183,62 @@ static uint32_t cached_until(struct fs *fs, const struct slice_want *w)
     return at > w->start ? (uint32_t)at : w->start;
 }
 
-/* With the shard's lock held. */
-static struct fetch *begin_ahead(struct fs *fs, struct slice_shard *s, const struct slice_want *w)
+/*
+ * A fetch of what is neither cached nor under way at w->start, queued for an I/O thread; NULL when
+ * more than `most` pages are held by fetches already. With the shard's lock held.
+ */
+static struct fetch *begin_ahead(struct fs *fs, struct slice_shard *s, const struct slice_want *w,
+                                 size_t most, const struct meta_read *of)
 {
     struct fetch *f;
 
-    if (pages_wanted(&fs->pages) || atomic_load(&fs->slices->pages_held) > fs->pages.limit / 4)
+    if (cache_has(fs->cache, w->record->slice, w->start / META_GRANULE))
+        return NULL; /* it has come since */
+    if (pages_wanted(&fs->pages) || atomic_load(&fs->slices->pages_held) > most)
         return NULL;
     if (begin(fs, s, w, &f) != OK)
         return NULL;
-    f->job.run = fetch_run_job;
-    f->refs++; /* the job's */
-    if (pool_submit(fs->io, &f->job) != OK)
-        f->refs--; /* nobody runs it until its holder wants it */
+    fetch_submit(f, of);
     return f;
 }
 
-uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetch **out_fetch)
+/* What slice_read_ahead() and slice_prefetch() have in common. */
+static uint32_t see_to(struct fs *fs, const struct slice_want *w, size_t most,
+                       const struct meta_read *of, struct fetch **out_fetch)
 {
     struct slice_name slice = w->record->slice;
     struct slice_shard *s = slice_shard_of(fs, slice);
-    struct slice_want rest = *w;
+    uint32_t cached = cached_until(fs, w);
     struct fetch *f;
 
     *out_fetch = NULL;
-    rest.start = cached_until(fs, w);
-    if (rest.start > w->start)
-        return rest.start;
+    if (cached > w->start)
+        return cached;
     pthread_mutex_lock(&s->lock);
-    f = fetch_find(s, slice, rest.start / META_GRANULE);
+    f = fetch_find(s, slice, w->start / META_GRANULE);
     if (f != NULL)
         f->refs++;
-    else if (!cache_has(fs->cache, slice, rest.start / META_GRANULE))
-        f = begin_ahead(fs, s, &rest);
+    else
+        f = begin_ahead(fs, s, w, most, of);
     pthread_mutex_unlock(&s->lock);
     if (f == NULL)
         return w->start;
     *out_fetch = f;
     return fetch_end(f) < w->end ? fetch_end(f) : w->end;
+}
+
+uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetch **out_fetch)
+{
+    return see_to(fs, w, fs->pages.limit / AHEAD_SHARE, NULL, out_fetch);
+}
+
+uint32_t slice_prefetch(struct fs *fs, const struct slice_want *w, const struct meta_read *of)
+{
+    struct fetch *f;
+    uint32_t end = see_to(fs, w, fs->pages.limit / PREFETCH_SHARE, of, &f);
+
+    fetch_unref(f);
+    return end;
 }
 
 /* --- waiting for memory ----------------------------------------------------------------------- */

@@ -37,6 +37,7 @@
 
 struct fetch; /* bytes of a slice that are under way, or came; counted */
 struct fs;
+struct meta_read;
 struct page;
 struct slice_table; /* the slices that somebody fetches now */
 
@@ -65,6 +66,12 @@ MUST_USE enum err slice_read(struct fs *fs, const struct slice_want *w, struct f
  * to, w->start if nothing could be done now. Never blocks.
  */
 uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetch **out_fetch);
+
+/*
+ * The same for bytes that a later reader may want: they go to the cache, nobody need hold anything.
+ * `of` is the epoch tag of the file; the fetch has one of its own, as old. Gives up sooner.
+ */
+uint32_t slice_prefetch(struct fs *fs, const struct slice_want *w, const struct meta_read *of);
 
 /* How many bytes from w->start on, up to w->end, this fetch has or will have. */
 uint32_t fetch_has(const struct fetch *f, const struct slice_want *w);

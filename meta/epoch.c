@@ -4,7 +4,7 @@
 
 /*
  * Tags are given in order of begin, and the fetched epoch never goes back: so the list is sorted
- * by epoch and its head has the smallest.
+ * by epoch and its head has the smallest. A shared tag stands beside the one it is a copy of.
  */
 void meta_read_begin(struct meta *m, struct meta_read *r)
 {
@@ -18,6 +18,23 @@ void meta_read_begin(struct meta *m, struct meta_read *r)
     else
         reads->first = r;
     reads->last = r;
+    pthread_mutex_unlock(&reads->lock);
+}
+
+void meta_read_share(struct meta *m, const struct meta_read *of, struct meta_read *r)
+{
+    struct meta_reads *reads = &m->reads;
+    struct meta_read *before = (struct meta_read *)(uintptr_t)of;
+
+    pthread_mutex_lock(&reads->lock);
+    r->epoch = of->epoch;
+    r->prev = before;
+    r->next = before->next; /* beside it: the list stays sorted */
+    if (before->next != NULL)
+        before->next->prev = r;
+    else
+        reads->last = r;
+    before->next = r;
     pthread_mutex_unlock(&reads->lock);
 }
 

@@ -64,6 +64,8 @@ struct meta_read {
 };
 void meta_read_begin(struct meta *m, struct meta_read *r);
 void meta_read_end(struct meta *m, struct meta_read *r);
+/* Begins another read with the tag of one that runs, for what may go on after that has ended. */
+void meta_read_share(struct meta *m, const struct meta_read *of, struct meta_read *r);
 
 /* Counters of the SQL layer, for metrics. */
 const struct sql_stats *meta_sql_stats(struct meta *m);

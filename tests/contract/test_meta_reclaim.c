@@ -162,6 +162,32 @@ static void test_meta_reclaim__a_read_keeps_what_it_reads(void **state)
     meta_close(writer);
 }
 
+/* What a read leaves behind protects as much as the read did, whatever younger ones there are. */
+static void test_meta_reclaim__a_shared_tag_is_as_old_as_its_origin(void **state)
+{
+    struct world *w = *state;
+    w->beat_ms = BEAT_MS;
+    struct meta *m = open_gateway(w);
+    struct slice_name old[3], new[2];
+    struct meta_read origin, younger, shared, last;
+    put_file(w, m, 100, 3, old);
+    meta_read_begin(m, &origin);
+    put_file(w, m, 101, 2, new);
+    reclaim_for_a_while(m);
+    meta_read_begin(m, &younger);
+    meta_read_share(m, &origin, &shared);
+    meta_read_share(m, &younger, &last);
+    meta_read_end(m, &origin);
+    meta_read_end(m, &younger);
+    reclaim_for_a_while(m);
+    assert_int_equal(shared.epoch, origin.epoch);
+    assert_int_equal(rows(w, "slices"), 5);
+    meta_read_end(m, &shared);
+    reclaim_until(m, w, "slices", 2);
+    meta_read_end(m, &last);
+    meta_close(m);
+}
+
 static void test_meta_reclaim__an_unstamped_death_waits_for_its_epoch(void **state)
 {
     struct world *w = *state;
@@ -537,6 +563,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meta_reclaim__a_read_keeps_what_it_reads),
+        cmocka_unit_test(test_meta_reclaim__a_shared_tag_is_as_old_as_its_origin),
         cmocka_unit_test(test_meta_reclaim__an_unstamped_death_waits_for_its_epoch),
         cmocka_unit_test(test_meta_reclaim__what_is_kept_deleted_stays),
         cmocka_unit_test(test_meta_reclaim__shared_pieces_and_slices_stay_while_one_refers),

@@ -1,4 +1,4 @@
-#include "tests/unit/fs/fake_meta.h"
+#include "tests/unit/fs/big_file.h"
 
 /* --- files of random layout ------------------------------------------------------------------- */
 
@@ -138,15 +138,6 @@ static void free_layout(struct layout *l)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static enum err open_file(struct volume *v, struct arena *a, uint64_t offset, uint64_t len,
-                          struct file *out)
-{
-    enum meta_missing missing;
-    struct object_get q = {.key = STR("key"), .want = OBJECT_DATA, .offset = offset, .len = len};
-
-    return file_open(&v->fs, a, &q, out, &missing);
-}
-
 /* Reads a range to its end and compares; tries without blocking first, if asked to. */
 static enum err read_range(struct file *f, uint64_t offset, uint64_t len, bool try_first,
                            const uint8_t *expected)
@@ -273,33 +264,12 @@ static void test_reader__lets_go_of_its_epoch_when_there_is_no_file(void **state
 
 /* --- a large file of four slices -------------------------------------------------------------- */
 
-#define BIG       ((uint64_t)16 << 20)
-#define BIG_SLICE ((uint32_t)4 << 20)
-
-static void make_big(struct volume *v, struct layout *l)
-{
-    struct record records[BIG / BIG_SLICE];
-
-    *l = (struct layout){.size = BIG, .bytes = malloc(BIG), .extent_count = 1};
-    assert_non_null(l->bytes);
-    fill(l->bytes, 9, 0, BIG);
-    for (size_t i = 0; i < BIG / BIG_SLICE; i++) {
-        records[i] = make_slice(v, l->bytes + i * BIG_SLICE, BIG_SLICE);
-        records[i].pos = i * BIG_SLICE;
-        l->crcs[l->crc_count++] = records[i].granule_crcs;
-    }
-    buf_init(&l->packed[0], 1 << 20);
-    record_pack(&l->packed[0], records, BIG / BIG_SLICE);
-    l->extents[0] =
-        (struct object_extent){.piece = 1, .len = BIG, .records = buf_str(&l->packed[0])};
-    fake.extents = l->extents;
-    fake.extent_count = 1;
-    fake.object.attr.size = (int64_t)BIG;
-}
+#define SLICES 4
+#define BIG    ((uint64_t)SLICES * BIG_SLICE)
 
 struct crowd {
     struct volume *v;
-    const struct layout *layout;
+    const struct big_file *file;
     pthread_barrier_t start;
     _Atomic int ok;
 };
@@ -320,7 +290,7 @@ static void *read_big(void *arg)
         err = reader_new(&f, 0, BIG, &r);
     while (err == OK && at < BIG) {
         err = reader_next(r, true, &run);
-        if (err == OK && (run.len == 0 || memcmp(run.ptr, c->layout->bytes + at, run.len) != 0))
+        if (err == OK && (run.len == 0 || memcmp(run.ptr, c->file->bytes + at, run.len) != 0))
             err = ERR_BUG;
         at += run.len;
     }
@@ -332,9 +302,9 @@ static void *read_big(void *arg)
     return NULL;
 }
 
-static int crowd_reads(struct volume *v, const struct layout *l, size_t threads)
+static int crowd_reads(struct volume *v, const struct big_file *l, size_t threads)
 {
-    struct crowd c = {.v = v, .layout = l};
+    struct crowd c = {.v = v, .file = l};
     pthread_t ids[64];
 
     pthread_barrier_init(&c.start, NULL, (unsigned)threads);
@@ -349,27 +319,27 @@ static int crowd_reads(struct volume *v, const struct layout *l, size_t threads)
 static void test_reader__lets_64_threads_share_one_fetch_of_each_slice(void **state)
 {
     struct volume *v = volume_new(128 << 20);
-    struct layout l;
+    struct big_file l;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     v->mem->nap_us = 20000;
     assert_int_equal(crowd_reads(v, &l, 64), 64);
     assert_int_equal(v->mem->gets, 4);
     assert_int_equal(v->mem->got_bytes, BIG);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
 static void test_reader__works_in_less_memory_than_its_readers_would_like(void **state)
 {
     struct volume *v = volume_new(4 << 20); /* the least there may be */
-    struct layout l;
+    struct big_file l;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     assert_int_equal(crowd_reads(v, &l, 32), 32);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
@@ -377,11 +347,11 @@ static void test_reader__fetches_only_the_granules_of_a_small_range(void **state
 {
     struct volume *v = volume_new(128 << 20);
     struct arena *a = arena_new(16 << 20);
-    struct layout l;
+    struct big_file l;
     struct file f;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
     assert_ok(read_range(&f, 5000000, 100, false, l.bytes));
     assert_int_equal(v->mem->got_bytes, META_GRANULE);
@@ -392,21 +362,56 @@ static void test_reader__fetches_only_the_granules_of_a_small_range(void **state
     assert_int_equal(v->mem->got_bytes, 5 * META_GRANULE);
     file_close(&f);
     arena_free(a);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
+}
+
+/* A file smaller than a granule that is not kept in the database: one request, then the cache. */
+static void test_reader__reads_a_file_of_one_granule_whole(void **state)
+{
+    static const uint32_t lens[] = {1, 100, 30000, META_GRANULE - 1, META_GRANULE};
+    static uint8_t bytes[META_GRANULE];
+
+    (void)state;
+    fill(bytes, 4, 0, sizeof(bytes));
+    for (size_t i = 0; i < LENGTH_OF(lens); i++) {
+        struct volume *v = volume_new(16 << 20);
+        struct arena *a = arena_new(1 << 20);
+        struct record record = make_slice(v, bytes, lens[i]);
+        struct object_extent extent = {.piece = 1, .len = lens[i]};
+        struct buf packed;
+        struct file f;
+
+        buf_init(&packed, 1 << 20);
+        record_pack(&packed, &record, 1);
+        extent.records = buf_str(&packed);
+        fake.extents = &extent;
+        fake.extent_count = 1;
+        fake.object.attr.size = lens[i];
+        assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
+        assert_ok(read_range(&f, lens[i] / 2, 1, true, bytes));
+        assert_int_equal(v->mem->got_bytes, lens[i]);
+        assert_ok(read_range(&f, 0, lens[i], true, bytes));
+        assert_int_equal(v->mem->gets, 1);
+        file_close(&f);
+        buf_fini(&packed);
+        free((void *)(uintptr_t)record.granule_crcs);
+        arena_free(a);
+        volume_free(v);
+    }
 }
 
 static void test_reader__reads_ahead_while_it_is_sent(void **state)
 {
     struct volume *v = volume_new(128 << 20);
     struct arena *a = arena_new(16 << 20);
-    struct layout l;
+    struct big_file l;
     struct file f;
     struct reader *r;
     struct str run;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
     assert_ok(reader_new(&f, 0, BIG, &r));
     assert_int_equal(reader_next(r, false, &run), ERR_AGAIN);
@@ -428,7 +433,7 @@ static void test_reader__reads_ahead_while_it_is_sent(void **state)
     reader_free(r);
     file_close(&f);
     arena_free(a);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
@@ -438,11 +443,11 @@ static void test_reader__never_gives_wrong_bytes(void **state)
     const struct fault_rule once = {.kind = FAULT_CORRUPT, .ops = 1u << STORE_GET, .nth = 1};
     struct volume *v = volume_new(128 << 20);
     struct arena *a = arena_new(16 << 20);
-    struct layout l;
+    struct big_file l;
     struct file f;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
     assert_ok(store_fault_add(v->fs.store, &wrong));
     assert_int_equal(read_range(&f, 0, BIG, false, l.bytes), ERR_CORRUPT);
@@ -453,7 +458,7 @@ static void test_reader__never_gives_wrong_bytes(void **state)
     assert_ok(read_range(&f, 0, BIG, false, l.bytes));
     file_close(&f);
     arena_free(a);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
@@ -461,13 +466,13 @@ static void test_reader__gives_up_when_the_lease_is_over(void **state)
 {
     struct volume *v = volume_new(128 << 20);
     struct arena *a = arena_new(16 << 20);
-    struct layout l;
+    struct big_file l;
     struct file f;
     struct reader *r;
     struct str run;
 
     (void)state;
-    make_big(v, &l);
+    big_file_init(&l, v, SLICES);
     assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
     assert_ok(reader_new(&f, 0, BIG, &r));
     assert_ok(reader_next(r, true, &run));
@@ -476,7 +481,7 @@ static void test_reader__gives_up_when_the_lease_is_over(void **state)
     reader_free(r);
     file_close(&f);
     arena_free(a);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
@@ -484,18 +489,18 @@ static void test_reader__calls_bytes_that_nothing_covers_damage(void **state)
 {
     struct volume *v = volume_new(128 << 20);
     struct arena *a = arena_new(16 << 20);
-    struct layout l;
+    struct big_file l;
     struct file f;
 
     (void)state;
-    make_big(v, &l);
-    l.extents[0].len = BIG - 1;
+    big_file_init(&l, v, SLICES);
+    l.extent.len = BIG - 1;
     assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
     assert_ok(read_range(&f, 0, BIG - 1, false, l.bytes));
     assert_int_equal(read_range(&f, BIG - 2, 2, false, l.bytes), ERR_CORRUPT);
     file_close(&f);
     arena_free(a);
-    free_layout(&l);
+    big_file_fini(&l);
     volume_free(v);
 }
 
@@ -509,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_reader__lets_64_threads_share_one_fetch_of_each_slice),
         cmocka_unit_test(test_reader__works_in_less_memory_than_its_readers_would_like),
         cmocka_unit_test(test_reader__fetches_only_the_granules_of_a_small_range),
+        cmocka_unit_test(test_reader__reads_a_file_of_one_granule_whole),
         cmocka_unit_test(test_reader__reads_ahead_while_it_is_sent),
         cmocka_unit_test(test_reader__never_gives_wrong_bytes),
         cmocka_unit_test(test_reader__gives_up_when_the_lease_is_over),
