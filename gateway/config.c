@@ -44,6 +44,7 @@ static const struct option_row options[] = {
     {"meta", OPTION_URL, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0},
     {"meta-connections", OPTION_NUMBER, AT(meta_connections), "4", "N", "connections to PostgreSQL", 1, 64},
     {"store", OPTION_TEXT, AT(store), NULL, "URL", "slices: dir:PATH or s3://BUCKET[/PREFIX]?endpoint=URL&region=R [dir:DATA/store]", 0, 0},
+    {"store-timeout", OPTION_DURATION, AT(store_timeout_s), "60s", "TIME", "give up a call of the store after so long, with all its retries", 1, 3600},
     {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "certificates to trust for an https store", 0, 0},
     {"store-access-key", OPTION_SECRET, AT(store_access_key), NULL, "KEY", "access key for an S3 store", 0, 0},
     {"store-secret-key", OPTION_SECRET, AT(store_secret_key), NULL, "KEY", "secret key for an S3 store", 0, 0},

@@ -25,7 +25,7 @@ struct config {
     char *cache_dir;
     uint64_t cache_size, memory_size, inline_size;
     uint64_t workers, io_threads, http_threads, connections, meta_connections;
-    uint64_t lease_s, keep_deleted_s, stop_timeout_s;
+    uint64_t lease_s, keep_deleted_s, stop_timeout_s, store_timeout_s;
     bool json; /* commands that print: as JSON */
     /* of tools */
     bool apply, wait, repair, check_store, quiet;

@@ -154,6 +154,10 @@ static enum err choose_keys(const struct config *c, bool create, struct volume *
     return err == OK && v->embedded ? load_master_key(v, c->data, create) : err;
 }
 
+/* A put that was given up may land late: in a proxy, in a store that was paused. What it leaves is
+ * deleted again after so many time limits of a call. */
+#define LATE_PUTS 15
+
 /* --- places ----------------------------------------------------------------------------------- */
 
 static enum err choose_places(const struct config *c, bool create, struct volume *v)
@@ -197,6 +201,7 @@ enum err volume_prepare(const struct config *c, bool create, struct volume *out)
                                                   : STR_NONE,
                 .lease_ms = (int64_t)c->lease_s * 1000,
                 .keep_deleted_ms = (int64_t)c->keep_deleted_s * 1000,
+                .late_put_ms = (int64_t)c->store_timeout_s * LATE_PUTS * 1000,
                 .connections = c->meta_connections,
             },
         .store_url = out->store_url,
@@ -205,6 +210,11 @@ enum err volume_prepare(const struct config *c, bool create, struct volume *out)
                 .access_key = c->store_access_key,
                 .secret_key = c->store_secret_key,
                 .ca_file = c->store_ca,
+                /* A call is a few attempts; each may take half of it, or stand still for a sixth. */
+                .call_timeout_ms = (unsigned)c->store_timeout_s * 1000,
+                .request_timeout_ms = (unsigned)c->store_timeout_s * 500,
+                .stall_timeout_ms = (unsigned)c->store_timeout_s * 1000 / 6 + 1000,
+                .connect_timeout_ms = (unsigned)c->store_timeout_s * 1000 / 12 + 500,
             },
         .cache_dir = c->cache_dir,
         .cache_bytes = c->cache_size,

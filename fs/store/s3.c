@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long after a put's last attempt was given up the store may still finish it. */
+/*
+ * How long after a put's last attempt was given up the store may still finish it: as many time limits
+ * of a call, at most a minute.
+ */
+#define LATE_PUTS   15
 #define LATE_PUT_MS 60000
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -288,7 +292,10 @@ static enum err set_up(struct s3_store *s, const char *spec, const struct store_
     snprintf(label, sizeof(label), "s3://%s%s%.*s at %.90s", t->bucket, t->prefix[0] ? "/" : "", 80,
              t->prefix, t->base);
     store_init(&s->base, &s3_ops, label);
-    s->base.put_limit_ms = (int64_t)opts->call_timeout_ms + LATE_PUT_MS;
+    s->base.put_limit_ms = (int64_t)opts->call_timeout_ms * LATE_PUTS;
+    if (s->base.put_limit_ms > LATE_PUT_MS)
+        s->base.put_limit_ms = LATE_PUT_MS;
+    s->base.put_limit_ms += (int64_t)opts->call_timeout_ms;
     e = copy_option(s->access_key, sizeof(s->access_key), opts->access_key, "access key");
     if (e == OK)
         e = copy_option(s->secret_key, sizeof(s->secret_key), opts->secret_key, "secret key");
