@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+"""A full disk, of the store and of the database: refused, nothing lost, and well again with room.
+
+    tests/fault/full_disk.py --way sqlite|pg [--seed N]
+
+The disks are small tmpfs mounts, so this needs root (it is passed over otherwise). The last line is
+"N passed, N failed".
+"""
+
+import argparse
+import http.client
+import os
+import random
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness.postgres import Postgres
+from harness.runner import Results, Skip, check, equal
+from harness.s3 import S3
+from harness.targets import Volume
+from harness.workspace import Workspace, wait_for
+
+BUCKET = "full"
+MIB = 2 ** 20
+REFUSALS = {(500, "InternalError"), (503, "SlowDown"), (503, "ServiceUnavailable")}
+BROKEN = (http.client.HTTPException, OSError)
+
+
+class Disk:
+    """A small disk, mounted over a folder that is there."""
+
+    def __init__(self, ws, folder, size):
+        self.folder = folder
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Skip(f"a tmpfs can not be mounted here: {done.stderr.strip()}")
+        ws.own(self)
+
+    def grow(self, size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
+
+    def stop(self):
+        subprocess.run(["umount", "-l", self.folder], check=True)
+
+
+class SmallPostgres(Postgres):
+    """A cluster on a small disk."""
+
+    def __init__(self, ws, size):
+        self._ws, self._size = ws, size
+        super().__init__(ws, "small-postgres", settings={"max_wal_size": "32MB",
+                                                         "min_wal_size": "32MB"})
+
+    def _initdb(self):
+        stat = os.stat(self.dir)
+        self.disk = Disk(self._ws, self.dir, self._size)
+        os.chown(self.dir, stat.st_uid, stat.st_gid)
+        os.chmod(self.dir, 0o700)
+        super()._initdb()
+
+
+class FullDisk:
+    def __init__(self, ws, way, seed):
+        self.ws, self.way, self.rng = ws, way, random.Random(seed)
+
+    def fill(self, s3, model, size, most=4000):
+        """Until a PUT is refused: (what was acknowledged goes into the model)."""
+        for i in range(most):
+            key, body = f"key{i:05}", self.rng.randbytes(size)
+            got = s3.put(BUCKET, key, body)
+            if got.status != 200:
+                check((got.status, got.code) in REFUSALS, f"{got!r}")
+                return got
+            model[key] = body
+        raise AssertionError("the disk was never full")
+
+    def holds(self, s3, model):
+        for key, body in model.items():
+            got = s3.get(BUCKET, key)
+            check(got.status == 200 and got.body == body, f"{key}: {got!r}")
+
+    def open(self, volume, **env):
+        gateway = volume.gateway(env={"KISEKI_LEASE": "3s", **env})
+        s3 = S3(gateway.endpoint, gateway.access_key, gateway.secret_key, timeout=60)
+        equal(s3.make_bucket(BUCKET).status, 200, "making the bucket")
+        return gateway, s3
+
+    def works_again(self, s3, key):
+        def put():
+            try:
+                return s3.put(BUCKET, key, b"x" * 100000).status == 200
+            except BROKEN:
+                s3.close()
+                return False
+        wait_for("writes work again", put, 60)
+
+    # --- tests
+
+    def of_the_store(self):
+        """Deleting makes room; so does a larger disk; neither needs a restart."""
+        volume = Volume(self.ws, "sqlite", "full-store")
+        os.makedirs(volume.store_dir)
+        disk = Disk(self.ws, volume.store_dir, "24m")
+        gateway, s3 = self.open(volume)
+        model = {}
+        self.fill(s3, model, 700000)
+        check("full" in gateway.process.log(), "the log does not say that the disk is full")
+        self.holds(s3, model)
+        equal(s3.put(BUCKET, "inline", b"still").status, 200, "what needs no slice")
+        for key in list(model)[:8]:
+            equal(s3.delete(BUCKET, key).status, 204, "DELETE")
+            del model[key]
+        self.works_again(s3, "after-delete")
+        self.fill(s3, model, 700000)
+        gateway.kill9()
+        gateway.start()
+        s3.close()
+        self.holds(s3, model)
+        disk.grow("64m")
+        self.works_again(s3, "after-growing")
+        s3.close()
+        gateway.stop()
+
+    def of_sqlite(self):
+        volume = Volume(self.ws, "sqlite", "full-sqlite")
+        disk = Disk(self.ws, volume.dir, "12m")
+        volume.store_dir = self.ws.make_dir("full-sqlite-store")
+        volume.store = f"dir:{volume.store_dir}"
+        gateway, s3 = self.open(volume)
+        model = {}
+        self.fill(s3, model, 60000)
+        self.holds(s3, model)
+        gateway.kill9()
+        gateway.process.start()  # it may not be able to open a session before there is room
+        disk.grow("64m")
+        s3.close()
+        wait_for("it is ready", lambda: gateway.process.running() and gateway.ready() or
+                 not gateway.process.running() and self.start_again(gateway), 60)
+        self.holds(s3, model)
+        self.works_again(s3, "after-growing")
+        equal(s3.delete(BUCKET, "key00000").status, 204, "DELETE")
+        s3.close()
+        gateway.stop()
+
+    def start_again(self, gateway):
+        """As a supervisor would."""
+        gateway.process.start()
+        return False
+
+    def of_postgresql(self):
+        postgres = SmallPostgres(self.ws, "140m")
+        volume = Volume(self.ws, "pg", "full-pg", postgres=postgres)
+        gateway, s3 = self.open(volume)
+        model = {}
+        self.fill(s3, model, 60000)
+        if postgres.running():
+            self.holds(s3, model)
+        postgres.disk.grow("400m")
+        if not postgres.running():  # out of room for its log, it stops itself
+            postgres.start()
+        self.works_again(s3, "after-growing")
+        self.holds(s3, model)
+        s3.close()
+        gateway.stop()
+
+
+TESTS = {"sqlite": ("of_the_store", "of_sqlite"), "pg": ("of_postgresql",)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
+    args = parser.parse_args()
+    print(f"full disk on {args.way}: --seed {args.seed}", flush=True)
+    results = Results()
+    with Workspace("full-disk") as ws:
+        full = FullDisk(ws, args.way, args.seed)
+        for name in TESTS[args.way]:
+            results.run(f"full disk/{args.way} {name}", getattr(full, name))
+        ws.failed = results.failed > 0
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
