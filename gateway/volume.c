@@ -210,7 +210,9 @@ enum err volume_prepare(const struct config *c, bool create, struct volume *out)
                 .access_key = c->store_access_key,
                 .secret_key = c->store_secret_key,
                 .ca_file = c->store_ca,
-                /* A call is a few attempts; each may take half of it, or stand still for a sixth. */
+                /*
+                 * A call is a few attempts; each may take half of it, or stand still for a sixth.
+                 */
                 .call_timeout_ms = (unsigned)c->store_timeout_s * 1000,
                 .request_timeout_ms = (unsigned)c->store_timeout_s * 500,
                 .stall_timeout_ms = (unsigned)c->store_timeout_s * 1000 / 6 + 1000,

@@ -12,8 +12,8 @@
 #include <string.h>
 
 /*
- * How long after a put's last attempt was given up the store may still finish it: as many time limits
- * of a call, at most a minute.
+ * How long after a put's last attempt was given up the store may still finish it: as many time
+ * limits of a call, at most a minute.
  */
 #define LATE_PUTS   15
 #define LATE_PUT_MS 60000
