@@ -18,6 +18,8 @@
 #include "meta/object.h"
 #include "meta/record.h"
 
+#include <stdatomic.h>
+
 struct slice_table;
 struct writer;
 
@@ -35,6 +37,8 @@ struct fs {
     struct slice_table *slices; /* fetches in flight: fs/slice_reader.h */
     struct readahead readahead;
     struct jobs *jobs;
+    /* atomic */
+    _Atomic uint64_t unfolded; /* range writes since the start: each so many the job is poked */
     /* guarded by writers_lock: writers with bytes not yet sent, oldest first */
     pthread_mutex_t writers_lock;
     struct writer *first_writer, *last_writer;

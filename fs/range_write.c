@@ -11,7 +11,8 @@
 #define LOCK_MS       10000
 #define ATTEMPT_ARENA ((size_t)8 << 20)
 #define PAUSE_MAX_US  20000
-#define PAUSE_AFTER   2 /* attempts without one */
+#define PAUSE_AFTER   2  /* attempts without one */
+#define FOLD_AFTER    64 /* writes of this process: who looks at a file adds up what is not folded */
 
 /* One call of file_write() or file_resize(), over all its attempts. */
 struct change {
@@ -113,8 +114,12 @@ static enum err change_locked(struct change *x, const struct range_lock *lock, b
     struct meta *m = x->fs->meta;
     enum err err;
 
-    if (!whole)
-        return write_plain(m, x->a, &w, x->out, &x->done);
+    if (!whole) {
+        err = write_plain(m, x->a, &w, x->out, &x->done);
+        if (x->done && atomic_fetch_add(&x->fs->unfolded, 1) % FOLD_AFTER == FOLD_AFTER - 1)
+            jobs_poke(x->fs->jobs);
+        return err;
+    }
     err = look(x); /* from here on nothing changes but the key itself, which the commit sees */
     if (err == OK && x->file.object.attr.inode == lock->inode)
         err = judge(x);

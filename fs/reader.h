@@ -12,6 +12,11 @@
  * Memory: a reader pins the granule that it gave out last and up to three fetches ahead of it (see
  * fs/slice_reader.h for how they are bounded); while it waits for a page it holds none of them.
  *
+ * No lock: neither a mutex of the write path, nor a row lock, nor a range lock. It is safe because
+ * what a reader looks at never changes: its first statement is one state of the database, pieces
+ * and slices are immutable, later extents are asked for by the view that the first statement told
+ * (meta/README.md, Views), and the epoch tag keeps all of it from being freed.
+ *
  * Threads: a file and its readers are used by one thread at a time.
  */
 #ifndef KISEKI_FS_READER_H

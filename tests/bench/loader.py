@@ -46,7 +46,7 @@ class Signer:
         signature = _mac(self._key,
                          f"AWS4-HMAC-SHA256\n{self._stamp}\n{self._scope}\n{digest}").hex()
         extra = "".join(f"{name}: {value}\r\n" for name, value in unsigned.items())
-        if method == "PUT":
+        if method in ("PUT", "PATCH"):
             extra += f"content-length: {length}\r\n"
         signed_lines = "".join(f"{name}: {signed[name]}\r\n" for name in names)
         return (f"{method} {path}{'?' if query else ''}{query} HTTP/1.1\r\n{signed_lines}{extra}"

@@ -367,6 +367,26 @@ static void test_fs_write__a_view_leaves_out_what_is_under_way(void **state)
     volume_close(v, true);
 }
 
+/* Reads take no lock: somebody has the whole file to himself, and is in no hurry. */
+static void test_fs_write__reads_go_on_under_a_held_lock(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, SMALL);
+    uint8_t bytes[3000] = {7};
+    struct arena *a = arena_new(MIB);
+    struct range_lock lock;
+    struct file f;
+
+    file_put(v, KEY, bytes, sizeof(bytes), "e");
+    file_get(v, a, KEY, &f);
+    assert_ok(lock_take(v->meta, f.object.attr.inode, 0, LOCK_TO_END, LOCK_EXCLUSIVE,
+                        clock_boot_ms() + 10000, &lock));
+    file_close(&f);
+    file_is(v, KEY, bytes, sizeof(bytes));
+    lock_release(v->meta, &lock, false);
+    arena_free(a);
+    volume_close(v, true);
+}
+
 /* --- conditions ------------------------------------------------------------------------------- */
 
 static enum err wants_size(void *arg, const struct object *now)
@@ -522,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_fs_write__says_what_is_missing_or_too_large),
         cmocka_unit_test(test_fs_write__an_open_file_stays_as_it_was),
         cmocka_unit_test(test_fs_write__a_view_leaves_out_what_is_under_way),
+        cmocka_unit_test(test_fs_write__reads_go_on_under_a_held_lock),
         cmocka_unit_test(test_fs_write__appenders_of_two_gateways_lose_nothing),
         cmocka_unit_test(test_fs_write__conditions_of_other_writes_see_it),
         cmocka_unit_test(test_fs_write__all_of_it_is_freed),
