@@ -12,7 +12,7 @@
 #define ATTEMPT_ARENA ((size_t)8 << 20)
 #define PAUSE_MAX_US  20000
 #define PAUSE_AFTER   2  /* attempts without one */
-#define FOLD_AFTER    64 /* writes of this process: who looks at a file adds up what is not folded */
+#define FOLD_AFTER    64 /* writes of this process: all who look at a file add up the rest */
 
 /* One call of file_write() or file_resize(), over all its attempts. */
 struct change {

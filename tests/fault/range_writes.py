@@ -56,7 +56,7 @@ class RangeWrites:
         return S3(gateway.endpoint, gateway.access_key, gateway.secret_key, timeout=60)
 
     def put(self, key, size):
-        body = self.rng.randbytes(size)
+        body = (self.rng.randbytes(min(size, 16 * MIB)) * (size // (16 * MIB) + 1))[:size]
         equal(self.s3.put(BUCKET, key, body).status, 200, "PUT")
         return bytearray(body)
 
