@@ -200,6 +200,12 @@ static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t ma
     return err;
 }
 
+/* Errors that come again: the file is left as it is, and other work goes on. */
+static bool is_lasting(enum err err)
+{
+    return err == ERR_CORRUPT || err == ERR_TOO_LARGE || err == ERR_INVALID || err == ERR_BUG;
+}
+
 enum err merge_round(struct fs *fs, size_t max, bool *out_did)
 {
     struct arena *a = arena_new((size_t)1 << 20);
@@ -210,6 +216,10 @@ enum err merge_round(struct fs *fs, size_t max, bool *out_did)
     *out_did = err == OK;
     if (err == OK && of.bucket.ptr != NULL)
         err = merge_runs(fs, &of, max, &more);
+    if (is_lasting(err)) {
+        log_error("inode %llu is not merged: %s", (unsigned long long)of.inode, err_text(err));
+        err = OK;
+    }
     if (err == ERR_NOT_FOUND && *out_did)
         err = OK; /* nothing is left to merge, or nobody has the file any more */
     if (err == OK && *out_did && !more)

@@ -209,6 +209,31 @@ static void test_fs_merge__a_replaced_file_is_left_alone(void **state)
     volume_close(v, true);
 }
 
+/* What can not be read is not merged, and holds up nothing else. */
+static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN);
+    char slices[100];
+    uint64_t seed = 1;
+    bool did;
+
+    assert_non_null(model);
+    file_put(v, KEY, model, LEN, "e");
+    struct volume *again = volume_open(*state, v, INLINE); /* which has nothing in memory */
+    volume_close(v, false);
+    v = again;
+    scatter(v, model, 0, LEN, 100, &seed);
+    snprintf(slices, sizeof(slices), "%s/slices", v->folder);
+    assert_int_equal(nftw(slices, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+    log_set_level(LOG_LEVELS);
+    assert_ok(write_fold(v->meta, 10, &did));
+    wait_until((merge_round(v->fs, 4, &did) == OK && !did) &&
+               ask(v->world, "SELECT count(*) FROM fragmented") == 0);
+    free(model);
+    volume_close(v, true);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -216,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_fs_merge__appends_become_few_links),
         cmocka_unit_test(test_fs_merge__readers_and_writers_go_on),
         cmocka_unit_test(test_fs_merge__a_replaced_file_is_left_alone),
+        cmocka_unit_test(test_fs_merge__a_damaged_file_is_passed_over),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }
