@@ -7,12 +7,19 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <time.h>
+
 /* Milliseconds since 1970 UTC; may jump. For what people see, never for leases. */
 int64_t clock_wall_ms(void);
 /* Milliseconds since boot, counting sleep (CLOCK_BOOTTIME): leases and deadlines. */
 int64_t clock_boot_ms(void);
 /* Microseconds, monotonic: durations in metrics. */
 int64_t clock_mono_us(void);
+
+/* The moment `ms` from now by CLOCK_MONOTONIC, for waits on condition variables. */
+struct timespec clock_mono_after(int64_t ms);
+/* Sleeps so long, or a little longer. */
+void clock_nap(int64_t ms);
 
 #define CLOCK_TEXT_MAX 40
 

@@ -6,8 +6,6 @@
 #include "meta/reclaim.h"
 #include "meta/write.h"
 
-#include <time.h>
-
 #define NAP_MS      100
 #define PATIENCE_MS 40000 /* without progress: epochs take two heartbeats of every session */
 
@@ -34,7 +32,6 @@ static enum err round_of(struct fs *fs, struct progress *p, bool *out_did)
 
 enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *out_left)
 {
-    struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
     int64_t give_up = clock_boot_ms() + PATIENCE_MS;
     enum err err = OK;
 
@@ -51,6 +48,6 @@ enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *
         if (clock_boot_ms() > give_up)
             return OK; /* what is left is told */
         if (!did)
-            (void)nanosleep(&nap, NULL);
+            clock_nap(NAP_MS);
     }
 }

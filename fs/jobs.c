@@ -9,7 +9,6 @@
 #include "meta/write.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define ROUND_MS       1000
 #define BACKOFF_MAX_MS 60000
@@ -57,16 +56,9 @@ static enum err run_round(struct jobs *j, bool *out_did)
 /* Waits until poked, stopped or `ms` have gone by; false when stopping. */
 static bool wait_for_work(struct jobs *j, int64_t ms)
 {
-    struct timespec until;
+    struct timespec until = clock_mono_after(ms);
     bool go_on;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&j->lock);
     while (!j->poked && !j->stopping)
         if (pthread_cond_timedwait(&j->wake, &j->lock, &until) != 0)

@@ -8,8 +8,6 @@
 #include "meta/merge.h"
 #include "meta/write.h"
 
-#include <time.h>
-
 #define ARENA_MAX    ((size_t)32 << 20)
 #define LOCK_MS      10000
 #define ROOM_WAIT_MS 30000
@@ -35,11 +33,9 @@ static void on_room(void *arg)
 
 static enum err wait_for_room(struct room *room)
 {
-    struct timespec until;
+    struct timespec until = clock_mono_after(ROOM_WAIT_MS);
     int timed_out = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ROOM_WAIT_MS / 1000;
     pthread_mutex_lock(&room->lock);
     while (!room->free && timed_out == 0)
         timed_out = pthread_cond_clockwait(&room->cond, &room->lock, CLOCK_MONOTONIC, &until);

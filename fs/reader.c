@@ -177,6 +177,7 @@ struct place {
     bool data;
     const struct record *record; /* NULL: a hole of any length */
     uint64_t skip;               /* bytes of the record before the run */
+    uint64_t reach;              /* bytes of the record from there on, under later writes, too */
 };
 
 static enum err unpack(struct reader *r, const struct object_extent *e, struct unpacked **out)
@@ -227,7 +228,7 @@ static enum err locate(struct reader *r, uint64_t at, uint64_t limit, struct pla
     struct overlay_run run = overlay_at(r->items, r->item_count, at, limit);
     const struct object_extent *e;
     struct unpacked *u = NULL;
-    uint64_t pos;
+    uint64_t pos, bound;
     enum err err;
 
     *out = (struct place){.len = run.end - at};
@@ -250,8 +251,12 @@ static enum err locate(struct reader *r, uint64_t at, uint64_t limit, struct pla
         return err_set(ERR_CORRUPT, "piece %llu ends before byte %llu",
                        (unsigned long long)e->piece, (unsigned long long)pos);
     out->skip = pos - out->record->pos;
-    if (out->record->len - out->skip < out->len)
-        out->len = out->record->len - out->skip;
+    bound = limit > r->end ? limit : r->end;
+    out->reach = (e->start + e->len < bound ? e->start + e->len : bound) - at;
+    if (out->record->len - out->skip < out->reach)
+        out->reach = out->record->len - out->skip;
+    if (out->reach < out->len)
+        out->len = out->reach;
     return OK;
 }
 
@@ -260,12 +265,15 @@ static bool is_in_slice(const struct place *p)
     return !p->data && p->record != NULL && p->record->kind == RECORD_SLICE;
 }
 
-/* The place's bytes as a part of its slice; records are checked when unpacked. */
+/*
+ * The place's bytes as a part of its slice, and those of the same record behind them: small writes
+ * over a file must not make small requests of it. Records are checked when unpacked.
+ */
 static struct slice_want want_of(const struct place *p)
 {
     uint32_t start = p->record->slice_off + (uint32_t)p->skip;
 
-    return (struct slice_want){p->record, start, start + (uint32_t)p->len};
+    return (struct slice_want){p->record, start, start + (uint32_t)p->reach};
 }
 
 /* Where the range ends, or what is known of it. */

@@ -3,8 +3,6 @@
 #include "base/clock.h"
 #include "fs/fetch.h"
 
-#include <time.h>
-
 #define NAP_MS   100 /* between looks for a writer that can be relieved */
 #define HELD_MAX (2 * META_GRANULES_MAX)
 
@@ -261,15 +259,9 @@ static void wake(void *arg)
 
 static void nap(struct page_wait *wait)
 {
-    struct timespec until;
+    struct timespec until = clock_mono_after(NAP_MS);
     int timed_out = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += NAP_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&wait->lock);
     while (!wait->woken && timed_out == 0)
         timed_out = pthread_cond_clockwait(&wait->cond, &wait->lock, CLOCK_MONOTONIC, &until);

@@ -242,14 +242,7 @@ static void lose(struct meta *m)
 
 static void wait_ms(struct meta_session_state *s, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_mono_after(ms);
     int got = 0;
     while (!s->stop && !s->hurry && got != ETIMEDOUT)
         got = pthread_cond_timedwait(&s->changed, &s->lock, &until);

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define BUCKETS 256
 
@@ -107,24 +106,11 @@ static void leave(struct lock_table *t, struct range_lock *l)
     l->file = NULL;
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return until;
-}
-
 /* Waits for our turn in this process. */
 static enum err enter(struct lock_table *t, struct range_lock *l, int64_t deadline_boot_ms)
 {
     int64_t left = deadline_boot_ms - clock_boot_ms();
-    struct timespec until = after_ms(left > 0 ? left : 0);
+    struct timespec until = clock_mono_after(left > 0 ? left : 0);
     int got = 0;
     pthread_mutex_lock(&t->lock);
     l->file = file_of(t, l->inode);
@@ -146,12 +132,6 @@ static enum err enter(struct lock_table *t, struct range_lock *l, int64_t deadli
 
 /* --- taking and giving back ------------------------------------------------------------------- */
 
-static void nap_ms(int64_t ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    (void)nanosleep(&t, NULL);
-}
-
 /* Looks again and again until the row is granted. */
 static enum err wait_for_grant(struct meta *m, struct range_lock *l, int64_t deadline_boot_ms)
 {
@@ -161,7 +141,7 @@ static enum err wait_for_grant(struct meta *m, struct range_lock *l, int64_t dea
     while (e == OK && !granted) {
         if (clock_boot_ms() >= deadline_boot_ms)
             return err_set(ERR_TIMEOUT, "another gateway has the range locked");
-        nap_ms(pause);
+        clock_nap(pause);
         pause = pause * 2 < LOCK_POLL_MS ? pause * 2 : LOCK_POLL_MS;
         e = lock_row_try(m, l, &granted);
     }

@@ -141,7 +141,8 @@ static inline void file_read(struct file *f, uint64_t offset, size_t len, uint8_
     do {
         assert_ok(reader_next(r, true, &run));
         assert_true(run.len <= len - at);
-        memcpy(out + at, run.ptr, run.len);
+        if (run.len > 0)
+            memcpy(out + at, run.ptr, run.len);
         at += run.len;
     } while (run.len > 0);
     assert_int_equal(at, len);
