@@ -1,7 +1,7 @@
 /*
- * The readers of slices against a naive model: random interleavings of reads, read-ahead, eviction, and
- * requests that end well, fail, or bring wrong bytes, in any order. Always the right bytes; no request
- * for a byte that is cached or on its way; so no two requests overlap.
+ * The readers of slices against a naive model: random interleavings of reads, read-ahead,
+ * eviction, and requests that end well, fail, or bring wrong bytes, in any order. Always the right
+ * bytes; no request for a byte that is cached or on its way; so no two requests overlap.
  */
 #include "base/clock.h"
 #include "tests/unit/fs/gate_store.h"
@@ -19,7 +19,7 @@ static struct record records[GATE_SLICES];
 /* What went against the rules; the test fails at its end, not in another thread. */
 static _Atomic int overlapping, needless, wrong_bytes, wrong_errors, right_reads, failed_reads;
 
-/* --- the rules, at each request ----------------------------------------------------------------- */
+/* --- the rules, at each request --------------------------------------------------------------- */
 
 static void check_request(struct gate_store *g, const struct gate_request *r)
 {
@@ -35,7 +35,7 @@ static void check_request(struct gate_store *g, const struct gate_request *r)
             needless++;
 }
 
-/* --- readers ------------------------------------------------------------------------------------ */
+/* --- readers ---------------------------------------------------------------------------------- */
 
 struct reading {
     pthread_t thread;
@@ -96,7 +96,10 @@ static void *run_reading(void *arg)
     return NULL;
 }
 
-/* --- who decides ---------------------------------------------------------------------------------- */
+/*
+ * --- who decides
+ * ----------------------------------------------------------------------------------
+ */
 
 /* One of those that wait ends somehow. With the gate's lock held. */
 static void end_one(unsigned *seed)
@@ -142,7 +145,10 @@ static void decide_until_done(unsigned *seed, const _Atomic int *left)
     }
 }
 
-/* --- the test ------------------------------------------------------------------------------------- */
+/*
+ * --- the test
+ * -------------------------------------------------------------------------------------
+ */
 
 static int set_up(void **state)
 {
