@@ -6,7 +6,6 @@
 The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import shutil
@@ -20,10 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import behind
 from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
 from harness.postgres import BIN
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Failed, Workspace, wait_for
+from harness.workspace import Failed, wait_for
 
 BUCKET = "backup"
 SIZES = (100, 300000, 5 * 2 ** 20)
@@ -149,21 +149,8 @@ TESTS = ("reads_whole", "never_reissues_a_name", "can_be_cleaned", "no_two_volum
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"backup on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("backup") as ws:
-        backup = Backup(ws, args.way, args.seed)
-        for name in TESTS:
-            results.run(f"backup/{args.way} {name}", getattr(backup, name))
-            if results.failed:
-                break  # each builds on those before
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "backup")
+    return suite.run(lambda s: s.methods(Backup(s.ws, s.args.way, s.args.seed), TESTS, chained=True))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ One client in fifty compares every byte; the others count them and let the kerne
 (MSG_TRUNC), or this would measure Python. The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import re
@@ -24,10 +23,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace
 
 BUCKET, KEY = "crowd", "cold"
 MIB = 1024 * 1024
@@ -172,25 +171,19 @@ class Crowd:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 31))
-    parser.add_argument("--full", action="store_true")
-    args = parser.parse_args()
-    print(f"seed {args.seed}", flush=True)
-    body = random.Random(args.seed).randbytes((64 if args.full else 16) * MIB)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < args.clients + 100:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, args.clients + 100), hard))
-    results = Results()
-    with Workspace("crowd") as ws:
-        crowd = Crowd(ws, args.way, args.clients, body)
-        for test in (crowd.one_cold_object, crowd.hits_are_counted):
-            results.run(f"crowd/{args.way} {test.__name__}", test)
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "crowd")
+    suite.add("--clients", type=int, default=1000)
+    suite.add("--full", action="store_true", help="at 64 MiB instead of 16")
+
+    def tests(s):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < s.args.clients + 100:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, s.args.clients + 100), hard))
+        body = random.Random(s.args.seed).randbytes((64 if s.args.full else 16) * MIB)
+        s.methods(Crowd(s.ws, s.args.way, s.args.clients, body),
+                  ("one_cold_object", "hits_are_counted"))
+
+    return suite.run(tests)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@
 The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import sys
@@ -14,10 +13,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Failed, Workspace, wait_for
+from harness.workspace import Failed, wait_for
 
 BUCKET = "cached"
 MIB = 2 ** 20
@@ -149,19 +149,8 @@ TESTS = ("written_slices_enter", "is_warm_after_a_restart", "is_never_believed",
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("pg",), default="pg")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"disk cache on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("disk-cache") as ws:
-        cache = DiskCache(ws, args.way, args.seed)
-        for name in TESTS:
-            results.run(f"disk cache/{args.way} {name}", getattr(cache, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "disk cache", ways=("pg",))
+    return suite.run(lambda s: s.methods(DiskCache(s.ws, s.args.way, s.args.seed), TESTS))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """PostgreSQL restarts under load, or its primary is lost and the standby takes over.
 
-    tests/fault/failover.py --way pg [--full] [--seconds N] [--seed N] [--only restart_fast,...]
+    tests/fault/failover.py --way pg [--full] [--seconds N] [--seed N] [--rounds restart_fast,...]
 
 Two gateways, a primary and its synchronous standby, both in the URL. Clients write objects of
 every shape, overwrite, delete, and set conditions, while the database is restarted, killed or
@@ -12,7 +12,6 @@ Outages, contents and moments come from the seed, which is printed. --full: each
 --seconds: as many as fit. The last line is "N passed, N failed".
 """
 
-import argparse
 import http.client
 import os
 import random
@@ -26,10 +25,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from fault.kill9 import KIB, MIB, MIXES, Version
 from harness import behind
 from harness.postgres import Pair
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3, md5
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Failed, Workspace, wait_for
+from harness.workspace import Failed, wait_for
 
 BUCKET = "failover"
 RECOVERY_SECONDS = 15
@@ -499,8 +499,8 @@ SHORT = ("restart_fast", "restart_in_doubt", "primary_returns", "primary_killed_
 
 def rounds(args, rng):
     """Names of outages, without end if --seconds says how long."""
-    if args.only:
-        yield from args.only.split(",")
+    if args.rounds:
+        yield from args.rounds.split(",")
     elif not args.full and not args.seconds:
         yield from SHORT
     else:
@@ -513,30 +513,23 @@ def rounds(args, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("pg",), default="pg")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seconds", type=float, default=0)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"failover on {args.way}: --seed {args.seed}", flush=True)
-    ends = time.monotonic() + args.seconds if args.seconds else float("inf")
-    results = Results()
-    with Workspace("failover") as ws:
-        failover = Failover(ws, args.seed, args.clients)
-        for number, outage in enumerate(rounds(args, random.Random(args.seed)), 1):
-            results.run(f"failover/{args.way} {number} {outage}",
-                        lambda o=outage: failover.round(o))
-            if results.failed or time.monotonic() > ends:
-                break  # what the keys may hold is not known any more
-        if not results.failed:
-            results.run(f"failover/{args.way} everything at the end",
-                        failover.everything_at_the_end)
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "failover", ways=("pg",))
+    suite.add("--full", action="store_true", help="each outage once")
+    suite.add("--seconds", type=float, default=0, help="rounds until these are over")
+    suite.add("--rounds", default="", metavar="NAME,...", help="just these")
+    suite.add("--clients", type=int, default=16)
+
+    def tests(s):
+        ends = time.monotonic() + (s.args.seconds or float("inf"))
+        failover = Failover(s.ws, s.args.seed, s.args.clients)
+        for number, outage in enumerate(rounds(s.args, random.Random(s.args.seed)), 1):
+            if not s.test(f"{number} {outage}", lambda o=outage: failover.round(o)):
+                return  # what the keys may hold is not known any more
+            if time.monotonic() > ends:
+                break
+        s.test("everything at the end", failover.everything_at_the_end)
+
+    return suite.run(tests)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ slice and the granule, everything else goes on, and when the slice is whole agai
 The last line is "N passed, N failed".
 """
 
-import argparse
 import http.client
 import os
 import random
@@ -19,10 +18,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace
 
 BUCKET = "flipped"
 MIB = 1024 * 1024
@@ -221,21 +220,9 @@ TESTS = ("first_granule", "later_granule", "last_granule", "copied", "cut_short"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 31))
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    print(f"seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("flipped") as ws:
-        flipped = Flipped(ws, args.way, random.Random(args.seed))
-        for name in TESTS:
-            if args.only in name:
-                results.run(f"flipped/{args.way} {name}", getattr(flipped, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "flipped")
+    return suite.run(lambda s: s.methods(
+        Flipped(s.ws, s.args.way, random.Random(s.args.seed)), TESTS))
 
 
 if __name__ == "__main__":

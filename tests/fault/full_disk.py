@@ -7,7 +7,6 @@ The disks are small tmpfs mounts, so this needs root (it is passed over otherwis
 "N passed, N failed".
 """
 
-import argparse
 import http.client
 import os
 import random
@@ -18,10 +17,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness.postgres import Postgres
-from harness.runner import Results, Skip, check, equal
+from harness.runner import Skip, check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "full"
 MIB = 2 ** 20
@@ -172,19 +172,9 @@ TESTS = {"sqlite": ("of_the_store", "of_sqlite"), "pg": ("of_postgresql",)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"full disk on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("full-disk") as ws:
-        full = FullDisk(ws, args.way, args.seed)
-        for name in TESTS[args.way]:
-            results.run(f"full disk/{args.way} {name}", getattr(full, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "full disk")
+    return suite.run(lambda s: s.methods(
+        FullDisk(s.ws, s.args.way, s.args.seed), TESTS[s.args.way]))
 
 
 if __name__ == "__main__":

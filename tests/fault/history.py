@@ -11,7 +11,6 @@ again, and one is paused for longer than its lease, which the others take for de
 epochs, or If-None-Match switched off (make hooks) must go red. The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import subprocess
@@ -22,10 +21,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import kiseki
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import ROOT, Failed, Workspace, wait_for
+from harness.workspace import ROOT, Failed, wait_for
 
 LEASE = 3
 BUCKET = "history"
@@ -156,27 +156,20 @@ def goes_red(ws, args, hook):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("pg",), default="pg")
-    parser.add_argument("--ops", type=int, default=20000)
-    parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(31))
-    parser.add_argument("--prove", action="store_true")
-    parser.add_argument("--hook", choices=HOOKS, action="append", help="--prove just these")
-    args = parser.parse_args()
-    print(f"history on {args.way}: --ops {args.ops} --clients {args.clients} --seed {args.seed}",
-          flush=True)
-    results = Results()
-    with Workspace("history") as ws:
-        if args.prove or args.hook:
-            for hook in args.hook or HOOKS:
-                results.run(f"history/{args.way} goes red without {hook}",
-                            lambda h=hook: goes_red(ws, args, h))
-        else:
-            results.run(f"history/{args.way} is linearizable", lambda: linearizable(ws, args))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "history", ways=("pg",))
+    suite.add("--ops", type=int, default=20000)
+    suite.add("--clients", type=int, default=32)
+    suite.add("--prove", action="store_true", help="with each hook the checker must notice")
+    suite.add("--hook", choices=HOOKS, action="append", help="--prove just these")
+
+    def tests(s):
+        if not s.args.prove and not s.args.hook:
+            s.test("is linearizable", lambda: linearizable(s.ws, s.args))
+            return
+        for hook in s.args.hook or HOOKS:
+            s.test(f"goes red without {hook}", lambda h=hook: goes_red(s.ws, s.args, h))
+
+    return suite.run(tests)
 
 
 if __name__ == "__main__":

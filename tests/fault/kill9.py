@@ -10,7 +10,6 @@ wholly the one or wholly the other. The listing must agree. Sizes, contents and 
 the seed, which is printed. The last line is "N passed, N failed".
 """
 
-import argparse
 import hashlib
 import http.client
 import os
@@ -24,10 +23,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.kiseki import BINARY
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Failed, Process, Workspace, wait_for
+from harness.workspace import Failed, Process, wait_for
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET = "kill9"
@@ -211,32 +211,24 @@ def nothing_is_left(ws, volume, gateway):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"kill9 on {args.way}: --rounds {args.rounds} --seed {args.seed}", flush=True)
-    rng, results = random.Random(args.seed), Results()
-    with Workspace("kill9") as ws:
-        volume = Volume(ws, args.way, "kill9")
+    suite = Suite(__doc__, "kill9")
+    suite.add("--rounds", type=int, default=20)
+    suite.add("--clients", type=int, default=16)
+
+    def tests(s):
+        rng = random.Random(s.args.seed)
+        volume = Volume(s.ws, s.args.way, "kill9")
         gateway = volume.gateway()
         S3(gateway.endpoint, gateway.access_key, gateway.secret_key).make_bucket(BUCKET)
-        clients = [Client(n, gateway, args.seed) for n in range(args.clients)]
-        for number in range(1, args.rounds + 1):
-            results.run(f"kill9/{args.way} round {number}",
-                        lambda n=number: one_round(n, gateway, clients, rng))
-            if results.failed:
-                break  # the state of the keys is not known any more
-        if not results.failed:
-            every = [k for c in clients for k in c.keys]
-            results.run(f"kill9/{args.way} everything at the end", lambda: verify(gateway, every))
-            results.run(f"kill9/{args.way} nothing is left behind",
-                        lambda: nothing_is_left(ws, volume, gateway))
-        ws.failed = results.failed > 0
-    return results.finish()
+        clients = [Client(n, gateway, s.args.seed) for n in range(s.args.clients)]
+        for number in range(1, s.args.rounds + 1):
+            if not s.test(f"round {number}", lambda n=number: one_round(n, gateway, clients, rng)):
+                return  # the state of the keys is not known any more
+        every = [k for c in clients for k in c.keys]
+        s.test("everything at the end", lambda: verify(gateway, every))
+        s.test("nothing is left behind", lambda: nothing_is_left(s.ws, volume, gateway))
+
+    return suite.run(tests)
 
 
 if __name__ == "__main__":

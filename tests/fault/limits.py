@@ -9,7 +9,6 @@ memory is small, a thousand idle connections, a crowd at one cold object, SIGTER
 "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import sys
@@ -20,10 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "limits"
 MIB = 1024 * 1024
@@ -371,20 +371,9 @@ TESTS = ("big_put", "big_chunked", "big_multipart", "ten_thousand_parts", "huge"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--full", action="store_true")
-    args = parser.parse_args()
-    results = Results()
-    with Workspace("limits") as ws:
-        limits = Limits(ws, args.way, args.full)
-        for name in TESTS:
-            if args.only in name:
-                results.run(f"limits/{args.way} {name}", getattr(limits, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "limits", seeded=False)
+    suite.add("--full", action="store_true", help="objects of 5 GiB")
+    return suite.run(lambda s: s.methods(Limits(s.ws, s.args.way, s.args.full), TESTS))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ too, loses and invents nothing, stays alive, and recovers by itself. The last li
 "N passed, N failed".
 """
 
-import argparse
 import http.client
 import os
 import sqlite3
@@ -18,10 +17,11 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
-from harness.runner import Results, Skip, check, equal
+from harness.runner import Skip, check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, unprivileged_user, wait_for
+from harness.workspace import unprivileged_user, wait_for
 
 BUCKET = "outage"
 SMALL, BIG = b"small " * 100, b"big " * 500000  # in metadata; slices in the store
@@ -214,19 +214,8 @@ TESTS = {"sqlite": ("store_permission", "database_locked"),
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    results = Results()
-    with Workspace("outage") as ws:
-        outage = Outage(ws, args.way)
-        for name in TESTS[args.way]:
-            if args.only in name:
-                results.run(f"outage/{args.way} {name}", getattr(outage, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "outage", seeded=False)
+    return suite.run(lambda s: s.methods(Outage(s.ws, s.args.way), TESTS[s.args.way]))
 
 
 if __name__ == "__main__":

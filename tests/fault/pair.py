@@ -7,7 +7,6 @@ Both are started at once on an empty database, then random writes, reads, deleti
 to either and are compared with a model. The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import sys
@@ -17,10 +16,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.kiseki import READY_SECONDS
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "pair"
 SIZES = (0, 100, 70000, 5 * 1024 * 1024)
@@ -71,21 +71,14 @@ class Pair:
         self.gateways[0].start()
 
 
+TESTS = ("started_at_once", "seen_by_the_other", "one_leaves")
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("pg",), default="pg")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"pair on {args.way}: --steps {args.steps} --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("pair") as ws:
-        pair = Pair(ws, args.way, args.steps, args.seed)
-        for name in ("started_at_once", "seen_by_the_other", "one_leaves"):
-            results.run(f"pair/{args.way} {name}", getattr(pair, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "pair", ways=("pg",))
+    suite.add("--steps", type=int, default=200)
+    return suite.run(lambda s: s.methods(
+        Pair(s.ws, s.args.way, s.args.steps, s.args.seed), TESTS))
 
 
 if __name__ == "__main__":

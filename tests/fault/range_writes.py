@@ -7,7 +7,6 @@ and what many small writes leave behind is merged.
 The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import random
 import sys
@@ -20,10 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from bench.loader import Loader
 from harness import behind
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "ranges"
 KIB, MIB = 1024, 2 ** 20
@@ -237,22 +237,10 @@ TESTS = ("overlapping_writes_have_an_order", "disjoint_writers_do_not_wait",
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    parser.add_argument("--full", action="store_true", help="100,000 writes to 400 MiB")
-    parser.add_argument("--only", default="", metavar="WORDS")
-    args = parser.parse_args()
-    print(f"range writes on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("range-writes") as ws:
-        ranges = RangeWrites(ws, args.way, args.seed, args.full)
-        for name in TESTS:
-            if args.only in name:
-                results.run(f"range writes/{args.way} {name}", getattr(ranges, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "range writes")
+    suite.add("--full", action="store_true", help="100,000 writes to 400 MiB")
+    return suite.run(lambda s: s.methods(
+        RangeWrites(s.ws, s.args.way, s.args.seed, s.args.full), TESTS))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Wrong flags, an unreachable database, another schema version, a store without pe
 another volume, a wrong master key, a port in use. The last line is "N passed, N failed".
 """
 
-import argparse
 import os
 import socket
 import subprocess
@@ -18,10 +17,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, free_port, unprivileged_user, user_group
+from harness.workspace import free_port, unprivileged_user, user_group
 
 LIMIT_SECONDS = 20
 KEY, OTHER_KEY = "11" * 32, "22" * 32
@@ -190,19 +190,8 @@ TESTS = ("flags", "missing_secrets", "port_in_use", "wrong_master_key", "schema_
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    results = Results()
-    with Workspace("startup") as ws:
-        startup = Startup(ws, args.way)
-        for name in TESTS:
-            if args.only in name:
-                results.run(f"startup/{args.way} {name}", getattr(startup, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "startup", seeded=False)
+    return suite.run(lambda s: s.methods(Startup(s.ws, s.args.way), TESTS))
 
 
 if __name__ == "__main__":

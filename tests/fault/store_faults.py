@@ -7,7 +7,6 @@ What a few retries can hide is hidden; the rest is refused in S3's words, in tim
 ever stored or served; and afterwards no trace is left. The last line is "N passed, N failed".
 """
 
-import argparse
 import http.client
 import os
 import random
@@ -20,10 +19,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.fault_proxy import Fault, FaultProxy
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "faults"
 SIZES = (100, 300000, 6 * 2 ** 20)
@@ -232,20 +232,10 @@ TESTS = ("some_calls_fail", "lies", "all_calls_fail", "lands_late", "everything_
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("pg",), default="pg")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    parser.add_argument("--full", action="store_true", help="all faults at once for a minute")
-    args = parser.parse_args()
-    print(f"store faults on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("store-faults") as ws:
-        faults = StoreFaults(ws, args.way, args.seed, args.full)
-        for name in TESTS:
-            results.run(f"store faults/{args.way} {name}", getattr(faults, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "store faults", ways=("pg",))
+    suite.add("--full", action="store_true", help="all faults at once for a minute")
+    return suite.run(lambda s: s.methods(
+        StoreFaults(s.ws, s.args.way, s.args.seed, s.args.full), TESTS))
 
 
 if __name__ == "__main__":

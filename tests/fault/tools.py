@@ -7,7 +7,6 @@ Damage is planted behind the gateway's back: each kind must be found, and what c
 The last line is "N passed, N failed".
 """
 
-import argparse
 import functools
 import json
 import os
@@ -20,10 +19,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace
 
 BUCKET = "tools"
 SIZES = {"small": 100, "slice": 300000, "slices": 9 * 2 ** 20 + 5}
@@ -239,21 +238,8 @@ TESTS = ("filled", "gc", "dumped_and_loaded", "broken_dumps", "planted", "lost")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(32))
-    args = parser.parse_args()
-    print(f"tools on {args.way}: --seed {args.seed}", flush=True)
-    results = Results()
-    with Workspace("tools") as ws:
-        tools = Tools(ws, args.way, args.seed)
-        for name in TESTS:
-            results.run(f"tools/{args.way} {name}", getattr(tools, name))
-            if results.failed:
-                break  # each builds on those before
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "tools")
+    return suite.run(lambda s: s.methods(Tools(s.ws, s.args.way, s.args.seed), TESTS, chained=True))
 
 
 if __name__ == "__main__":

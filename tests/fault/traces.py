@@ -9,7 +9,6 @@ background jobs have run the backing store holds exactly what the rows name. The
 "N passed, N failed".
 """
 
-import argparse
 import base64
 import hashlib
 import http.client
@@ -24,10 +23,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import Results, check, equal
+from harness.runner import check, equal
 from harness.s3 import S3
+from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Workspace, wait_for
+from harness.workspace import wait_for
 
 BUCKET = "traces"
 MIB = 1024 * 1024
@@ -237,19 +237,8 @@ TESTS = ("vanished", "vanished_in_order", "vanished_in_a_crowd", "wrong_digests"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--way", choices=("sqlite", "pg"), required=True)
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    results = Results()
-    with Workspace("traces") as ws:
-        traces = Traces(ws, args.way)
-        for name in TESTS:
-            if args.only in name:
-                results.run(f"traces/{args.way} {name}", getattr(traces, name))
-        ws.failed = results.failed > 0
-    return results.finish()
+    suite = Suite(__doc__, "traces", seeded=False)
+    return suite.run(lambda s: s.methods(Traces(s.ws, s.args.way), TESTS))
 
 
 if __name__ == "__main__":
