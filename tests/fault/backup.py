@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
+from harness.kiseki import ACCESS_KEY, SECRET_KEY
 from harness.postgres import BIN
 from harness.runner import check, equal
 from harness.s3 import S3
@@ -67,11 +67,7 @@ class Backup:
             "-d", self.volume.postgres.url(self.volume.database, "tcp"), "-f", self.file)
 
     def tool(self, *words):
-        env = {**os.environ, **self.volume.env, "KISEKI_META": self.volume.meta(),
-               "KISEKI_STORE": self.volume.store, "KISEKI_ACCESS_KEY": ACCESS_KEY,
-               "KISEKI_SECRET_KEY": SECRET_KEY, "KISEKI_KEEP_DELETED": "1h"}
-        return subprocess.run([BINARY, *words, "--quiet"], env=env, capture_output=True, text=True,
-                              check=False, timeout=120)
+        return self.volume.tool(*words, env={"KISEKI_KEEP_DELETED": "1h"})
 
     # --- tests, in this order
 

@@ -22,7 +22,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.kiseki import BINARY
 from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -195,18 +194,13 @@ def one_round(number, gateway, clients, rng):
     check(acknowledged and doubtful, "the kill hit nothing: nothing was proved")
 
 
-def nothing_is_left(ws, volume, gateway):
+def nothing_is_left(volume, gateway):
     """After `kiseki gc` the store holds just what is referenced: the orphans of each kill are found
     from the rows of its session, without a listing of the store."""
     gateway.stop()
-    gc = Process(ws, "gc", [BINARY, "gc", "--apply"],
-                 env={**volume.env, "KISEKI_META": volume.meta(), "KISEKI_STORE": volume.store,
-                      "KISEKI_ACCESS_KEY": gateway.access_key,
-                      "KISEKI_SECRET_KEY": gateway.secret_key})
-    gc.start()
-    wait_for("gc has ended", lambda: not gc.running(), 120)
+    gc = volume.tool("gc", "--apply")
     there, wanted = behind.objects(volume), behind.referenced(volume)
-    equal((there - wanted, wanted - there), (set(), set()), f"too many, missing; {gc.log()}")
+    equal((there - wanted, wanted - there), (set(), set()), f"too many, missing; {gc}")
     gateway.start()
 
 
@@ -226,7 +220,7 @@ def main():
                 return  # the state of the keys is not known any more
         every = [k for c in clients for k in c.keys]
         s.test("everything at the end", lambda: verify(gateway, every))
-        s.test("nothing is left behind", lambda: nothing_is_left(s.ws, volume, gateway))
+        s.test("nothing is left behind", lambda: nothing_is_left(volume, gateway))
 
     return suite.run(tests)
 

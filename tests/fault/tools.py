@@ -11,14 +11,13 @@ import functools
 import json
 import os
 import random
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
+from harness.kiseki import ACCESS_KEY, SECRET_KEY
 from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -38,13 +37,8 @@ class Tools:
 
     # --- running the program
 
-    def tool(self, *words, volume=None, meta=None, **more):
-        volume = volume or self.volume
-        env = {**os.environ, **volume.env, "KISEKI_META": meta or volume.meta(),
-               "KISEKI_STORE": volume.store, "KISEKI_ACCESS_KEY": ACCESS_KEY,
-               "KISEKI_SECRET_KEY": SECRET_KEY}
-        return subprocess.run([BINARY, *words, "--quiet"], env=env, capture_output=True,
-                              text=True, check=False, timeout=120, **more)
+    def tool(self, *words, meta=None, **more):
+        return self.volume.tool(*words, env={"KISEKI_META": meta} if meta else None, **more)
 
     def clean(self):
         for words in (("fsck", "--check-store"), ("scrub", "--rate", "0")):

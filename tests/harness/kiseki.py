@@ -7,7 +7,7 @@ import shutil
 
 from harness.workspace import ROOT, Failed, Process, free_port, wait_for
 
-BINARY = os.environ.get("KISEKI_BINARY") or os.path.join(ROOT, "build/kiseki")
+BINARY = os.path.abspath(os.environ.get("KISEKI_BINARY") or os.path.join(ROOT, "build/kiseki"))
 ACCESS_KEY, SECRET_KEY = "KISEKITESTROOT", "kiseki-test-root-secret"
 REGION = "us-east-1"
 READY_SECONDS = 30

@@ -6,8 +6,9 @@ minio   MinIO itself, to prove the tests
 """
 
 import os
+import subprocess
 
-from harness.kiseki import ACCESS_KEY, REGION, SECRET_KEY, Kiseki
+from harness.kiseki import ACCESS_KEY, BINARY, REGION, SECRET_KEY, Kiseki
 from harness.minio import Minio
 from harness.postgres import Postgres
 from harness.s3 import S3
@@ -81,6 +82,13 @@ class Volume:
         self._gateways += 1
         return Kiseki(self._ws, meta, self.store, f"{self.name}-gateway{self._gateways}",
                       cert=cert, env={**self.env, **(env or {})}, user=user, start=start)
+
+    def tool(self, *words, env=None, **more):
+        """Runs `kiseki words...` on this volume: what subprocess.run() answers, as text."""
+        env = {**os.environ, **self.env, "KISEKI_META": self.meta(), "KISEKI_STORE": self.store,
+               "KISEKI_ACCESS_KEY": ACCESS_KEY, "KISEKI_SECRET_KEY": SECRET_KEY, **(env or {})}
+        return subprocess.run([BINARY, *words, "--quiet"], env=env, capture_output=True,
+                              text=True, check=False, timeout=300, **more)
 
 
 class Target:
