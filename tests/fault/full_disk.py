@@ -10,12 +10,14 @@ The disks are small tmpfs mounts, so this needs root (it is passed over otherwis
 import http.client
 import os
 import random
+import re
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
+from harness.minio import Minio
 from harness.postgres import Postgres
 from harness.runner import Skip, check, equal
 from harness.s3 import S3
@@ -61,6 +63,18 @@ class SmallPostgres(Postgres):
         os.chown(self.dir, stat.st_uid, stat.st_gid)
         os.chmod(self.dir, 0o700)
         super()._initdb()
+
+
+class SmallMinio(Minio):
+    """A MinIO on a small disk."""
+
+    def __init__(self, ws, size):
+        self._ws, self._size = ws, size
+        super().__init__(ws, "small-minio")
+
+    def start(self):
+        self.disk = Disk(self._ws, self.dir, self._size)
+        super().start()
 
 
 class FullDisk:
@@ -138,18 +152,43 @@ class FullDisk:
         gateway.process.start()  # it may not be able to open a session before there is room
         disk.grow("64m")
         s3.close()
-        wait_for("it is ready", lambda: gateway.process.running() and gateway.ready() or
-                 not gateway.process.running() and self.start_again(gateway), 60)
+        wait_for("it is ready", lambda: self.ready_by_now(gateway), 60)
         self.holds(s3, model)
         self.works_again(s3, "after-growing")
         equal(s3.delete(BUCKET, "key00000").status, 204, "DELETE")
         s3.close()
         gateway.stop()
 
-    def start_again(self, gateway):
-        """As a supervisor would."""
+    def ready_by_now(self, gateway):
+        """If it has ended it is started again, as a supervisor would."""
+        if gateway.process.running():
+            return gateway.ready()
         gateway.process.start()
         return False
+
+    def of_minio(self):
+        """MinIO refuses while a little is left; deleting makes room, and so does a larger disk."""
+        minio = SmallMinio(self.ws, "300m")
+        volume = Volume(self.ws, "pg", "full-minio", minio=minio)
+        gateway, s3 = self.open(volume)
+        model = {}
+        self.fill(s3, model, 3 * MIB)
+        check(re.search("Storage|full", gateway.process.log()), "the log does not say why")
+        self.holds(s3, model)
+        for key in list(model)[:40]:
+            equal(s3.delete(BUCKET, key).status, 204, "DELETE")
+            del model[key]
+        self.works_again(s3, "after-delete")
+        self.fill(s3, model, 3 * MIB)
+        gateway.kill9()
+        gateway.start()
+        s3.close()
+        self.holds(s3, model)
+        minio.disk.grow("600m")
+        self.works_again(s3, "after-growing")
+        s3.close()
+        gateway.stop()
+        minio.stop()
 
     def of_postgresql(self):
         postgres = SmallPostgres(self.ws, "140m")
@@ -159,16 +198,20 @@ class FullDisk:
         self.fill(s3, model, 60000)
         if postgres.running():
             self.holds(s3, model)
+        gateway.kill9()
+        gateway.process.start()
         postgres.disk.grow("400m")
         if not postgres.running():  # out of room for its log, it stops itself
             postgres.start()
+        s3.close()
+        wait_for("it is ready", lambda: self.ready_by_now(gateway), 60)
         self.works_again(s3, "after-growing")
         self.holds(s3, model)
         s3.close()
         gateway.stop()
 
 
-TESTS = {"sqlite": ("of_the_store", "of_sqlite"), "pg": ("of_postgresql",)}
+TESTS = {"sqlite": ("of_the_store", "of_sqlite"), "pg": ("of_minio", "of_postgresql")}
 
 
 def main():
