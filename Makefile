@@ -91,11 +91,18 @@ unit: $(UNIT_BIN) ## Build and run the unit tests
 	@tests/run-unit $(UNIT_BIN)
 
 # --- other builds ------------------------------------------------------------------------------
-debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer (build/asan)
-	$(MAKE) FLAVOUR=asan BUILD=build/asan build/asan/kiseki unit
+define sanitized
+tests/install-packages test
+tests/harness/install-needs
+$(MAKE) --no-print-directory -j2 FLAVOUR=$(1) BUILD=build/$(1) build/$(1)/kiseki
+tests/check $(1)
+endef
 
-tsan: ## Build and test with ThreadSanitizer (build/tsan)
-	$(MAKE) FLAVOUR=tsan BUILD=build/tsan build/tsan/kiseki unit
+debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer: all tests
+	@$(call sanitized,asan)
+
+tsan: ## Build and test with ThreadSanitizer: all tests
+	@$(call sanitized,tsan)
 
 hooks: ## Build with switches that break safety, for tests that must notice (build/hooks)
 	@$(MAKE) --no-print-directory FLAVOUR=hooks BUILD=build/hooks build/hooks/kiseki

@@ -84,6 +84,7 @@ def main():
         if gateways and not args.only:
             results.run("metrics all payload kinds were met", lambda: payload_kinds_met(gateways))
             results.run("metrics no request failed inside", lambda: no_failed_requests(gateways))
+        results.run("servers end well", ws.end)
         ws.failed = results.failed > 0
     return results.finish()
 

@@ -1,4 +1,5 @@
 """A suite: a command that runs tests on one way to run, prints a line for each, and counts them.
+The last test is that all servers end well.
 
     suite = Suite(__doc__, "outage")
     suite.add("--full", action="store_true", help="for a minute")
@@ -42,6 +43,7 @@ class Suite:
             print(f"{self.name} on {self.args.way}: --seed {self.args.seed}", flush=True)
         with Workspace(self.name.replace(" ", "-")) as self.ws:
             tests(self)
+            self._results.run(f"{self.name}/{self.args.way} servers end well", self.ws.end)
             self.ws.failed = self._results.failed > 0
         return self._results.finish()
 

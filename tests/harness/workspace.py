@@ -12,6 +12,7 @@ started it: start servers from the main thread.
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -21,6 +22,9 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|"
+                       r"\S+: runtime error): .*(\n.*SUMMARY.*)?")
 
 
 class Failed(Exception):
@@ -173,17 +177,33 @@ class Workspace:
         return self
 
     def __exit__(self, kind, _value, _trace):
-        for server in reversed(self._servers):
-            try:
-                server.stop()
-            except Exception as err:  # pylint: disable=broad-except
-                self.failed = True
-                print(f"{self.name}: {err}", file=sys.stderr)
+        try:
+            self.end()
+        except Failed as err:
+            self.failed = True
+            print(f"{self.name}: {err}", file=sys.stderr)
         if self.failed or (kind is not None and issubclass(kind, Exception)):
             kept = tempfile.mkdtemp(prefix=f"kiseki-{self.name}-logs-")
             shutil.copytree(self.logs, kept, dirs_exist_ok=True)
             print(f"{self.name}: failed; the servers' logs are in {kept}", file=sys.stderr)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def end(self):
+        """Stops all servers, newest first; raises Failed if one did not end well, or if one of
+        them, also an earlier one, has a sanitizer's report in its log."""
+        errors = []
+        while self._servers:
+            try:
+                self._servers.pop().stop()
+            except Exception as err:  # pylint: disable=broad-except
+                errors.append(str(err))
+        for name in sorted(os.listdir(self.logs)):
+            with open(os.path.join(self.logs, name), encoding="utf-8", errors="replace") as file:
+                report = SANITIZER.search(file.read())
+            if report:
+                errors.append(f"{name}: {report.group()}")
+        if errors:
+            raise Failed("; ".join(errors))
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
