@@ -40,10 +40,7 @@ struct disk_cache {
     _Atomic uint64_t hits, misses, dropped, failures;
 };
 
-/*
- * --- a disk that fails
- * ------------------------------------------------------------------------------
- */
+/* --- a disk that fails ------------------------------------------------------------------------ */
 
 static void failed(struct disk_cache *c, const char *what)
 {
@@ -61,10 +58,7 @@ static void failed(struct disk_cache *c, const char *what)
                  strerror(number));
 }
 
-/*
- * --- reading
- * ----------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 bool disk_cache_get(struct disk_cache *c, struct slice_name slice, uint32_t granule, uint32_t len,
                     void *data)
@@ -126,10 +120,7 @@ void disk_cache_forget(struct disk_cache *c, struct slice_name slice)
     pthread_mutex_unlock(&c->lock);
 }
 
-/*
- * --- writing
- * ----------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 void disk_cache_put(struct disk_cache *c, struct slice_name slice, uint32_t granule,
                     struct page *page, uint32_t len)
@@ -211,10 +202,7 @@ void disk_cache_flush(struct disk_cache *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/*
- * --- opening and closing
- * ----------------------------------------------------------------------------
- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static enum err start(struct disk_cache *c)
 {

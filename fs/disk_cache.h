@@ -4,8 +4,7 @@
  *
  *     FOLDER/lock     held by the one process that uses the folder
  *     FOLDER/data     slots of 64 KiB, one granule each
- *     FOLDER/index    a header (volume, number of slots), then 40 bytes a slot: whose granule it
- * has
+ *     FOLDER/index    a header (volume, number of slots), then 40 bytes a slot: the granule in it
  *
  * The files never grow beyond what --cache-size allows, and are filled as needed. A slice is
  * immutable and its name is never used again, so nothing is ever stale; but a disk may lie, and

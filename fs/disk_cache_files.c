@@ -43,10 +43,7 @@ static off_t entry_at(uint32_t slot)
     return (off_t)(sizeof(struct file_header) + (size_t)slot * sizeof(struct file_entry));
 }
 
-/*
- * --- whole reads and writes
- * ---------------------------------------------------------------------------
- */
+/* --- whole reads and writes ------------------------------------------------------------------- */
 
 static bool read_at(int fd, void *data, size_t len, off_t at)
 {
@@ -99,10 +96,7 @@ bool disk_files_write_entry(const struct disk_files *f, uint32_t slot,
     return write_at(f->index, &e, sizeof(e), entry_at(slot));
 }
 
-/*
- * --- opening
- * ------------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static enum err open_file(const char *folder, const char *name, int *out)
 {

@@ -27,10 +27,7 @@ static void find_of_rows(void *arg, const char *text)
     find(arg, text);
 }
 
-/*
- * --- counts of slices
- * ------------------------------------------------------------------------------
- */
+/* --- counts of slices ------------------------------------------------------------------------- */
 
 /* References of slices first.. in records, by id; and whose tag was seen. */
 struct counts {
@@ -210,10 +207,7 @@ static enum err check_counts(struct fs *fs, struct fsck *f, const struct check_t
     return err;
 }
 
-/*
- * --- the backing store
- * ------------------------------------------------------------------------------
- */
+/* --- the backing store ------------------------------------------------------------------------ */
 
 struct listing {
     struct fs *fs;
@@ -282,10 +276,7 @@ static enum err check_store(struct fs *fs, struct fsck *f, const struct check_to
     return err;
 }
 
-/*
- * --- all of it
- * ----------------------------------------------------------------------------------------
- */
+/* --- all of it -------------------------------------------------------------------------------- */
 
 struct rows {
     struct fsck *f;

@@ -103,10 +103,7 @@ static enum err change_small(struct change *x)
     return write_unpack(x->fs->meta, x->a, &w, &unpacked); /* the next attempt finds pieces */
 }
 
-/*
- * --- files in pieces
- * ------------------------------------------------------------------------------
- */
+/* --- files in pieces -------------------------------------------------------------------------- */
 
 static enum err change_locked(struct change *x, const struct range_lock *lock, bool whole)
 {
@@ -149,10 +146,7 @@ static enum err change_pieces(struct change *x)
     return err;
 }
 
-/*
- * --- attempts
- * -------------------------------------------------------------------------------------
- */
+/* --- attempts --------------------------------------------------------------------------------- */
 
 static enum err attempt(struct change *x)
 {

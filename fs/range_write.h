@@ -16,8 +16,7 @@
  * again. Each write gives the file a new ETag; checksum and parts are given no more.
  *
  * Threads: any; all block on the database, at most some WRITE_DEADLINE_MS. Errors: ERR_NOT_FOUND
- * with
- * *out_missing; what `judge` answered; ERR_UNSUPPORTED: not in a bucket with versions;
+ * with *out_missing; what `judge` answered; ERR_UNSUPPORTED: not in a bucket with versions;
  * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX; ERR_BUSY: others held the range for too
  * long; and those of meta/meta.h. What is to become of the content's slices: writer_settle() knows.
  */

@@ -29,10 +29,7 @@ size_t check_row_count(void)
     return CHECKS;
 }
 
-/*
- * --- findings
- * -------------------------------------------------------------------------------------
- */
+/* --- findings --------------------------------------------------------------------------------- */
 
 /* "%lld" of the text stands for the two numbers, in order. */
 static void put_text(struct buf *out, struct str text, int64_t n1, int64_t n2)
@@ -89,10 +86,7 @@ enum err check_rows(struct meta *m, check_report *report, void *arg, void (*each
     return e;
 }
 
-/*
- * --- repairs
- * --------------------------------------------------------------------------------------
- */
+/* --- repairs ---------------------------------------------------------------------------------- */
 
 static enum err alone(struct meta *m)
 {
@@ -147,10 +141,7 @@ enum err check_repair_slice(struct meta *m, struct slice_name name, int64_t refs
     return e;
 }
 
-/*
- * --- pages
- * ----------------------------------------------------------------------------------------
- */
+/* --- pages ------------------------------------------------------------------------------------ */
 
 /* A read of one statement; `bind` has been done by the caller. */
 static struct sql_call *ask(struct sql_unit *u, struct arena *a, int statement)

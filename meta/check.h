@@ -62,10 +62,7 @@ MUST_USE enum err check_users(struct meta *m, struct arena *a, uint64_t piece, s
 /* Still in use? */
 MUST_USE enum err check_piece_lives(struct meta *m, uint64_t piece, bool *out);
 
-/*
- * --- what may be freed
- * ----------------------------------------------------------------------------
- */
+/* --- what may be freed ------------------------------------------------------------------------ */
 
 struct gc_counts {
     int64_t files, pieces, links; /* dead, not freed yet */

@@ -101,10 +101,7 @@ static enum err put_table(struct meta *m, FILE *out, const struct dump_table *t,
     return e;
 }
 
-/*
- * --- the state around it
- * --------------------------------------------------------------------------
- */
+/* --- the state around it ---------------------------------------------------------------------- */
 
 struct state {
     int64_t sessions, id, slice, epoch, rows;

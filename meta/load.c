@@ -128,10 +128,7 @@ static enum err add_row(struct load *l, json_t *row)
     return e;
 }
 
-/*
- * --- around them
- * ----------------------------------------------------------------------------------
- */
+/* --- around them ------------------------------------------------------------------------------ */
 
 static enum err check_empty(struct meta *m)
 {

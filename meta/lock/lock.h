@@ -2,8 +2,8 @@
  * Locks on byte ranges of files, shared by all gateways of a volume (meta/README.md, "Writing at a
  * range"). Writes take them; reads never do.
  *
- *     lock_take: queue in this process (byte_ranges.h) -> a row in `range_locks`, granted or
- * waiting
+ *     lock_take: queue in this process (byte_ranges.h)
+ *                -> a row in `range_locks`, granted or waiting
  *                -> granted: a token, higher than that of every lock granted before on this file
  *     lock_release
  *

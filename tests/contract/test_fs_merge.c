@@ -113,10 +113,7 @@ static void test_fs_merge__appends_become_few_links(void **state)
     volume_close(v, true);
 }
 
-/*
- * --- while others read and write
- * ------------------------------------------------------------------
- */
+/* --- while others read and write -------------------------------------------------------------- */
 
 struct half {
     struct volume *v;

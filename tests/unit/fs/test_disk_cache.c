@@ -184,10 +184,7 @@ static void test_disk_cache__a_scan_does_not_push_out_what_is_read_often(void **
     assert_int_equal(kept, 10);
 }
 
-/*
- * --- restarts
- * -------------------------------------------------------------------------------------
- */
+/* --- restarts --------------------------------------------------------------------------------- */
 
 static void test_disk_cache__is_warm_after_a_restart(void **state)
 {
@@ -234,10 +231,7 @@ static void test_disk_cache__a_broken_index_is_forgotten(void **state)
     assert_int_equal(disk_cache_open(r->folder, 1000, UUID, &r->pages, &none), ERR_INVALID);
 }
 
-/*
- * --- disks that fail
- * ------------------------------------------------------------------------------
- */
+/* --- disks that fail -------------------------------------------------------------------------- */
 
 /* Files can not grow: as on a full disk. */
 static void test_disk_cache__a_full_disk_makes_it_useless_and_no_more(void **state)
@@ -290,10 +284,7 @@ static void test_disk_cache__none_is_fine(void **state)
     assert_int_equal(s.hits, 0);
 }
 
-/*
- * --- threads
- * ---------------------------------------------------------------------------------------
- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void *read_and_write(void *arg)
 {

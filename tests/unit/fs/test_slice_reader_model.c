@@ -96,10 +96,7 @@ static void *run_reading(void *arg)
     return NULL;
 }
 
-/*
- * --- who decides
- * ----------------------------------------------------------------------------------
- */
+/* --- who decides ------------------------------------------------------------------------------ */
 
 /* One of those that wait ends somehow. With the gate's lock held. */
 static void end_one(unsigned *seed)
@@ -145,10 +142,7 @@ static void decide_until_done(unsigned *seed, const _Atomic int *left)
     }
 }
 
-/*
- * --- the test
- * -------------------------------------------------------------------------------------
- */
+/* --- the test --------------------------------------------------------------------------------- */
 
 static int set_up(void **state)
 {

@@ -59,10 +59,7 @@ static void test_byte_ranges__a_waiter_that_leaves_is_in_nobody_s_way(void **sta
     assert_ptr_equal(byte_ranges_next(&s), &last);
 }
 
-/*
- * --- against a model of single bytes
- * --------------------------------------------------------------
- */
+/* --- against a model of single bytes ---------------------------------------------------------- */
 
 #define BYTES    32
 #define REQUESTS 24
