@@ -52,7 +52,7 @@ static enum http_next on_work(struct http_request *r)
     enum err err;
 
     if (m->server == NULL)
-        return reply_text(r, 503, "starting\n");
+        return reply_text(r, 503, "starting or stopping\n");
     err = fs_ready(m->fs);
     if (err == OK)
         return reply_text(r, 200, "ok\n");

@@ -11,7 +11,7 @@
 struct monitor {
     struct metrics *metrics;
     struct fs *fs;
-    /* the S3 server, for its gauges; NULL until it is up. Asked for while that is set */
+    /* the S3 server, for its gauges; NULL until it is up, and while it stops */
     struct http_server *_Atomic server;
 };
 

@@ -194,9 +194,11 @@ static void stop(struct gateway *g)
 {
     unsigned deadline_ms = (unsigned)(g->config->stop_timeout_s * 1000);
 
-    g->monitor.server = NULL;
+    g->monitor.server = NULL; /* /ready says so; whoever asks for metrics may have it still */
     http_server_stop(g->s3_server, deadline_ms);
     http_server_stop(g->monitor_server, 1000);
+    http_server_free(g->monitor_server);
+    http_server_free(g->s3_server);
     pool_free(g->workers);
     fs_close(g->fs);
     metrics_free(g->metrics);

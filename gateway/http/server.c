@@ -121,8 +121,11 @@ static enum err start_daemon(struct http_server *s)
     return s->daemon ? OK : err_set(ERR_IO, "libmicrohttpd does not start: %s", strerror(errno));
 }
 
-static void server_free(struct http_server *s)
+void http_server_free(struct http_server *s)
 {
+    if (!s) {
+        return;
+    }
     http_tls_free(s);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->deaf);
@@ -164,7 +167,7 @@ enum err http_server_start(const struct http_options *options, const struct http
         if (s->daemon) {
             MHD_stop_daemon(s->daemon);
         }
-        server_free(s);
+        http_server_free(s);
         return e;
     }
     *out = s;
@@ -238,7 +241,6 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
     }
     http_accept_stop(s);
     MHD_stop_daemon(s->daemon);
-    server_free(s);
 }
 
 void http_server_stats(const struct http_server *s, struct http_server_stats *out)

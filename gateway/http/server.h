@@ -3,7 +3,7 @@
  * whatever may block. The only folder that knows libmicrohttpd (and GnuTLS, for certificates).
  *
  * The same type serves S3 and, as a second instance with one thread, the metrics.
- * Threads: start, reload, quiesce and stop are called by one thread at a time (main); the
+ * Threads: start, reload, quiesce, stop and free are called by one thread at a time (main); the
  * statistics by any.
  *
  * What it refuses by itself, with 400 and the connection closed (RFC 9112; request smuggling):
@@ -72,9 +72,12 @@ void http_server_quiesce(struct http_server *s);
  * Quiesces, closes connections without a request in flight (idle, half a head, lingering) at once,
  * waits for the others until the deadline, then cuts off the rest (each request still gets its
  * body_end(ERR_CANCELLED) and done()); waits for work() that runs, which can see
- * http_request_stopping(); frees. The pool must still run. NULL is fine.
+ * http_request_stopping(). The pool must still run. NULL is fine.
  */
 void http_server_stop(struct http_server *s, unsigned deadline_ms);
+
+/* Of a server that is stopped, and whose statistics nobody asks for any more. NULL is fine. */
+void http_server_free(struct http_server *s);
 
 /* Gauges and counters for metrics. */
 struct http_server_stats {

@@ -319,6 +319,7 @@ static inline void rig_start(struct rig *rig)
 static inline void rig_stop(struct rig *rig)
 {
     http_server_stop(rig->server, 2000);
+    http_server_free(rig->server);
     pool_free(rig->pool);
 }
 

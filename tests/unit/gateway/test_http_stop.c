@@ -27,7 +27,12 @@ static void stop_begin(struct stopping *s, unsigned deadline_ms)
 
 static void stop_end(struct stopping *s)
 {
+    struct http_server_stats last;
+
     pthread_join(s->thread, NULL);
+    http_server_stats(rig.server, &last); /* /metrics may ask to the end */
+    assert_int_equal(last.connections, 0);
+    http_server_free(rig.server);
     pool_free(rig.pool);
 }
 
