@@ -23,8 +23,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-SANITIZER = re.compile(r"(ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|"
-                       r"\S+: runtime error): .*(\n.*SUMMARY.*)?")
+SANITIZER = re.compile(r"SUMMARY: \w+Sanitizer: .*|\S+: runtime error: .*")
 
 
 class Failed(Exception):
