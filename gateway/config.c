@@ -223,7 +223,7 @@ static enum err load_flag(struct config *c, int argc, char **argv, int *at)
     } else if (strcmp(text, "-h") == 0) {
         o = find_option(STR("help"));
     }
-    if (o == NULL && text[0] != '-' && c->file == NULL) {
+    if (o == NULL && (text[0] != '-' || text[1] == '\0') && c->file == NULL) {
         c->file = strdup(text);
         return c->file != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
     }

@@ -138,7 +138,8 @@ static enum err check_empty(struct meta *m)
     struct sql_call *c = sql_add(&u, SQL_load_look);
     enum err e = sql_read(m->sql, &u);
     if (e == OK && sql_int(c, 0, 0) != 0)
-        e = err_set(ERR_NOT_EMPTY, "the database holds a volume already: load into an empty one");
+        e = err_set(ERR_NOT_EMPTY, "the database holds a volume already, or what a load that broke"
+                                   " off has left: load into an empty one");
     arena_free(a);
     return e;
 }
@@ -150,7 +151,7 @@ static enum err take_header(struct load *l, struct dump_header *out)
     json_int_t generation = 0;
     enum err e = next_line(l, &l->header);
     if (e == OK && l->header == NULL)
-        e = corrupt(l, "the dump is empty");
+        e = err_set(ERR_CORRUPT, "the dump is empty");
     if (e != OK)
         return e;
     if (json_unpack(l->header, "{s:s, s:i, s:i, s:s, s:I}", "kiseki", &kind, "format", &format,

@@ -159,19 +159,27 @@ class Tools:
         check(rows(first) == rows(second), "other rows")
 
     def broken_dumps(self):
-        """Are refused before or while they are loaded."""
+        """Are refused before or while they are loaded; what was loaded till then is no volume."""
         with open(self.ws.path("first.jsonl"), encoding="ascii") as file:
             lines = file.readlines()
         header = json.loads(lines[0])
-        for name, text in (("empty", ""), ("text", "hello\n"), ("short", "".join(lines[:-1])),
-                           ("lost", "".join(lines[:3] + lines[4:])),
-                           ("other", json.dumps({**header, "uuid": "0" * 36}) + "\n"),
-                           ("future", json.dumps({**header, "schema": 99}) + "\n"),
-                           ("table", lines[0] + '["sessions", 1]\n'),
-                           ("columns", lines[0] + '["slices", 1]\n'),
-                           ("types", lines[0] + '["slices", "x", "y", "z"]\n')):
-            done = self.tool("load", "-", meta=f"sqlite:{self.ws.path(name + '.db')}", input=text)
-            check(done.returncode == 2 and done.stderr.startswith("kiseki: "), f"{name}: {done!r}")
+        for name, text, why in (
+                ("empty", "", "the dump is empty"),
+                ("text", "hello\n", "line 1: not JSON"),
+                ("short", "".join(lines[:-1]), "its last line is missing"),
+                ("lost", "".join(lines[:3] + lines[4:]), "rows are missing"),
+                ("stranger", json.dumps({**header, "uuid": "0" * 36}) + "\n", "belongs to volume"),
+                ("future", json.dumps({**header, "schema": 99}) + "\n", "schema 99"),
+                ("table", lines[0] + '["sessions", 1]\n', "line 2: a table"),
+                ("columns", lines[0] + '["slices", 1]\n', "line 2: another number"),
+                ("types", lines[0] + '["slices", "x", "y", "z"]\n', "line 2: a column")):
+            database = f"sqlite:{self.ws.path(name + '.db')}"
+            done = self.tool("load", "-", meta=database, input=text)
+            check(done.returncode == 2 and why in done.stderr, f"{name}: {done!r}")
+            check("\nkiseki: " in "\n" + done.stderr, f"{name}: {done!r}")
+        again = self.tool("load", "-", meta=f"sqlite:{self.ws.path('short.db')}",
+                          input="".join(lines))
+        check(again.returncode == 2 and "broke off" in again.stderr, f"{again!r}")
 
     def planted(self):
         """Each kind of damage is found; what is certain is repaired."""

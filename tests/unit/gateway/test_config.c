@@ -130,6 +130,9 @@ static void test_config__one_argument_is_a_file(void **state)
     assert_string_equal(c.file, "volume.jsonl");
     assert_true(c.quiet && c.json);
     config_free(&c);
+    assert_int_equal(load("-", &c), OK);
+    assert_string_equal(c.file, "-");
+    config_free(&c);
     assert_int_equal(load("--json", &c), OK);
     assert_null(c.file);
     config_free(&c);
