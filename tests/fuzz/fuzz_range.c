@@ -1,6 +1,6 @@
 /*
- * The small header and query parsers: Range, conditions, copy source, Host, query arguments. The
- * first eight bytes are an object's size; the rest is the text.
+ * The small header and query parsers: Range, Content-Range, conditions, copy source, Host, query
+ * arguments. The first eight bytes are an object's size; the rest is the text.
  */
 #include "gateway/auth/internal.h"
 #include "gateway/s3/conditions.h"
@@ -24,6 +24,8 @@ static void check_range(struct str text, uint64_t size)
     }
     if (range_parse_copy(text, size, &r, NULL) == S3_OK &&
         (r.first > size || r.len > size - r.first))
+        abort();
+    if (range_parse_content(text, &r, NULL) == S3_OK && r.first + r.len < r.first)
         abort();
 }
 
