@@ -18,6 +18,9 @@ static const struct token tokens[] = {
      {"(SELECT value::bigint AS value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
       " WITH ORDINALITY AS element (value, ordinal))",
       "(SELECT value, key + 1 AS ordinal FROM json_each(%))"}},
+    {"IN_EACH", /* by an index, however many rows there are */
+     {"= ANY (ARRAY(SELECT value::bigint FROM jsonb_array_elements_text((%)::jsonb) AS e (value)))",
+      "IN (SELECT value FROM json_each(%))"}},
     {"EACH_TEXT",
      {"(SELECT value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
       " WITH ORDINALITY AS element (value, ordinal))",
