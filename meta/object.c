@@ -3,7 +3,7 @@
 /* Extents that come with an object: 8 full pieces are 512 MiB and some 70 KiB of records. */
 #define FIRST_EXTENTS 8
 
-/* Columns of object_head and object_get. */
+/* Columns of object_head and object_get, and of their forms for files written at ranges. */
 enum {
     COL_BUCKET,
     COL_GENERATION,
@@ -110,18 +110,32 @@ enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
 
 /* --- look-up --------------------------------------------------------------------------------- */
 
-static struct sql_call *ask(struct sql_unit *u, const struct object_get *q)
+static enum err ask(struct meta *m, struct arena *a, const struct object_get *q, int statement,
+                    struct sql_call **out)
 {
-    bool data = q->want == OBJECT_DATA;
-    struct sql_call *c = sql_add(u, data ? SQL_object_get : SQL_object_head);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, statement);
     sql_bind_bytes(c, q->bucket);
     sql_bind_bytes(c, q->key);
-    if (!data)
-        return c;
-    sql_bind_int(c, object_position(q->offset));
-    sql_bind_int(c, object_position(object_end(q->offset, q->len)));
-    sql_bind_int(c, FIRST_EXTENTS);
-    return c;
+    if (q->want == OBJECT_DATA) {
+        sql_bind_int(c, object_position(q->offset));
+        sql_bind_int(c, object_position(object_end(q->offset, q->len)));
+        sql_bind_int(c, FIRST_EXTENTS);
+    }
+    *out = c;
+    return sql_read(m->sql, &u);
+}
+
+/* One round trip; two if the file is written at ranges. */
+static enum err look_up(struct meta *m, struct arena *a, const struct object_get *q,
+                        struct sql_call **out)
+{
+    bool data = q->want == OBJECT_DATA;
+    enum err e = ask(m, a, q, data ? SQL_object_get : SQL_object_head, out);
+    if (e != OK || (*out)->rows == 0 || sql_str(*out, 0, COL_RANGED).len == 0)
+        return e;
+    return ask(m, a, q, data ? SQL_object_get_ranged : SQL_object_head_ranged, out);
 }
 
 /* A column that may be large, or NULL. */
@@ -165,10 +179,8 @@ enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
 {
     *out = (struct object){.data = STR_NONE};
     *out_missing = META_MISSING_NONE;
-    struct sql_unit u;
-    sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = ask(&u, q);
-    enum err e = sql_read(m->sql, &u);
+    struct sql_call *c;
+    enum err e = look_up(m, a, q, &c);
     if (e != OK)
         return e;
     if (c->rows == 0)

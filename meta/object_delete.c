@@ -73,27 +73,35 @@ static void submit(struct meta *m, struct work *w)
     sql_submit(m->sql, &w->unit);
 }
 
+/* Conditions on what the key's row says of its file. */
+static bool has_file_condition(const struct object_cond *c)
+{
+    return object_cond_has_etag(c) || c->has_size || c->has_mtime;
+}
+
 static bool has_condition(const struct object_cond *c)
 {
-    return object_cond_wants_key(c) || c->if_absent || c->if_none_match.len > 0 || c->has_size ||
-           c->has_mtime;
+    return object_cond_wants_key(c) || c->if_absent || has_file_condition(c);
 }
 
 static void submit_delete(struct meta *m, struct work *w)
 {
     const struct object_delete *d = w->item;
+    bool conditional = has_file_condition(&d->cond);
     sql_unit_init(&w->unit, SQL_WRITE, w->arena);
-    struct sql_call *c = sql_add(&w->unit, SQL_key_delete);
+    struct sql_call *c = sql_add(&w->unit, conditional ? SQL_key_delete_if : SQL_key_delete);
     sql_bind_bytes(c, d->bucket);
     sql_bind_bytes(c, d->key);
     sql_bind_text(c, d->version);
-    sql_bind_text(c, d->cond.if_match);
-    sql_bind_text(c, d->cond.if_none_match);
-    sql_bind_int(c, d->cond.has_size);
-    sql_bind_int(c, d->cond.if_size);
-    sql_bind_int(c, d->cond.has_mtime);
-    sql_bind_int(c, d->cond.if_mtime_s);
-    settled_bind(c, &w->settled);
+    if (conditional) {
+        sql_bind_text(c, d->cond.if_match);
+        sql_bind_text(c, d->cond.if_none_match);
+        sql_bind_int(c, d->cond.has_size);
+        sql_bind_int(c, d->cond.if_size);
+        sql_bind_int(c, d->cond.has_mtime);
+        sql_bind_int(c, d->cond.if_mtime_s);
+        settled_bind(c, &w->settled);
+    }
     w->call = c;
     submit(m, w);
 }

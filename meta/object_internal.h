@@ -60,11 +60,14 @@ void settled_end(struct meta *m, struct settled *s);
 void settled_bind(struct sql_call *c, const struct settled *s);
 
 /*
- * Adds the statement that makes p's key point at p->inode, `upsert` or `update` as p->cond needs;
- * parameters $1 to $13 are bound. The caller sets the unit's order.
+ * Adds the statement that makes p's key point at p->inode, with its parameters $1 to $10. The
+ * caller sets the unit's order.
  */
-struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
-                                const struct object_put *p, uint64_t size, const struct settled *s);
+struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
+                                uint64_t size);
+/* $11 to $13: what of p->cond compares ETags. */
+void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
+                           const struct settled *s);
 /* Adds the new inode: key_inode with `data` (NULL ptr: none), or key_inode_copy of `source`. */
 MUST_USE enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
                                    struct str data, uint64_t source);

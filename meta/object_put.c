@@ -50,10 +50,10 @@ bool object_cond_has_etag(const struct object_cond *c)
     return c->if_match.len > 0 || c->if_none_match.len > 0;
 }
 
-struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
-                                const struct object_put *p, uint64_t size, const struct settled *s)
+struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
+                                uint64_t size)
 {
-    struct sql_call *c = sql_add(u, object_cond_wants_key(&p->cond) ? update : upsert);
+    struct sql_call *c = sql_add(u, statement);
     sql_bind_bytes(c, p->bucket);
     sql_bind_bytes(c, p->key);
     sql_bind_int(c, (int64_t)p->inode);
@@ -64,10 +64,15 @@ struct sql_call *object_add_key(struct sql_unit *u, int upsert, int update,
     sql_bind_text(c, p->attr.storage_class);
     sql_bind_int(c, p->attr.checksum);
     sql_bind_int(c, p->cond.if_absent && !hook_broken("if-none-match"));
-    sql_bind_text(c, p->cond.if_none_match);
-    sql_bind_text(c, p->cond.if_match);
-    settled_bind(c, s);
     return c;
+}
+
+void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
+                           const struct settled *s)
+{
+    sql_bind_text(c, cond->if_none_match);
+    sql_bind_text(c, cond->if_match);
+    settled_bind(c, s);
 }
 
 enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
@@ -293,7 +298,15 @@ static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct 
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
     u->order_key = p->key;
-    return object_add_key(u, SQL_key_upsert, SQL_key_update, p, size, s);
+    int statement = SQL_key_upsert;
+    if (object_cond_wants_key(&p->cond))
+        statement = SQL_key_update;
+    else if (object_cond_has_etag(&p->cond))
+        statement = SQL_key_upsert_unless;
+    struct sql_call *c = object_add_key(u, statement, p, size);
+    if (statement != SQL_key_upsert)
+        object_bind_etag_cond(c, &p->cond, s);
+    return c;
 }
 
 /* One attempt; *out_done false and OK: to be tried again. */

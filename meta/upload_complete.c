@@ -129,8 +129,10 @@ static enum err complete_once(struct meta *m, struct arena *a, const struct comp
     if (e != OK)
         return e;
     upload_add(&u, SQL_upload_lock, p->bucket, p->key, x->upload);
-    struct sql_call *key =
-        object_add_key(&u, SQL_upload_key_upsert, SQL_upload_key_update, p, x->size, s);
+    struct sql_call *key = object_add_key(
+        &u, object_cond_wants_key(&p->cond) ? SQL_upload_key_update : SQL_upload_key_upsert, p,
+        x->size);
+    object_bind_etag_cond(key, &p->cond, s);
     sql_bind_text(key, x->upload);
     sql_bind_text(key, inodes);
     sql_bind_int(key, (int64_t)x->count);

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import check, equal
+from harness.runner import Skip, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
@@ -51,7 +51,7 @@ class Stream:
 
 class Limits:
     def __init__(self, ws, way, full):
-        self.way, self.full = way, full
+        self.ws, self.way, self.full = ws, way, full
         self.volume = Volume(ws, way, "limits")
         memory = "128M" if full else "64M"
         self.gateway = self.volume.gateway(env={"KISEKI_MEMORY_SIZE": memory})
@@ -355,6 +355,36 @@ class Limits:
         for number in range(8):
             self.download(f"term{number}", Stream(8, number * 100))
 
+    def plans(self):
+        """A request reads no more of a fuller bucket: no plan that was made while the tables were
+        empty goes through an index from end to end. PostgreSQL counts the blocks."""
+        if self.way != "pg":
+            raise Skip("SQLite plans by its indexes alone")
+        volume = Volume(self.ws, self.way, "plans", self.volume.postgres, self.volume.minio)
+        gateway = volume.gateway()
+        s3 = S3(gateway.endpoint, gateway.access_key, gateway.secret_key)
+        equal(s3.make_bucket("plans").status, 200, "making the bucket")
+        s3.close()
+
+        def work(number):
+            client = S3(gateway.endpoint, gateway.access_key, gateway.secret_key)
+            for i in range(1500):
+                equal(client.put("plans", f"{number}/{i}", b"x").status, 200, "PUT")
+                equal(client.get("plans", f"{number}/{i}").status, 200, "GET")
+            client.close()
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gateway.stop()  # its connections hand in their counts
+        counts = behind.sql(volume, "SELECT indexrelname, idx_blks_hit + idx_blks_read"
+                                    " FROM pg_statio_user_indexes ORDER BY 2 DESC")
+        print(f"     {counts[:3]}", flush=True)
+        for index, blocks in counts:
+            check(blocks < 12 * 6000, f"{index}: {blocks} blocks for 6,000 PUTs and as many GETs")
+
 
 class SlowStream(Stream):
     """The pause is the slowness itself, not a wait for something."""
@@ -367,7 +397,8 @@ class SlowStream(Stream):
 
 
 TESTS = ("big_put", "big_chunked", "big_multipart", "ten_thousand_parts", "huge",
-         "idle_connections", "crowd_at_a_cold_object", "slow_uploaders", "sigterm")
+         "idle_connections", "crowd_at_a_cold_object", "slow_uploaders", "sigterm",
+         "plans")
 
 
 def main():
