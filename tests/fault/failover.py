@@ -25,7 +25,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from fault.kill9 import KIB, MIB, MIXES, Version
 from harness import behind
 from harness.postgres import Pair
-from harness.runner import check, equal
+from harness.runner import at_once, check, equal
 from harness.s3 import S3, md5
 from harness.suite import Suite
 from harness.targets import Volume
@@ -449,7 +449,7 @@ class Failover:
                 "kiseki_sql_connected")[""] == CONNECTIONS, 30)
         errors, waiting = [], list(self.keys)
 
-        def work():
+        def work(_):
             readers = [client_of(g) for g in self.gateways]
             while waiting:
                 try:
@@ -459,11 +459,7 @@ class Failover:
                 except (OSError, http.client.HTTPException, Failed) as err:
                     errors.append(str(err))
 
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, range(4))
         check(not errors, f"{len(errors)} keys are wrong: {errors[:4]}")
         listed = client_of(self.gateways[0]).list_keys(BUCKET, "client")
         equal(listed, sorted(k.name for k in self.keys if k.possible[0]), "the listing")

@@ -22,11 +22,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.runner import check, equal
+from harness.runner import at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
-from harness.workspace import Failed, Process, wait_for
+from harness.workspace import Failed
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET = "kill9"
@@ -129,7 +129,7 @@ def verify(gateway, keys):
     """Every key holds one of its possible contents, which is from then on the only one."""
     waiting, errors = list(keys), []
 
-    def work():
+    def work(_):
         s3 = S3(gateway.endpoint, gateway.access_key, gateway.secret_key)
         while waiting:
             try:
@@ -141,11 +141,7 @@ def verify(gateway, keys):
                 errors.append(f"{key.name}: {err}")
         s3.close()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(work, range(4))
     check(not errors, f"{len(errors)} keys are wrong: {errors[:4]}")
 
 

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import Skip, check, equal
+from harness.runner import Skip, at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
@@ -176,7 +176,7 @@ class Limits:
     def copy_parts(self, upload_id, etags):
         waiting, failures = list(range(2, 10001)), []
 
-        def work():
+        def work(_):
             s3 = self.client()
             while waiting and not failures:
                 try:
@@ -191,11 +191,7 @@ class Limits:
                     failures.append(repr(answer))
             s3.close()
 
-        crowd = [threading.Thread(target=work, daemon=True) for _ in range(8)]
-        for thread in crowd:
-            thread.start()
-        for thread in crowd:
-            thread.join()
+        at_once(work, range(8))
         equal(failures, [], "copied parts that failed")
 
     def list_parts(self, upload_id, etags):
@@ -282,20 +278,7 @@ class Limits:
         self.gateway.stop()
         self.gateway.start()  # with an empty cache
         behind.reset_peak(self.gateway)
-        failures = []
-
-        def get():
-            try:
-                self.download("cold", stream)
-            except Exception as err:  # pylint: disable=broad-except
-                failures.append(repr(err))
-
-        crowd = [threading.Thread(target=get, daemon=True) for _ in range(64)]
-        for thread in crowd:
-            thread.start()
-        for thread in crowd:
-            thread.join()
-        equal(failures, [], "downloads that failed")
+        at_once(lambda _: self.download("cold", stream), range(64))
         fetched = sum(self.gateway.metric("kiseki_store_get_bytes_total").values()) / MIB
         print(f"     64 downloads of 64 MiB: {fetched:.0f} MiB fetched", flush=True)
         self.bounded("the crowd")
@@ -306,22 +289,14 @@ class Limits:
         self.s3.close()
         gateway.stop()
         small = self.volume.gateway(env={"KISEKI_MEMORY_SIZE": "16M"})
-        self.gateway, failures = small, []
+        self.gateway = small
 
         def put(number):
-            try:
-                self.upload(f"slow{number}", SlowStream(8, number * 100))
-                self.download(f"slow{number}", Stream(8, number * 100))
-            except Exception as err:  # pylint: disable=broad-except
-                failures.append(repr(err))
+            self.upload(f"slow{number}", SlowStream(8, number * 100))
+            self.download(f"slow{number}", Stream(8, number * 100))
 
-        crowd = [threading.Thread(target=put, args=(n,), daemon=True) for n in range(32)]
         try:
-            for thread in crowd:
-                thread.start()
-            for thread in crowd:
-                thread.join()
-            equal(failures, [], "uploads that failed")
+            at_once(put, range(32))
             self.bounded("32 slow uploaders")
         finally:
             small.stop()
@@ -373,11 +348,7 @@ class Limits:
                 equal(client.get("plans", f"{number}/{i}").status, 200, "GET")
             client.close()
 
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, range(4))
         gateway.stop()  # its connections hand in their counts
         counts = behind.sql(volume, "SELECT indexrelname, idx_blks_hit + idx_blks_read"
                                     " FROM pg_statio_user_indexes ORDER BY 2 DESC")

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from bench.loader import Loader
 from harness import behind
-from harness.runner import check, equal
+from harness.runner import at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
@@ -89,11 +89,7 @@ class RangeWrites:
                     writes.append((begun, time.monotonic(), first, last, mark))
             s3.close()
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(2 * WRITERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, range(2 * WRITERS))
         equal(len(writes), 2 * WRITERS * each, "writes")
         self.check_order(self.s3.get(BUCKET, "order").body, writes)
 
@@ -160,12 +156,8 @@ class RangeWrites:
         def send(i):
             results[i] = loaders[i].send(servers[i], 600, True)
 
-        threads = [threading.Thread(target=send, args=(i,)) for i in range(len(loaders))]
         begun = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(send, range(len(loaders)))
         took = time.monotonic() - begun
         for result in results:
             check(result and not result["errors"] and result["requests"] == share, f"{result}")

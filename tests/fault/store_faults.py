@@ -11,7 +11,6 @@ import http.client
 import os
 import random
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -19,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # pylint: disable=wrong-import-position
 from harness import behind
 from harness.fault_proxy import Fault, FaultProxy
-from harness.runner import check, equal
+from harness.runner import at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
@@ -208,11 +207,7 @@ class StoreFaults:
                     s3.close()
             s3.close()
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, range(8))
         self.proxy.clear()
         check(not errors, f"{len(errors)}: {errors[:3]}")
         self.cold()

@@ -29,6 +29,25 @@ def _short(value, limit=300):
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
+def at_once(function, arguments):
+    """function(argument) in a thread for each argument; returns when all have ended, and raises
+    Failed if any of them raised."""
+    failures = []
+
+    def run(argument):
+        try:
+            function(argument)
+        except Exception as err:  # pylint: disable=broad-except
+            failures.append(str(err) if isinstance(err, Failed) else repr(err))
+
+    threads = [threading.Thread(target=run, args=(a,), daemon=True) for a in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failures, f"{len(failures)} of {len(threads)} threads failed: {failures[:3]}")
+
+
 class Results:
     """Counts and prints; safe to use from several threads."""
 
