@@ -56,6 +56,11 @@ bool str_split(struct str *rest, char sep, struct str *out_field);
 MUST_USE enum err str_to_u64(struct str s, uint64_t *out);
 MUST_USE enum err str_to_i64(struct str s, int64_t *out);
 
+/* RFC 9110 5.6.2: what a header's name and a method may consist of; false for an empty one. */
+bool str_is_token(struct str s);
+/* A byte that no header's value may hold: below 0x20 (but for a tab), or 0x7f. */
+bool str_has_control(struct str s);
+
 /* True for well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool str_is_utf8(struct str s);
 /* Bytes (1..4) of the well-formed UTF-8 sequence at position `at`, 0 if there is none. */

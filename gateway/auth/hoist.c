@@ -35,18 +35,48 @@ static bool is_checksum(struct str name)
            str_eq_nocase(name, STR("x-amz-sdk-checksum-algorithm"));
 }
 
-static bool stands_for_header(const struct auth_request *r, struct str name, bool is_v2)
+/* Is it, as far as its name goes, what a presigner makes of a header? */
+static bool is_header_name(struct str name, bool is_v2)
 {
-    if (auth_header(r, name).ptr)
-        return false;
-    if (is_v2 && is_one_of(name, v2_args, LENGTH_OF(v2_args)))
-        return true;
-    return str_starts_nocase(name, STR("x-amz-")) && !is_checksum(name) &&
-           !is_one_of(name, signature_args, LENGTH_OF(signature_args));
+    return (is_v2 && is_one_of(name, v2_args, LENGTH_OF(v2_args))) ||
+           str_starts_nocase(name, STR("x-amz-"));
+}
+
+static bool stands_for_header(struct str name)
+{
+    return !is_checksum(name) && !is_one_of(name, signature_args, LENGTH_OF(signature_args));
+}
+
+/*
+ * A header of that name that says something else: one of the two would be ignored, and of version 2
+ * the signature covers the header only.
+ */
+static bool is_contradicted(const struct auth_request *r, const struct sigv4_arg *arg)
+{
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (str_eq_nocase(r->headers[i].name, arg->name) &&
+            !str_eq(str_trim(r->headers[i].value), str_trim(arg->value)))
+            return true;
+    }
+    return false;
+}
+
+/* What could not be sent as a header would be stored, or signed as part of another one. */
+static enum s3_code check_arg(const struct auth_request *r, const struct sigv4_arg *arg,
+                              struct s3_error *error)
+{
+    if (!str_is_token(arg->name) || str_has_control(arg->value))
+        return s3_fail_argument(error, "This query argument could not be a header", "query",
+                                arg->name);
+    if (stands_for_header(arg->name) && is_contradicted(r, arg))
+        return s3_fail_argument(error, "The query argument and the header of this name differ",
+                                "query", arg->name);
+    return S3_OK;
 }
 
 enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
-                          const struct sigv4_header **out, size_t *out_count)
+                          const struct sigv4_header **out, size_t *out_count,
+                          struct s3_error *error)
 {
     bool is_v2 = auth_arg(r, STR("AWSAccessKeyId")) && auth_arg(r, STR("Signature"));
     size_t count = r->header_count;
@@ -57,12 +87,18 @@ enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
         return S3_OK;
     struct sigv4_header *all = arena_array(arena, count + r->arg_count + 1, sizeof(*all));
     if (!all)
-        return S3_INTERNAL_ERROR;
+        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
     for (size_t i = 0; i < count; i++)
         all[i] = r->headers[i];
     for (size_t i = 0; i < r->arg_count; i++) {
-        if (stands_for_header(r, r->args[i].name, is_v2))
-            all[count++] = (struct sigv4_header){r->args[i].name, r->args[i].value};
+        const struct sigv4_arg *arg = &r->args[i];
+        if (!is_header_name(arg->name, is_v2))
+            continue;
+        enum s3_code code = check_arg(r, arg, error);
+        if (code != S3_OK)
+            return code;
+        if (stands_for_header(arg->name) && !auth_header(r, arg->name).ptr)
+            all[count++] = (struct sigv4_header){arg->name, arg->value};
     }
     *out = all;
     *out_count = count;

@@ -16,12 +16,15 @@
 struct str auth_header(const struct auth_request *r, struct str name);
 /* The host that the request is really for, which is the one that must have been signed. */
 struct str auth_host(const struct auth_request *r);
-/* The first argument of that exact name, NULL when there is none. */
+/* The first argument of that exact name, or of that name in any case; NULL when there is none. */
 const struct sigv4_arg *auth_arg(const struct auth_request *r, struct str name);
+const struct sigv4_arg *auth_arg_nocase(const struct auth_request *r, struct str name);
 
 /* verify.c: RequestTimeTooSkewed if the times are too far apart; "Request has expired". */
 enum s3_code auth_check_skew(const struct auth_request *r, struct arena *arena, int64_t signed_ms,
                              struct str as_sent, struct s3_error *error);
+/* AccessDenied: an x-amz- header that the signature does not cover. */
+enum s3_code auth_not_signed(struct str name, struct s3_error *error);
 enum s3_code auth_expired(const struct auth_request *r, struct arena *arena, int64_t end_ms,
                           struct s3_error *error);
 

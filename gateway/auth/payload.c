@@ -48,6 +48,18 @@ static enum s3_code parse_decoded_length(const struct auth_request *r, struct au
 }
 
 /*
+ * The header of a presigned request need not be signed, so it cannot loosen what the URL says: a
+ * hash, or a kind of framing, is the author's wish. Under UNSIGNED-PAYLOAD any body is right, and
+ * the header may say how it comes.
+ */
+static enum s3_code check_pinned(struct str pinned, struct str header, struct s3_error *error)
+{
+    if (!header.ptr || str_eq(str_trim(header), pinned) || str_eq(pinned, STR("UNSIGNED-PAYLOAD")))
+        return S3_OK;
+    return auth_not_signed(STR("x-amz-content-sha256"), error);
+}
+
+/*
  * The header says how the body comes; whether it is what was signed is a matter of the kind. By
  * header it always is. In a URL it is UNSIGNED-PAYLOAD, unless the URL or a signed header has it.
  */
@@ -56,8 +68,9 @@ enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
 {
     struct str name = STR("x-amz-content-sha256");
     struct str value = auth_header(r, name);
-    const struct sigv4_arg *arg = auth_arg(r, STR("X-Amz-Content-Sha256"));
+    const struct sigv4_arg *arg = auth_arg_nocase(r, name);
     bool presigned = out->kind == AUTH_PRESIGNED_V4;
+    enum s3_code code = S3_OK;
 
     out->payload = AUTH_PAYLOAD_UNSIGNED;
     out->payload_text = STR("UNSIGNED-PAYLOAD");
@@ -66,16 +79,17 @@ enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
             return s3_fail(error, S3_INVALID_REQUEST,
                            "Missing required header for this request: x-amz-content-sha256");
         out->payload_text = str_trim(value);
-    } else if (presigned && arg) {
+    } else if ((presigned || out->kind == AUTH_PRESIGNED_V2) && arg) {
         out->payload_text = arg->value;
+        code = check_pinned(arg->value, value, error);
         if (!value.ptr)
-            value = arg->value;
+            value = arg->value.ptr ? arg->value : STR("");
     } else if (presigned && value.ptr && auth_v4_is_signed(out->signed_headers, name)) {
         out->payload_text = str_trim(value);
     }
-    if (!value.ptr)
-        return S3_OK;
-    enum s3_code code = parse_kind(str_trim(value), out, error);
+    if (code != S3_OK || !value.ptr)
+        return code;
+    code = parse_kind(str_trim(value), out, error);
     if (code == S3_OK && out->framed)
         code = parse_decoded_length(r, out, error);
     if (code != S3_OK)

@@ -204,6 +204,23 @@ static void put_path(const struct signing *s, enum path_form form, struct buf *o
         buf_append_char(out, '/');
 }
 
+/*
+ * Values stand in the text as they are, so `versionId=3` in a value would sign as the argument
+ * itself does: whoever holds the URL could turn one into the other.
+ */
+static bool hides_selector(struct str value)
+{
+    struct str piece;
+    bool first = true;
+
+    while (str_split(&value, '&', &piece)) {
+        if (!first && is_selector(str_sub(piece, 0, str_find(piece, '='))))
+            return true;
+        first = false;
+    }
+    return false;
+}
+
 /* "/bucket/key?acl&versionId=3": sub-resources sorted, their values decoded. */
 static bool put_resource(const struct signing *s, enum path_form form, struct buf *out)
 {
@@ -254,6 +271,16 @@ static enum err string_to_sign(const struct signing *s, enum path_form form, str
 
 /* --- checking ----------------------------------------------------------------------------------*/
 
+/* The reading's sub-resources can be taken for nothing else. */
+static bool is_plain(const struct signing *s)
+{
+    for (size_t i = 0; i < s->arg_count; i++) {
+        if (is_selector(s->args[i].name) && hides_selector(s->args[i].value))
+            return false;
+    }
+    return true;
+}
+
 static enum err try_one(const struct signing *s, enum path_form form, struct str secret,
                         const uint8_t claimed[SHA1_BYTES], struct buf *text, bool *out_match)
 {
@@ -282,6 +309,7 @@ static enum err try_all(struct signing *s, struct str secret, const uint8_t clai
             return OK; /* a broken escape: no match */
         for (int form = 0; e == OK && !*out_match && form < PATH_FORMS; form++)
             e = try_one(s, (enum path_form)form, secret, claimed, text, out_match);
+        *out_match = *out_match && is_plain(s);
     }
     return e;
 }
@@ -324,6 +352,10 @@ enum s3_code auth_v2_check(const struct auth_request *r, struct arena *arena,
         code = s3_fail(error, e == ERR_TOO_LARGE ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR, NULL);
     else if (!match)
         code = mismatch(&s, buf_str(&text), error);
+    else {
+        auth->args = s.args;
+        auth->arg_count = s.arg_count;
+    }
     buf_fini(&text);
     return code;
 }

@@ -44,6 +44,23 @@ static bool pick_headers(const struct auth_request *r, const struct auth *a, str
     return true;
 }
 
+/*
+ * The canonical text folds runs of blanks inside of a value. For text that is harmless; a key with
+ * two spaces is another key than that with one.
+ */
+static enum s3_code check_folding(const struct auth_request *r, struct s3_error *error)
+{
+    struct str value = str_trim(auth_header(r, STR("x-amz-copy-source")));
+
+    for (size_t i = 0; i < value.len; i++) {
+        char next = i + 1 < value.len ? value.ptr[i + 1] : 'x';
+        if (value.ptr[i] == '\t' || (value.ptr[i] == ' ' && next == ' '))
+            return s3_fail_argument(error, "Copy Source must be URL-encoded", "x-amz-copy-source",
+                                    value);
+    }
+    return S3_OK;
+}
+
 /* All arguments but the signature itself. */
 static bool set_args(struct reading *out, struct arena *arena, const struct sigv4_arg *args,
                      size_t count)
@@ -144,7 +161,8 @@ static enum err try_headers(struct reading *reading, const struct auth *a, struc
     return e;
 }
 
-static enum err try_all(const struct auth_request *r, struct arena *arena, const struct auth *a,
+/* A match leaves the arguments of its reading in *a. */
+static enum err try_all(const struct auth_request *r, struct arena *arena, struct auth *a,
                         struct reading *reading, struct buf *canonical, bool *out_match)
 {
     struct sigv4_arg *args;
@@ -162,7 +180,13 @@ static enum err try_all(const struct auth_request *r, struct arena *arena, const
         return OK; /* a broken escape: no match */
     if (e == OK && !set_args(reading, arena, args, count))
         e = err_set(ERR_NOMEM, "no memory to verify a signature");
-    return e == OK ? try_headers(reading, a, arena, canonical, out_match) : e;
+    if (e == OK)
+        e = try_headers(reading, a, arena, canonical, out_match);
+    if (e == OK && *out_match) {
+        a->args = args;
+        a->arg_count = count;
+    }
+    return e;
 }
 
 /* S3 shows what it signed, so that the author of a client can compare: the plain reading. */
@@ -198,6 +222,8 @@ enum s3_code auth_v4_check(const struct auth_request *r, struct arena *arena,
         code = s3_fail(error, e == ERR_TOO_LARGE ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR, NULL);
     else if (!match)
         code = mismatch(r, arena, auth, &reading, &canonical, error);
+    else
+        code = check_folding(r, error);
     buf_fini(&canonical);
     return code;
 }

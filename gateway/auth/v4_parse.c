@@ -98,14 +98,6 @@ static bool may_be_unsigned(const struct auth *a, struct str name)
     return a->kind == AUTH_PRESIGNED_V4 && str_eq_nocase(name, STR("x-amz-content-sha256"));
 }
 
-static enum s3_code not_signed(struct str name, struct s3_error *error)
-{
-    s3_fail(error, S3_ACCESS_DENIED,
-            "There were headers present in the request which were not signed");
-    s3_error_add(error, "HeadersNotSigned", name);
-    return S3_ACCESS_DENIED;
-}
-
 static enum s3_code check_signed_headers(const struct auth_request *r, const struct auth *a,
                                          struct s3_error *error)
 {
@@ -124,12 +116,12 @@ static enum s3_code check_signed_headers(const struct auth_request *r, const str
         }
     }
     if (!auth_v4_is_signed(a->signed_headers, STR("host")))
-        return not_signed(STR("host"), error);
+        return auth_not_signed(STR("host"), error);
     for (size_t i = 0; i < r->header_count; i++) {
         struct str sent = r->headers[i].name;
         if (str_starts_nocase(sent, STR("x-amz-")) && !may_be_unsigned(a, sent) &&
             !auth_v4_is_signed(a->signed_headers, sent))
-            return not_signed(sent, error);
+            return auth_not_signed(sent, error);
     }
     return S3_OK;
 }
@@ -222,7 +214,7 @@ enum s3_code auth_v4_parse_header(const struct auth_request *r, struct arena *ar
         code = check_signed_headers(r, out, error);
     if (code == S3_OK && !auth_header(r, STR("x-amz-date")).len &&
         !auth_v4_is_signed(out->signed_headers, STR("date")))
-        code = not_signed(STR("date"), error);
+        code = auth_not_signed(STR("date"), error);
     return code == S3_OK ? check_signature_form(out, error) : code;
 }
 

@@ -26,6 +26,15 @@ const struct sigv4_arg *auth_arg(const struct auth_request *r, struct str name)
     return NULL;
 }
 
+const struct sigv4_arg *auth_arg_nocase(const struct auth_request *r, struct str name)
+{
+    for (size_t i = 0; i < r->arg_count; i++) {
+        if (str_eq_nocase(r->args[i].name, name))
+            return &r->args[i];
+    }
+    return NULL;
+}
+
 /* The time as S3 prints it in errors, in the arena. */
 static struct str iso_text(struct arena *arena, int64_t ms)
 {
@@ -57,6 +66,14 @@ enum s3_code auth_expired(const struct auth_request *r, struct arena *arena, int
     s3_fail(error, S3_ACCESS_DENIED, "Request has expired");
     s3_error_add(error, "Expires", iso_text(arena, end_ms));
     s3_error_add(error, "ServerTime", iso_text(arena, r->now_ms));
+    return S3_ACCESS_DENIED;
+}
+
+enum s3_code auth_not_signed(struct str name, struct s3_error *error)
+{
+    s3_fail(error, S3_ACCESS_DENIED,
+            "There were headers present in the request which were not signed");
+    s3_error_add(error, "HeadersNotSigned", name);
     return S3_ACCESS_DENIED;
 }
 
@@ -99,7 +116,7 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
                        "should be specified");
     /* Tokens belong to temporary keys, which this gateway does not issue. */
     if (auth_header(r, STR("x-amz-security-token")).len > 0 ||
-        auth_arg(r, STR("X-Amz-Security-Token")))
+        auth_arg_nocase(r, STR("x-amz-security-token")))
         return s3_fail(error, S3_INVALID_TOKEN, NULL);
 
     enum s3_code code = S3_OK;
@@ -110,6 +127,28 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
     else if (by_v2)
         code = auth_v2_parse_query(r, arena, out, error);
     return code == S3_OK ? auth_parse_payload(r, out, error) : code;
+}
+
+/*
+ * Two values of one argument in a URL: version 4 sorts them and version 2 covers some only, so that
+ * whoever holds the URL could choose which of them an operation sees first.
+ */
+static enum s3_code check_repeated(const struct auth *a, struct s3_error *error)
+{
+    for (size_t i = 1; i < a->arg_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(a->args[i].name, a->args[k].name) &&
+                !str_eq(a->args[i].value, a->args[k].value))
+                return s3_fail_argument(error, "A presigned URL has this argument with two values",
+                                        "query", a->args[i].name);
+        }
+    }
+    return S3_OK;
+}
+
+static bool is_presigned(const struct auth *a)
+{
+    return a->kind == AUTH_PRESIGNED_V4 || a->kind == AUTH_PRESIGNED_V2;
 }
 
 enum s3_code auth_check(const struct auth_request *r, struct arena *arena,
@@ -123,9 +162,11 @@ enum s3_code auth_check(const struct auth_request *r, struct arena *arena,
         return S3_INVALID_ACCESS_KEY_ID;
     }
     auth->account_id = key->account_id;
-    if (auth->kind == AUTH_HEADER_V4 || auth->kind == AUTH_PRESIGNED_V4)
-        return auth_v4_check(r, arena, key, auth, error);
-    return auth_v2_check(r, arena, key, auth, error);
+    auth->args = r->args;
+    auth->arg_count = r->arg_count;
+    bool is_v4 = auth->kind == AUTH_HEADER_V4 || auth->kind == AUTH_PRESIGNED_V4;
+    enum s3_code code = (is_v4 ? auth_v4_check : auth_v2_check)(r, arena, key, auth, error);
+    return code == S3_OK && is_presigned(auth) ? check_repeated(auth, error) : code;
 }
 
 enum err auth_verify(const struct auth_request *r, struct arena *arena, auth_lookup lookup,

@@ -11,14 +11,18 @@
  * kind says so, and authorization decides.
  *
  * What is accepted beyond the letter, and why (each signature is still required to match exactly
- * under one of these readings, and each reading means the same request):
- *   - `+` in the query: a client may have signed it as a space or as a literal plus; the
- *     operation itself always sees the space, as S3 has it.
+ * under one of these readings, and the operation gets the reading that matched):
+ *   - `+` in the query: a client may have signed it as a space or as a literal plus. auth_check
+ *     says in auth.args which; the space comes first, as S3 has it.
  *   - percent forms of the path (`%7e` or `~`, lower-case digits) are compared decoded and
  *     re-encoded canonically; the path is encoded once and never normalised.
  *   - Host with and without a default port (80, 443), since proxies add and drop it.
  *   - accept-encoding, when signed: proxies rewrite it, so `identity`, `gzip`, the empty value and
  *     what SDKs send are tried. It does not change what S3 does.
+ *
+ * A signature does not tell some requests apart: version 4 sorts arguments of one name and folds
+ * blanks inside a header, version 2 does not escape the values of sub-resources. Where the request
+ * would then mean something else than its author signed, auth_check refuses it.
  *
  * Ownership: results are borrowed from the request's memory and from the arena.
  * Threads: any. Source: "Authenticating Requests (AWS Signature Version 4)" and "Signing and
@@ -85,6 +89,10 @@ struct auth {
 
     int64_t account_id; /* checked: the key's */
 
+    /* checked: the query's arguments as they were signed; the request's own, or in the arena */
+    const struct sigv4_arg *args;
+    size_t arg_count;
+
     /* Private to auth_parse and auth_check. */
     struct str payload_text;   /* the canonical request's last line */
     struct str signed_headers; /* "host;x-amz-date" as sent */
@@ -109,10 +117,12 @@ MUST_USE enum s3_code auth_check(const struct auth_request *r, struct arena *are
  * The headers as operations are to see them: in a presigned URL, arguments named x-amz-* stand for
  * headers that are not there (presigners move them; the signature covers them), and version 2's
  * content-type and content-md5. Any other request gets its own headers back. Does not need
- * auth_parse. InternalError is the only failure.
+ * auth_parse. InvalidArgument for an argument that could not be a header (its name no token, a
+ * control byte in its value), and for one that differs from the header of its name; InternalError.
  */
 MUST_USE enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
-                                   const struct sigv4_header **out, size_t *out_count);
+                                   const struct sigv4_header **out, size_t *out_count,
+                                   struct s3_error *error);
 
 /* Fills *out; ERR_NOT_FOUND, ERR_AGAIN (would have to ask the database) or another failure. */
 typedef enum err (*auth_lookup)(void *context, struct str access_key, struct auth_key *out);

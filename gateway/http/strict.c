@@ -2,38 +2,13 @@
 
 #include <string.h>
 
-/* RFC 9110 5.6.2 */
-static bool is_token(struct str s)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && (c == '\0' || !strchr(marks, c))) {
-            return false;
-        }
-    }
-    return s.len > 0;
-}
-
-static bool has_control(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) {
-            return true;
-        }
-    }
-    return false;
-}
-
 enum err http_strict_fields(const struct http_header *headers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!is_token(headers[i].name)) {
+        if (!str_is_token(headers[i].name)) {
             return err_set(ERR_INVALID, "a header field's name is malformed");
         }
-        if (has_control(headers[i].value)) {
+        if (str_has_control(headers[i].value)) {
             return err_set(ERR_INVALID, "control bytes in a header field");
         }
     }
@@ -113,7 +88,7 @@ enum err http_strict_check(struct str method, struct str version, const struct h
 {
     memset(out, 0, sizeof(*out));
     out->content_length = -1;
-    if (!is_token(method)) {
+    if (!str_is_token(method)) {
         return err_set(ERR_INVALID, "the method is malformed");
     }
     enum err e = http_strict_fields(headers, count);

@@ -30,8 +30,10 @@ static enum s3_code check_signature(struct s3_request *r)
         .enabled = r->access.enabled,
     };
 
+    enum s3_code code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
+
     /* Every account may do everything for now. */
-    return auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
+    return code == S3_OK ? s3_request_as_signed(r) : code;
 }
 
 /* ERR_AGAIN: the key is not known here; ask the database on a worker, once. */

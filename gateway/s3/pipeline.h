@@ -18,6 +18,11 @@ const char *s3_op_name(size_t row);
 
 /* request.c: a view of the HTTP request for the pure parts; bucket, key and scope. */
 enum s3_code s3_request_open(struct s3_request *r);
+/*
+ * After auth_check: arguments, and headers that stand in the query, as they were signed. Routing
+ * holds: readings differ in `+` and space only, which no name of a sub-resource has.
+ */
+enum s3_code s3_request_as_signed(struct s3_request *r);
 
 /* refuse.c: headers that would change the meaning of the request and are not built: 501. */
 enum s3_code s3_refuse_headers(struct s3_request *r);

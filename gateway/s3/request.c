@@ -57,21 +57,38 @@ enum s3_code s3_request_open(struct s3_request *r)
     if (code != S3_OK)
         return code;
     make_auth_request(r);
-    code = auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count);
-    if (code != S3_OK)
-        return s3_fail(&r->error, code, NULL);
     r->is_head = str_eq(http->method, STR("HEAD"));
     r->bucket = names_host_bucket(http->host, r->s3->domains, r->s3->domain_count);
     if (r->bucket.len > 0)
         r->key = str_sub(path, 1, path.len);
     else
         names_split_path(path, &r->bucket, &r->key);
-    return S3_OK;
+    return auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+}
+
+enum s3_code s3_request_as_signed(struct s3_request *r)
+{
+    if (r->auth.args == r->args)
+        return S3_OK;
+    r->args = r->auth.args;
+    r->arg_count = r->auth.arg_count;
+    r->auth_request.args = r->args;
+    r->auth_request.arg_count = r->arg_count;
+    return auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+}
+
+static const struct sigv4_arg *find_arg(const struct s3_request *r, const char *name)
+{
+    for (size_t i = 0; i < r->arg_count; i++) {
+        if (str_eq(r->args[i].name, str_of(name)))
+            return &r->args[i];
+    }
+    return NULL;
 }
 
 struct str s3_arg(const struct s3_request *r, const char *name)
 {
-    const struct http_arg *arg = http_target_arg(&r->http->target, name);
+    const struct sigv4_arg *arg = find_arg(r, name);
 
     if (arg == NULL)
         return STR_NONE;
@@ -80,7 +97,7 @@ struct str s3_arg(const struct s3_request *r, const char *name)
 
 bool s3_has_arg(const struct s3_request *r, const char *name)
 {
-    return http_target_arg(&r->http->target, name) != NULL;
+    return find_arg(r, name) != NULL;
 }
 
 struct str s3_header(const struct s3_request *r, const char *name)

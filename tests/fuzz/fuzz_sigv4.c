@@ -27,8 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             r.domain_count = 1;
             const struct sigv4_header *headers;
             size_t count;
-            if (auth_headers(&r, arena, &headers, &count) == S3_OK && count < r.header_count)
-                abort();
+            if (auth_headers(&r, arena, &headers, &count, &error) == S3_OK) {
+                if (count < r.header_count)
+                    abort();
+                for (size_t i = r.header_count; i < count; i++)
+                    if (!str_is_token(headers[i].name) || str_has_control(headers[i].value))
+                        abort();
+            }
             enum s3_code code = auth_parse(&r, arena, &auth, &error);
             if (code == S3_OK && auth.kind != AUTH_ANONYMOUS)
                 code = auth_check(&r, arena, &key, &auth, &error);

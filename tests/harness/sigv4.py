@@ -77,8 +77,9 @@ class Signer:
                 f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope(amz_date)}, "
                 f"SignedHeaders={names}, Signature={signature}"}
 
-    def presign(self, method, path, query, host, expires=300, headers=None):
-        """The query of a presigned request, decoded; headers are those that must be sent."""
+    def presign(self, method, path, query, host, expires=300, headers=None, payload=UNSIGNED):
+        """The query of a presigned request, decoded; headers are those that must be sent. Another
+        payload than UNSIGNED pins it: X-Amz-Content-Sha256 is added."""
         amz_date = self.now()
         headers = {"host": host, **{k.lower(): v for k, v in (headers or {}).items()}}
         query = list(query) + [
@@ -86,14 +87,18 @@ class Signer:
             ("X-Amz-Credential", f"{self.access_key}/{self._scope(amz_date)}"),
             ("X-Amz-Date", amz_date), ("X-Amz-Expires", str(expires)),
             ("X-Amz-SignedHeaders", ";".join(sorted(headers)))]
-        _, signature = self._sign_request(amz_date, method, path, query, headers, UNSIGNED)
+        if payload != UNSIGNED:
+            query.append(("X-Amz-Content-Sha256", payload))
+        _, signature = self._sign_request(amz_date, method, path, query, headers, payload)
         return query + [("X-Amz-Signature", signature)]
 
-    def presign_v2(self, method, path, expires=300):
-        """The query of a version 2 presigned request for a path without sub-resources."""
+    def presign_v2(self, method, path, expires=300, amz=()):
+        """The query of a version 2 presigned request for a path without sub-resources. amz are
+        sorted (name, value) that stand for x-amz- headers."""
         until = str(int(time.time()) + self.skew_seconds + expires)
+        lines = "".join(f"{name}:{value}\n" for name, value in amz)
         return [("AWSAccessKeyId", self.access_key), ("Expires", until),
-                ("Signature", self.signature_v2(f"{method}\n\n\n{until}\n{path}"))]
+                ("Signature", self.signature_v2(f"{method}\n\n\n{until}\n{lines}{path}")), *amz]
 
     def signature_v2(self, text):
         mac = hmac.new(self.secret_key.encode(), text.encode(), hashlib.sha1)

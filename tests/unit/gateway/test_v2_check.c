@@ -82,8 +82,13 @@ static void test_v2_check__presigned_urls(void **state)
     check(PRESIGNED_V2, end + 1, "AccessDenied");
 }
 
+static const char *expected_v2 = "OK";
+static const char *value_v2; /* of the first argument, as the operation is to see it */
+static enum auth_payload payload_v2 = AUTH_PAYLOAD_UNSIGNED;
+
 static void check_v2(const char *to_sign, const char *text)
 {
+    struct given g;
     uint8_t signature[20];
     char base64[BASE64_SIZE(20)], whole[2048], escaped[128];
     struct buf b;
@@ -97,7 +102,59 @@ static void check_v2(const char *to_sign, const char *text)
     const char *mark = strchr(text, '@');
     assert_non_null(mark);
     snprintf(whole, sizeof(whole), "%.*s%s%s", (int)(mark - text), text, escaped, mark + 1);
-    check(whole, 0, "OK");
+    check(whole, 0, expected_v2);
+    (void)verify(&g, whole, 0);
+    if (value_v2 != NULL)
+        assert_str(g.auth.args[0].value, str_of(value_v2));
+    assert_int_equal(g.auth.payload, payload_v2);
+    arena_free(g.arena);
+}
+
+/* The signed text of one request must not serve for another. */
+static void check_v2_refused(const char *to_sign, const char *text)
+{
+    expected_v2 = "SignatureDoesNotMatch";
+    check_v2(to_sign, text);
+    expected_v2 = "OK";
+}
+
+static void test_v2_check__a_sub_resource_hidden_in_a_value_is_refused(void **state)
+{
+    const char *both = "GET\n\n\n99\n/b/k?response-content-type=a&versionId=3";
+
+    (void)state;
+    check_v2(both, "GET /b/k?response-content-type=a&versionId=3&AWSAccessKeyId=A&Signature=@"
+                   "&Expires=99\nHost: h\n");
+    check_v2_refused(both, "GET /b/k?response-content-type=a%26versionId%3D3&AWSAccessKeyId=A"
+                           "&Signature=@&Expires=99\nHost: h\n");
+    check_v2("GET\n\n\n99\n/b/k?response-content-disposition=attachment; filename=a&b",
+             "GET /b/k?response-content-disposition=attachment%3B%20filename%3Da%26b"
+             "&AWSAccessKeyId=A&Signature=@&Expires=99\nHost: h\n");
+}
+
+static void test_v2_check__the_reading_that_matched_is_reported(void **state)
+{
+    (void)state;
+    value_v2 = "/b/a+b";
+    check_v2("PUT\n\n\n99\nx-amz-copy-source:/b/a+b\n/b/k",
+             "PUT /b/k?x-amz-copy-source=%2Fb%2Fa+b&AWSAccessKeyId=A&Signature=@&Expires=99\n"
+             "Host: h\n");
+    value_v2 = "/b/a b";
+    check_v2("PUT\n\n\n99\nx-amz-copy-source:/b/a b\n/b/k",
+             "PUT /b/k?x-amz-copy-source=%2Fb%2Fa+b&AWSAccessKeyId=A&Signature=@&Expires=99\n"
+             "Host: h\n");
+    value_v2 = NULL;
+}
+
+/* The payload that a URL pins is a header's value like others: signed, and obeyed. */
+static void test_v2_check__a_pinned_payload_is_obeyed(void **state)
+{
+    (void)state;
+    payload_v2 = AUTH_PAYLOAD_SHA256;
+    check_v2("PUT\n\n\n99\nx-amz-content-sha256:" EMPTY "\n/b/k",
+             "PUT /b/k?x-amz-content-sha256=" EMPTY "&AWSAccessKeyId=A&Signature=@&Expires=99\n"
+             "Host: h\n");
+    payload_v2 = AUTH_PAYLOAD_UNSIGNED;
 }
 
 /* As boto3, aws-cli 1 and s3cmd make them. */
@@ -154,6 +211,9 @@ int main(void)
         cmocka_unit_test(test_v2_check__aws_examples_hold),
         cmocka_unit_test(test_v2_check__presigned_urls),
         cmocka_unit_test(test_v2_check__urls_as_real_clients_make_them),
+        cmocka_unit_test(test_v2_check__a_sub_resource_hidden_in_a_value_is_refused),
+        cmocka_unit_test(test_v2_check__the_reading_that_matched_is_reported),
+        cmocka_unit_test(test_v2_check__a_pinned_payload_is_obeyed),
         cmocka_unit_test(test_v2_check__dates_with_a_zone),
         cmocka_unit_test(test_v2_check__refusals),
     };

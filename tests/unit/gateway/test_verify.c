@@ -314,6 +314,24 @@ static void test_verify__tolerated_readings(void **state)
         check_signing(&bad[i], "SignatureDoesNotMatch");
 }
 
+static void test_verify__a_source_whose_blanks_the_signature_folds_is_refused(void **state)
+{
+    const struct signing good = {"GET /b/k\nHost: h\nx-amz-copy-source: /b/a b",
+                                 "/b/k",
+                                 {ARG("", "")},
+                                 0,
+                                 {SIGNED_HEADERS("h"), ARG("x-amz-copy-source", "/b/a b")},
+                                 4};
+    struct signing bad = good;
+
+    (void)state;
+    check_signing(&good, "OK");
+    bad.arrives = "GET /b/k\nHost: h\nx-amz-copy-source: /b/a  b";
+    check_signing(&bad, "InvalidArgument");
+    bad.arrives = "GET /b/k\nHost: h\nx-amz-copy-source: /b/a\tb";
+    check_signing(&bad, "InvalidArgument");
+}
+
 static void test_verify__the_host_that_is_served_must_be_signed(void **state)
 {
     struct auth_key key = {.secret = STR(SECRET), .account_id = 7, .enabled = true};
@@ -326,6 +344,137 @@ static void test_verify__the_host_that_is_served_must_be_signed(void **state)
                      S3_SIGNATURE_DOES_NOT_MATCH);
     g.request.host = STR("examplebucket.s3.amazonaws.com");
     assert_int_equal(auth_check(&g.request, g.arena, &key, &g.auth, &g.error), S3_OK);
+    arena_free(g.arena);
+}
+
+/* --- presigned URLs made here ------------------------------------------------------------------*/
+
+#define URL_ARGS                                                                                   \
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" ACCESS                                    \
+    "%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=600"    \
+    "&X-Amz-SignedHeaders=host"
+
+/* Signs `query` of a PUT of /b/k, and sends `sent` in its place with the fields given. */
+static enum s3_code presign(struct given *g, const char *payload, const char *query,
+                            const char *sent, const char *fields)
+{
+    struct sigv4_header host = {STR("host"), STR("h")};
+    struct sigv4_request r = {.method = STR("PUT"),
+                              .path = STR("/b/k"),
+                              .headers = &host,
+                              .header_count = 1,
+                              .payload_hash = str_of(payload)};
+    struct sigv4_scope scope = {STR("20130524"), STR("us-east-1"), STR("s3")};
+    struct arena *arena = arena_new(1 << 16);
+    struct sigv4_arg *args;
+    struct buf canonical, list;
+    uint8_t key[32];
+    char signature[SIGV4_SIGNATURE_HEX + 1], text[4096];
+
+    snprintf(text, sizeof(text), "%s&%s", URL_ARGS, query);
+    assert_ok(auth_query_args(str_of(text), PERCENT_PLUS_LITERAL, arena, &args, &r.arg_count));
+    r.args = args;
+    buf_init(&canonical, 65536);
+    buf_init(&list, 65536);
+    assert_ok(sigv4_canonical(&r, &canonical, &list));
+    assert_ok(sigv4_key(STR(SECRET), &scope, key));
+    assert_ok(sigv4_sign(key, STR("20130524T000000Z"), &scope, buf_str(&canonical), signature));
+    snprintf(text, sizeof(text), "PUT /b/k?%s&X-Amz-Signature=%s&%s\nHost: h\n%s", URL_ARGS,
+             signature, sent, fields);
+    buf_fini(&canonical);
+    buf_fini(&list);
+    arena_free(arena);
+    return verify(g, text, MAY_24_2013);
+}
+
+static void test_verify__a_payload_pinned_in_a_url_can_not_be_loosened(void **state)
+{
+    static const char other[] = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072";
+    static const struct {
+        const char *pinned, *header;
+        enum s3_code code;
+        enum auth_payload payload;
+    } rows[] = {
+        {EMPTY, NULL, S3_OK, AUTH_PAYLOAD_SHA256},
+        {EMPTY, EMPTY, S3_OK, AUTH_PAYLOAD_SHA256},
+        {EMPTY, "UNSIGNED-PAYLOAD", S3_ACCESS_DENIED, AUTH_PAYLOAD_UNSIGNED},
+        {EMPTY, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", S3_ACCESS_DENIED, AUTH_PAYLOAD_UNSIGNED},
+        {EMPTY, "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", S3_ACCESS_DENIED, AUTH_PAYLOAD_UNSIGNED},
+        {EMPTY, "", S3_ACCESS_DENIED, AUTH_PAYLOAD_UNSIGNED},
+        {EMPTY, other, S3_ACCESS_DENIED, AUTH_PAYLOAD_UNSIGNED},
+        {"STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "UNSIGNED-PAYLOAD", S3_ACCESS_DENIED,
+         AUTH_PAYLOAD_UNSIGNED},
+        {"", NULL, S3_INVALID_ARGUMENT, AUTH_PAYLOAD_UNSIGNED},
+        {"UNSIGNED-PAYLOAD", NULL, S3_OK, AUTH_PAYLOAD_UNSIGNED},
+        {"UNSIGNED-PAYLOAD", EMPTY, S3_OK, AUTH_PAYLOAD_SHA256},
+        {"UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD", S3_OK, AUTH_PAYLOAD_UNSIGNED},
+    };
+    static const char *const names[] = {"X-Amz-Content-Sha256", "x-amz-content-sha256"};
+    char query[256], field[256];
+    struct given g;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        for (size_t n = 0; n < LENGTH_OF(names); n++) {
+            snprintf(query, sizeof(query), "%s=%s", names[n], rows[i].pinned);
+            snprintf(field, sizeof(field), "x-amz-content-sha256: %s\n",
+                     rows[i].header != NULL ? rows[i].header : "");
+            enum s3_code code =
+                presign(&g, rows[i].pinned, query, query, rows[i].header != NULL ? field : "");
+            if (code != rows[i].code)
+                fail_msg("%s with %s: %s", query, field, s3_code_name(code));
+            assert_int_equal(g.auth.payload, rows[i].payload);
+            arena_free(g.arena);
+        }
+    }
+}
+
+static struct str arg_of(const struct given *g, const char *name)
+{
+    for (size_t i = 0; i < g->auth.arg_count; i++) {
+        if (str_eq(g->auth.args[i].name, str_of(name)))
+            return g->auth.args[i].value;
+    }
+    return STR_NONE;
+}
+
+static void test_verify__the_reading_that_matched_is_reported(void **state)
+{
+    static const struct {
+        const char *query, *sent, *seen;
+    } rows[] = {
+        {"prefix=a%2Bb", "prefix=a%2Bb", "a+b"},    {"prefix=a%2Bb", "prefix=a+b", "a+b"},
+        {"prefix=a%20b", "prefix=a+b", "a b"},      {"prefix=a%20b", "prefix=a%20b", "a b"},
+        {"prefix=a%2Bb", "prefix=a%20b", NULL},     {"prefix=a%20b", "prefix=a%2Bb", NULL},
+        {"prefix=a%2Bb%20c", "prefix=a+b+c", NULL},
+    };
+    struct given g;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        enum s3_code code = presign(&g, "UNSIGNED-PAYLOAD", rows[i].query, rows[i].sent, "");
+        if (code != (rows[i].seen != NULL ? S3_OK : S3_SIGNATURE_DOES_NOT_MATCH))
+            fail_msg("%s sent as %s: %s", rows[i].query, rows[i].sent, s3_code_name(code));
+        if (rows[i].seen != NULL)
+            assert_str(arg_of(&g, "prefix"), str_of(rows[i].seen));
+        arena_free(g.arena);
+    }
+}
+
+static void test_verify__a_url_with_two_values_of_an_argument_is_refused(void **state)
+{
+    struct given g;
+
+    (void)state;
+    assert_int_equal(
+        presign(&g, "UNSIGNED-PAYLOAD", "versionId=1&versionId=2", "versionId=2&versionId=1", ""),
+        S3_INVALID_ARGUMENT);
+    arena_free(g.arena);
+    assert_int_equal(presign(&g, "UNSIGNED-PAYLOAD", "a=1&b=2&a=1", "a=1&b=2&a=1", ""), S3_OK);
+    arena_free(g.arena);
+    assert_int_equal(
+        presign(&g, "UNSIGNED-PAYLOAD", "x-amz-security-token=t", "x-amz-security-token=t", ""),
+        S3_INVALID_TOKEN);
     arena_free(g.arena);
 }
 
@@ -370,6 +519,10 @@ int main(void)
         cmocka_unit_test(test_verify__presigned_refusals),
         cmocka_unit_test(test_verify__an_unknown_or_disabled_key_is_refused),
         cmocka_unit_test(test_verify__tolerated_readings),
+        cmocka_unit_test(test_verify__a_payload_pinned_in_a_url_can_not_be_loosened),
+        cmocka_unit_test(test_verify__the_reading_that_matched_is_reported),
+        cmocka_unit_test(test_verify__a_url_with_two_values_of_an_argument_is_refused),
+        cmocka_unit_test(test_verify__a_source_whose_blanks_the_signature_folds_is_refused),
         cmocka_unit_test(test_verify__the_host_that_is_served_must_be_signed),
         cmocka_unit_test(test_verify__look_up_by_callback),
     };
