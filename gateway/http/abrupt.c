@@ -90,6 +90,7 @@ bool http_send_abruptly(struct exchange *x)
     x->r.bytes_out = ok ? reply->bytes.len : 0;
     if (ok) {
         x->phase = PHASE_REPLY;
+        atomic_store(&x->answers, true);
         end_our_side(x);
         atomic_store(&x->peer->lingers, true);
         x->peer->linger_until_ms = clock_boot_ms() + (int64_t)x->server->options.linger_s * 1000;

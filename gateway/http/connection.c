@@ -25,6 +25,7 @@ static void unlink_exchange(struct exchange *x)
     if (x->next) {
         x->next->previous = x->previous;
     }
+    x->peer->exchange = NULL;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -62,6 +63,11 @@ bool http_request_stopping(const struct http_request *r)
     return atomic_load(&((const struct exchange *)r)->server->cutting);
 }
 
+bool http_request_gone(const struct http_request *r)
+{
+    return atomic_load(&((const struct exchange *)r)->gone);
+}
+
 void http_refuse(struct exchange *x, unsigned status, const char *why)
 {
     struct http_request *r = &x->r;
@@ -87,6 +93,7 @@ static void begin(struct exchange *x, const char *method, const char *version)
     take_off(x);
     x->phase = PHASE_HEAD;
     enum err e = http_read_head(x, method, version);
+    http_receive_waits(x, false);
     if (e == OK) {
         x->next_step = x->server->handler.head(&x->r);
         return;
@@ -109,7 +116,7 @@ static enum outcome settle(struct exchange *x)
             x->next_step = x->server->handler.work(&x->r);
             continue;
         }
-        if (!http_hold(x)) {
+        if (atomic_load(&x->gone) || !http_hold(x)) {
             return CLOSE;
         }
         enum err e = http_run_job(x, true);

@@ -29,6 +29,7 @@ static void link_exchange(struct exchange *x)
         x->next->previous = x;
     }
     s->exchanges = x;
+    x->peer->exchange = x;
     pthread_mutex_unlock(&s->lock);
 }
 

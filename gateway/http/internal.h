@@ -1,7 +1,8 @@
 /*
  * What the files of gateway/http share and nobody else sees.
  *
- *   listen.c      the listening socket; one thread that accepts and watches slow heads
+ *   listen.c      the listening socket; one thread that accepts and runs the watch
+ *   watch.c       deadlines; clients that left while their connection is suspended
  *   peer.c        open connections
  *   head.c        the request line and the headers
  *   connection.c  libmicrohttpd's other callbacks: a request's steps up to done()
@@ -39,18 +40,25 @@
 /* A client that says nothing for so long after such a refusal has seen it, or never will. */
 #define HTTP_LINGER_QUIET_MS 2000
 
+/* How often the watch looks at deadlines. */
+#define HTTP_SWEEP_MS 500
+
 /* An open connection (libmicrohttpd's socket context). */
 struct http_peer {
     struct http_server *server;
     int fd;
     char remote[64];
     struct str remote_text;
-    _Atomic int64_t deadline_ms;       /* boot clock: for a head, or for lingering; 0: in flight */
-    atomic_bool lingers;               /* answered, and only waits for the client to see it */
-    int64_t linger_until_ms;           /* not beyond; the epoll thread's */
-    atomic_bool wants_body;            /* all that came of a body was taken, and more must come */
-    int64_t ended_ms;                  /* guarded by lock: the stream has ended meanwhile; 0: no */
-    struct http_peer *previous, *next; /* guarded by server->lock */
+    _Atomic int64_t deadline_ms; /* boot clock: for a head, or for lingering; 0: in flight */
+    atomic_bool lingers;         /* answered, and only waits for the client to see it */
+    int64_t linger_until_ms;     /* not beyond; the epoll thread's */
+    atomic_bool wants_body;      /* all that came of a body was taken, and more must come */
+
+    /* Guarded by server->lock. */
+    struct exchange *exchange; /* from its request line to done(); NULL: none */
+    struct http_peer *previous, *next;
+    int64_t ended_ms; /* boot clock: the client ended its stream, in the list `ended`; 0: not */
+    struct http_peer *ended_previous, *ended_next;
 };
 
 enum wait_state {
@@ -78,7 +86,13 @@ struct exchange {
     struct exchange *previous, *next; /* guarded by server->lock */
     atomic_int refs;
     atomic_int wait; /* enum wait_state */
-    bool in_flight;  /* counted in server->requests: from the whole head to the answer's end */
+
+    /* The epoll thread tells the watch, and the watch everybody. */
+    _Atomic int64_t missing; /* body bytes that were not given to us yet; -1: nobody knows */
+    atomic_bool answers;     /* the answer has begun: from now on libmicrohttpd sees the end */
+    atomic_bool gone;        /* the client left */
+
+    bool in_flight; /* counted in server->requests: from the whole head to the answer's end */
 
     enum phase phase;
     enum http_next next_step; /* what the handler said last */
@@ -119,7 +133,8 @@ struct http_server {
 
     /* The accepting thread's while it runs. */
     int listen_fd;
-    int wake_fd; /* written to have it look at `draining` and `quit` */
+    int wake_fd;  /* written to have it look at `draining` and `quit` */
+    int watch_fd; /* epoll set of the peers: see watch.c; until the server is freed */
     pthread_t accept_thread;
     bool accepts; /* the thread runs; main's */
     atomic_bool quit;
@@ -128,6 +143,7 @@ struct http_server {
     pthread_cond_t deaf;
     bool is_deaf;               /* guarded by lock: no connection is accepted any more */
     struct http_peer *peers;    /* guarded by lock */
+    struct http_peer *ended;    /* guarded by lock: clients that ended their stream */
     struct exchange *exchanges; /* guarded by lock */
     struct tls_keys *tls;       /* guarded by lock: the current one, then retired ones */
 
@@ -142,7 +158,7 @@ struct http_server {
     _Atomic uint64_t held;
     _Atomic uint64_t next_id;
     _Atomic uint64_t connections, connections_total, requests, requests_total;
-    _Atomic uint64_t refused_total, timeouts_total;
+    _Atomic uint64_t refused_total, timeouts_total, gone_total;
 };
 
 static inline struct exchange *exchange_of(struct http_request *r)
@@ -155,6 +171,15 @@ MUST_USE enum err http_listen(struct http_server *s);
 MUST_USE enum err http_accept_start(struct http_server *s);
 void http_accept_quiesce(struct http_server *s); /* returns when new connections are refused */
 void http_accept_stop(struct http_server *s);    /* joins, closes the socket; twice is fine */
+
+/* watch.c */
+MUST_USE enum err http_watch_start(struct http_server *s);
+void http_watch_stop(struct http_server *s);
+void http_watch_events(struct http_server *s); /* the accepting thread: watch_fd is readable */
+void http_watch_sweep(struct http_server *s);  /* likewise, each HTTP_SWEEP_MS */
+/* server->lock is held. */
+void http_watch_add(struct http_peer *peer);
+void http_watch_remove(struct http_peer *peer);
 
 /* libmicrohttpd's callbacks; cls is the server. */
 void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,

@@ -1,5 +1,5 @@
 /*
- * The listening socket, and the one thread that accepts and keeps an eye on slow heads.
+ * The listening socket, and the one thread that accepts and runs the watch (watch.c).
  *
  * libmicrohttpd could accept by itself; but quiescing its thread pool under load can abort the
  * process (0.9.75: the thread and MHD_quiesce_daemon both take the socket out of the epoll set),
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,9 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SWEEP_MS   500 /* how often heads' deadlines are looked at */
-#define CLOSING_MS 20  /* likewise while stopping */
-#define BACKOFF_MS 50  /* over the connection limit, or out of descriptors */
+#define CLOSING_MS 20 /* between two sweeps while stopping */
+#define BACKOFF_MS 50 /* over the connection limit, or out of descriptors */
 
 /* "[::1]:9000", "host:9000", ":9000" into host and port; false when it is none of them. */
 static bool split_address(const char *text, char *host, size_t host_size, const char **out_port)
@@ -147,53 +147,14 @@ enum err http_listen(struct http_server *s)
     return OK;
 }
 
-/* Nothing has come that libmicrohttpd has not read yet, such as a request. */
-static bool is_quiet(const struct http_peer *peer)
+/* A machine that vanished is noticed after 30 s + 6 * 10 s, also while nothing is sent to it. */
+static void keep_alive(int fd)
 {
-    char byte;
-    return recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
-/*
- * Shuts overdue connections down; libmicrohttpd then sees their end and closes them. When the
- * server stops, also those that are idle, in the middle of a head, or lingering.
- */
-/*
- * The client has ended its stream in the middle of a body. libmicrohttpd misses that when the end
- * comes together with the last bytes it reads: edge-triggered, it is told once, and takes a read
- * that fills less than its buffer for the last one. Seen twice with nothing taken in between.
- */
-static bool has_left(struct http_peer *peer, int64_t now)
-{
-    char byte;
-    if (!atomic_load(&peer->wants_body) || recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) {
-        peer->ended_ms = 0;
-        return false;
-    }
-    if (peer->ended_ms == 0) {
-        peer->ended_ms = now;
-    }
-    return now - peer->ended_ms >= SWEEP_MS;
-}
-
-static void sweep(struct http_server *s)
-{
-    int64_t now = clock_boot_ms();
-    bool closing = atomic_load(&s->closing);
-    pthread_mutex_lock(&s->lock);
-    for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
-        int64_t deadline = atomic_load(&peer->deadline_ms);
-        bool overdue = deadline != 0 && now >= deadline;
-        if (overdue || (deadline != 0 && closing && is_quiet(peer))) {
-            atomic_store(&peer->deadline_ms, 0);
-            atomic_fetch_add(&s->timeouts_total, overdue && !atomic_load(&peer->lingers));
-            (void)shutdown(peer->fd, SHUT_RDWR);
-        } else if (has_left(peer, now)) {
-            peer->ended_ms = 0;
-            (void)shutdown(peer->fd, SHUT_RDWR); /* an event that it does not miss */
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
+    int on = 1, idle_s = 30, interval_s = 10, probes = 6;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
 /* Takes what waits; false: better pause. */
@@ -214,6 +175,7 @@ static bool accept_all(struct http_server *s)
             }
             return true;
         }
+        keep_alive(fd);
         /* On failure libmicrohttpd has closed it and says why in the log. */
         (void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&from, size);
     }
@@ -242,16 +204,20 @@ static void *accept_main(void *arg)
             listening = false;
         }
         int listen_fd = listening && !pause ? s->listen_fd : -1; /* poll skips -1 */
-        struct pollfd fds[2] = {{s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}};
-        int pause_ms = pause ? BACKOFF_MS : SWEEP_MS;
-        int ready = poll(fds, 2, atomic_load(&s->closing) ? CLOSING_MS : pause_ms);
+        struct pollfd fds[3] = {
+            {s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}, {s->watch_fd, POLLIN, 0}};
+        int pause_ms = pause ? BACKOFF_MS : HTTP_SWEEP_MS;
+        int ready = poll(fds, 3, atomic_load(&s->closing) ? CLOSING_MS : pause_ms);
         if (ready > 0 && fds[0].revents) {
             eventfd_t count;
             (void)eventfd_read(s->wake_fd, &count);
         }
         pause = ready > 0 && fds[1].revents && !accept_all(s);
-        if (clock_boot_ms() - swept >= SWEEP_MS || atomic_load(&s->closing)) {
-            sweep(s);
+        if (ready > 0 && fds[2].revents) {
+            http_watch_events(s);
+        }
+        if (clock_boot_ms() - swept >= HTTP_SWEEP_MS || atomic_load(&s->closing)) {
+            http_watch_sweep(s);
             swept = clock_boot_ms();
         }
     }
@@ -263,6 +229,10 @@ enum err http_accept_start(struct http_server *s)
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0) {
         return err_set(ERR_IO, "can not make an eventfd: %s", strerror(errno));
+    }
+    enum err e = http_watch_start(s);
+    if (e != OK) {
+        return e;
     }
     int failed = pthread_create(&s->accept_thread, NULL, accept_main, s);
     if (failed != 0) {

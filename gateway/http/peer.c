@@ -1,4 +1,4 @@
-/* Open connections: their list, for the watch over slow heads, and their addresses as text. */
+/* Open connections: their list, for the watch (watch.c), and their addresses as text. */
 #include "gateway/http/internal.h"
 
 #include "base/clock.h"
@@ -55,6 +55,7 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
         peer->next->previous = peer;
     }
     s->peers = peer;
+    http_watch_add(peer);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -67,6 +68,7 @@ static void peer_close(struct http_server *s, void **context)
         return;
     }
     pthread_mutex_lock(&s->lock);
+    http_watch_remove(peer);
     if (peer->previous) {
         peer->previous->next = peer->next;
     } else {

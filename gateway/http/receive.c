@@ -15,6 +15,9 @@ void http_receive_waits(struct exchange *x, bool waits)
     const struct http_request *r = &x->r;
     bool is_whole =
         !r->is_chunked && (r->content_length <= 0 || r->bytes_in >= (uint64_t)r->content_length);
+    atomic_store(&x->missing, r->is_chunked ? -1
+                              : is_whole    ? 0
+                                            : r->content_length - (int64_t)r->bytes_in);
     atomic_store(&x->peer->wants_body, waits && !is_whole);
 }
 
@@ -84,8 +87,11 @@ static enum err to_sink(struct exchange *x, const char *data, size_t *size)
         if (e == OK) {
             return OK;
         }
+        if (atomic_load(&x->gone)) {
+            return err_set(ERR_CANCELLED, "the client went away");
+        }
         if (!http_hold(x)) {
-            return ERR_CANCELLED;
+            return err_set(ERR_CANCELLED, "the server is stopping");
         }
         x->rate_since_us = 0; /* this wait is not the client's fault */
         if (http_park_for_sink(x)) {
@@ -120,6 +126,9 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
         enum err e = x->r.sink ? to_sink(x, data, size) : collect(x, data, size);
         if (e != OK && e != ERR_AGAIN) {
             fail(x, e);
+        }
+        if (e == ERR_CANCELLED) {
+            return MHD_NO;
         }
     }
     if (x->discards) {

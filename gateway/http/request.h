@@ -18,7 +18,8 @@
  * arena too, or as long as somebody holds a reference.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
  * one wrote, the next one sees). Only http_request_resume_body(), http_request_ref(),
- * http_request_unref() and http_request_stopping() may be called by any thread at any time.
+ * http_request_unref(), http_request_stopping() and http_request_gone() may be called by any thread
+ * at any time.
  * On an epoll thread nothing may block: no SQL, no store, no lock held across such.
  * An answer that comes before the body: with `Expect: 100-continue` it goes out instead of the 100,
  * and the connection closes. Else a body of up to 1 MiB is thrown away and the connection is kept.
@@ -168,6 +169,23 @@ void http_request_resume_body(struct http_request *r);
 
 /* True once the server gives up waiting for requests in flight: long work should end soon. */
 bool http_request_stopping(const struct http_request *r);
+
+/*
+ * True once the client has left: what is done for it is in vain. Any thread, one atomic load; the
+ * caller holds a reference, or knows that done() has not been called yet. It never goes back.
+ * A reset, or a connection closed in both directions, is noticed at once. A client that only ended
+ * its stream (close() looks like shutdown(SHUT_WR) from here) may still wait for its answer: it
+ * has left at once when more of its body is missing than the buffers can hold, else when its answer
+ * has not begun http_options.gone_after_s (5 s) later. An end that stands behind more unread bytes
+ * than the socket's buffer holds arrives only when the body is read on: who makes uploads wait must
+ * go on with each of them some time. TCP keep-alive finds machines that vanished, in a minute and a
+ * half.
+ * What the server does by itself then: a sink's wait ends (the connection is resumed, write() is
+ * not called again, body_end(ERR_CANCELLED) and done() follow); work() that has not begun is not
+ * called any more. What the handler has to do: long work() asks between two steps, together with
+ * http_request_stopping(), and returns early; what it returns is sent if anybody is there to see.
+ */
+bool http_request_gone(const struct http_request *r);
 
 /* Keeps the memory of r (and its arena) after done(): for threads that may resume it late. */
 void http_request_ref(struct http_request *r);

@@ -184,6 +184,7 @@ enum MHD_Result http_send(struct exchange *x)
     enum MHD_Result result = MHD_NO;
     if (add_fields(x, response)) {
         x->phase = PHASE_REPLY;
+        atomic_store(&x->answers, true);
         x->r.first_byte_us = clock_mono_us();
         result = MHD_queue_response(x->mhd, x->r.reply.status, response);
     }

@@ -23,6 +23,7 @@ static void fill_defaults(struct http_options *o)
     o->max_connections = o->max_connections ? o->max_connections : 10000;
     o->idle_timeout_s = o->idle_timeout_s ? o->idle_timeout_s : 60;
     o->head_timeout_s = o->head_timeout_s ? o->head_timeout_s : 60;
+    o->gone_after_s = o->gone_after_s ? o->gone_after_s : 5;
     o->linger_s = o->linger_s ? o->linger_s : 10;
     o->body_min_rate = o->body_min_rate ? o->body_min_rate : 1024;
     o->body_rate_window_s = o->body_rate_window_s ? o->body_rate_window_s : 30;
@@ -127,6 +128,7 @@ void http_server_free(struct http_server *s)
         return;
     }
     http_tls_free(s);
+    http_watch_stop(s); /* not before: peers are taken out of it to the end */
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->deaf);
     free((void *)(uintptr_t)s->options.listen);
@@ -143,7 +145,7 @@ enum err http_server_start(const struct http_options *options, const struct http
     if (!s) {
         return err_set(ERR_NOMEM, "no memory for a server");
     }
-    s->listen_fd = s->wake_fd = -1;
+    s->listen_fd = s->wake_fd = s->watch_fd = -1;
     s->handler = *handler;
     s->id_key = rand_u64();
     pthread_mutex_init(&s->lock, NULL);
@@ -252,4 +254,5 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
     out->suspended = atomic_load(&s->held);
     out->refused_total = atomic_load(&s->refused_total);
     out->timeouts_total = atomic_load(&s->timeouts_total);
+    out->gone_total = atomic_load(&s->gone_total);
 }

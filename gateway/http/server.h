@@ -38,6 +38,7 @@ struct http_options {
     unsigned max_connections;    /* [10000] */
     unsigned idle_timeout_s;     /* [60] */
     unsigned head_timeout_s;     /* from connect or the first byte to the end of the head [60] */
+    unsigned gone_after_s;       /* see http_request_gone() [5] */
     unsigned linger_s;           /* after an answer in the middle of a body, at most [10] */
     unsigned body_min_rate;      /* bytes/s, averaged over the window [1024] */
     unsigned body_rate_window_s; /* [30] */
@@ -88,6 +89,7 @@ struct http_server_stats {
     uint64_t suspended;      /* of those in flight: waiting for a worker or a sink */
     uint64_t refused_total;  /* refused by the server itself */
     uint64_t timeouts_total; /* cut for being idle or slow */
+    uint64_t gone_total;     /* their client left while they were worked on */
 };
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);
 

@@ -91,13 +91,24 @@ void http_request_resume_body(struct http_request *r)
     wake(exchange_of(r), WAIT_PARKED_SINK, WAIT_WOKEN_SINK);
 }
 
+/* The client left while the job waited for its turn: the epoll thread closes. */
+static void give_up(struct exchange *x)
+{
+    if (x->job_is_next) {
+        err_save(err_set(ERR_CANCELLED, "the client went away"), &x->fetch_error);
+        x->has_fetched = true;
+    }
+}
+
 /* Runs on a worker; afterwards the exchange is the epoll thread's again. */
 static void run_job(struct pool_job *job)
 {
     struct exchange *x = (struct exchange *)((char *)job - offsetof(struct exchange, job));
     struct http_request *r = &x->r;
     log_set_request_id(r->id);
-    if (x->job_is_next) {
+    if (atomic_load(&x->gone)) {
+        give_up(x);
+    } else if (x->job_is_next) {
         x->fetched = STR_NONE;
         err_save(r->reply.body->next(r->reply.body, true, &x->fetched), &x->fetch_error);
         x->has_fetched = true;
@@ -105,7 +116,7 @@ static void run_job(struct pool_job *job)
         x->next_step = x->server->handler.work(r);
     }
     log_set_request_id("");
-    if (!x->job_is_next && x->next_step == HTTP_WORK) {
+    if (!x->job_is_next && x->next_step == HTTP_WORK && !atomic_load(&x->gone)) {
         if (pool_submit(x->server->options.pool, &x->job) == OK) {
             return;
         }

@@ -15,6 +15,7 @@
 #include "gateway/http/server.h"
 
 #include <arpa/inet.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -36,7 +37,9 @@ struct rig {
     _Atomic uint64_t bytes_in, bytes_out;
     atomic_bool hold_sink; /* /stuck never resumes */
     atomic_int inside;     /* works that run now */
+    atomic_int saw_gone;   /* works that ended because their client left */
     atomic_bool release;   /* lets /wait go on */
+    bool is_tls;           /* clients speak TLS */
 };
 
 /* A sink that takes a little, says ERR_AGAIN, and is resumed by a thread of its own. */
@@ -226,9 +229,10 @@ static inline enum http_next rig_work(struct http_request *r)
     atomic_fetch_add(&rig->works, 1);
     if (str_eq(r->target.path, STR("/wait"))) {
         atomic_fetch_add(&rig->inside, 1);
-        while (!atomic_load(&rig->release) && !http_request_stopping(r)) {
+        while (!atomic_load(&rig->release) && !http_request_stopping(r) && !http_request_gone(r)) {
             usleep(500);
         }
+        atomic_fetch_add(&rig->saw_gone, http_request_gone(r) ? 1 : 0);
         atomic_fetch_sub(&rig->inside, 1);
     }
     if (str_eq(r->target.path, STR("/workecho")) && r->collect_max == 0) {
@@ -299,6 +303,7 @@ static inline void rig_refuse(struct http_request *r, unsigned status, const cha
 static inline void rig_start_with(struct rig *rig, struct http_options *options)
 {
     memset(rig, 0, sizeof(*rig));
+    rig->is_tls = options->tls_cert_path != NULL;
     log_setup(getenv("RIG_DEBUG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, 2);
     assert_ok(pool_new("rig", 4, options->pool ? 1 : 4096, &rig->pool));
     options->pool = rig->pool;
@@ -347,6 +352,7 @@ static inline void rig_settle(struct rig *rig)
 
 struct client {
     int fd;
+    gnutls_session_t tls; /* NULL: plain */
     char buf[256 * 1024];
     size_t len; /* received and not yet used */
 };
@@ -359,7 +365,22 @@ struct answer {
     bool whole; /* false: cut off */
 };
 
-static inline struct client *client_connect(const struct rig *rig)
+/* Trusts any certificate: who we talk to is not what is tested. */
+static inline void client_handshake(struct client *c)
+{
+    static gnutls_certificate_credentials_t nobody;
+    if (!nobody) {
+        assert_int_equal(gnutls_certificate_allocate_credentials(&nobody), 0);
+    }
+    assert_int_equal(gnutls_init(&c->tls, GNUTLS_CLIENT), 0);
+    assert_int_equal(gnutls_set_default_priority(c->tls), 0);
+    assert_int_equal(gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, nobody), 0);
+    gnutls_transport_set_int(c->tls, c->fd);
+    assert_int_equal(gnutls_handshake(c->tls), 0);
+}
+
+/* A bare connection, whatever the server speaks. */
+static inline struct client *client_connect_plain(const struct rig *rig)
 {
     struct client *c = calloc(1, sizeof(*c));
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -371,10 +392,40 @@ static inline struct client *client_connect(const struct rig *rig)
     return c;
 }
 
+static inline struct client *client_connect(const struct rig *rig)
+{
+    struct client *c = client_connect_plain(rig);
+    if (rig->is_tls) {
+        client_handshake(c);
+    }
+    return c;
+}
+
+/* Goes without a word to TLS. */
 static inline void client_close(struct client *c)
 {
     close(c->fd);
+    if (c->tls) {
+        gnutls_deinit(c->tls);
+    }
     free(c);
+}
+
+/* Resets the connection. */
+static inline void client_reset(struct client *c)
+{
+    struct linger now = {1, 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    client_close(c);
+}
+
+/* All is sent; answers are still read. */
+static inline void client_end_stream(struct client *c)
+{
+    if (c->tls) {
+        assert_int_equal(gnutls_bye(c->tls, GNUTLS_SHUT_WR), 0);
+    }
+    assert_int_equal(shutdown(c->fd, SHUT_WR), 0);
 }
 
 /* False when the server has closed. */
@@ -382,7 +433,8 @@ static inline bool client_try_send(struct client *c, const void *data, size_t le
 {
     const char *at = data;
     while (len > 0) {
-        ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n =
+            c->tls ? gnutls_record_send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0) {
             return false;
         }
@@ -401,10 +453,16 @@ static inline void client_send(struct client *c, const char *text)
 static inline bool client_more(struct client *c)
 {
     struct pollfd p = {c->fd, POLLIN, 0};
-    if (c->len + 1 >= sizeof(c->buf) || poll(&p, 1, 5000) <= 0) {
+    char *to = c->buf + c->len;
+    size_t room = sizeof(c->buf) - 1 - c->len;
+    bool has_more = c->tls && gnutls_record_check_pending(c->tls) > 0;
+    if (room == 0 || (!has_more && poll(&p, 1, 5000) <= 0)) {
         return false;
     }
-    ssize_t n = recv(c->fd, c->buf + c->len, sizeof(c->buf) - 1 - c->len, 0);
+    ssize_t n;
+    do { /* session tickets come between, and are nothing to read */
+        n = c->tls ? gnutls_record_recv(c->tls, to, room) : recv(c->fd, to, room, 0);
+    } while (c->tls && (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED));
     if (n <= 0) {
         return false;
     }

@@ -1,9 +1,7 @@
+#include "tests/unit/gateway/http_cert.h"
 #include "tests/unit/gateway/http_rig.h"
 
 #include <curl/curl.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 static struct rig rig;
@@ -28,37 +26,6 @@ static void copy_file(const char *from, const char *to)
     write_file(to, text);
 }
 
-/* A self-signed certificate for localhost. */
-static void make_pair(const char *cert_file, const char *key_file, long serial)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    assert_non_null(key);
-    assert_non_null(cert);
-    X509_set_version(cert, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(cert), serial);
-    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    X509_NAME *name = X509_get_subject_name(cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
-                               0);
-    X509_set_issuer_name(cert, name);
-    X509_EXTENSION *names =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
-    X509_add_ext(cert, names, -1);
-    X509_EXTENSION_free(names);
-    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-    FILE *f = fopen(cert_file, "w");
-    assert_int_equal(PEM_write_X509(f, cert), 1);
-    fclose(f);
-    f = fopen(key_file, "w");
-    assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
-    fclose(f);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -70,7 +37,7 @@ static int setup(void **state)
     snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
     snprintf(other_cert, sizeof(other_cert), "%s/cert2.pem", folder);
     snprintf(other_key, sizeof(other_key), "%s/key2.pem", folder);
-    make_pair(other_cert, other_key, 2);
+    cert_make_pair(other_cert, other_key, 2);
     return 0;
 }
 
@@ -89,7 +56,7 @@ static int teardown(void **state)
 static int start(void **state)
 {
     (void)state;
-    make_pair(cert_path, key_path, 1);
+    cert_make_pair(cert_path, key_path, 1);
     struct http_options options = {.tls_cert_path = cert_path, .tls_key_path = key_path};
     rig_start_with(&rig, &options);
     return 0;
@@ -256,7 +223,7 @@ static void test_tls__refuses_old_versions(void **state)
 static void test_tls__survives_clients_that_speak_plain_http(void **state)
 {
     (void)state;
-    struct client *c = client_connect(&rig);
+    struct client *c = client_connect_plain(&rig);
     client_send(c, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
     while (client_more(c)) {
     }
@@ -314,7 +281,7 @@ static void test_start__without_a_proper_pair_fails(void **state)
     (void)state;
     struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, &rig};
     struct http_server *s = NULL;
-    make_pair(cert_path, key_path, 3);
+    cert_make_pair(cert_path, key_path, 3);
     struct http_options rows[] = {
         {.tls_cert_path = cert_path},
         {.tls_key_path = key_path},
