@@ -67,9 +67,18 @@ void chunked_fini(struct chunked *c)
 enum line_result { LINE_MORE, LINE_READY, LINE_BROKEN };
 
 /*
- * Collects a line up to its CRLF in c->line. Among trailers a bare LF ends one too: AWS's own
- * examples and some clients end a trailer with "\n\r\n".
+ * A line ends in CR LF and holds neither of them elsewhere, nor another control byte: whoever reads
+ * the framing less strictly would see other chunks (RFC 9112 7.1). A trailer may end in LF alone:
+ * AWS's own examples and some clients end one with "\n\r\n", and no payload follows.
  */
+static bool is_sound(const struct chunked *c, bool has_cr)
+{
+    struct str line = {c->line, c->line_len};
+
+    return (has_cr || (c->state == TRAILER && line.len > 0)) && !str_has_control(line);
+}
+
+/* Collects a line up to its end in c->line. */
 static enum line_result take_line(struct chunked *c, struct str *in)
 {
     size_t end = str_find(*in, '\n');
@@ -84,9 +93,8 @@ static enum line_result take_line(struct chunked *c, struct str *in)
     if (!ready)
         return LINE_MORE;
     bool has_cr = c->line_len > 0 && c->line[c->line_len - 1] == '\r';
-    while (c->line_len > 0 && c->line[c->line_len - 1] == '\r')
-        c->line_len--;
-    return has_cr || c->state == TRAILER ? LINE_READY : LINE_BROKEN;
+    c->line_len -= has_cr;
+    return is_sound(c, has_cr) ? LINE_READY : LINE_BROKEN;
 }
 
 static struct str line_of(struct chunked *c)
@@ -178,7 +186,7 @@ static enum s3_code header_line(struct chunked *c, struct s3_error *error)
     size_t semicolon = str_find(line, ';');
     uint64_t size;
 
-    if (!hex_number(str_trim(str_sub(line, 0, semicolon)), &size))
+    if (!hex_number(str_sub(line, 0, semicolon), &size))
         return framing(c, error);
     if (is_signed(c) && !take_claim(c, str_sub(line, semicolon + 1, line.len)))
         return framing(c, error);
