@@ -1,6 +1,8 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
+#include "base/log_ring.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -9,16 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A write of at most PIPE_BUF bytes is atomic on a pipe too, which is what journals read from. */
-#define LINE_MAX_BYTES 4096
+#define LINE_MAX_BYTES LOG_LINE_MAX
 /* Escaped bytes of one field: a key of 1024 plain bytes fits, and no field hides the others. */
 #define FIELD_MAX_BYTES 1200
 /* Kept free for what closes a cut line: `..."}` and the newline. */
 #define LINE_RESERVE 16
+#define FLUSH_MS     1000 /* what waits at the end is written for so long */
+#define FATAL_MS     1000
 
 static _Atomic int threshold = LOG_INFO;
 static enum log_format format = LOG_TEXT; /* immutable after log_setup */
-static int log_fd = STDERR_FILENO;        /* immutable after log_setup */
 static _Thread_local char request_id[40];
 
 static const char level_names[LOG_LEVELS][8] = {"debug", "info", "warn", "error"};
@@ -27,13 +29,6 @@ struct line {
     char data[LINE_MAX_BYTES];
     size_t len;
 };
-
-void log_setup(enum log_level level, enum log_format new_format, int fd)
-{
-    atomic_store(&threshold, (int)level);
-    format = new_format;
-    log_fd = fd;
-}
 
 void log_set_level(enum log_level level)
 {
@@ -169,7 +164,7 @@ static void put_number_member(struct line *l, const char *name, int64_t value)
     put(l, text);
 }
 
-static void begin(struct line *l, enum log_level level)
+static void begin(struct line *l, enum log_level level, const char *id)
 {
     bool json = format == LOG_JSON;
     char now[CLOCK_TEXT_MAX];
@@ -181,15 +176,13 @@ static void begin(struct line *l, enum log_level level)
     put(l, json ? "\",\"level\":\"" : " ");
     put(l, level_names[level]);
     put(l, json ? "\"" : "");
-    if (request_id[0] != '\0')
-        put_string_member(l, "request_id", str_of(request_id), FIELD_MAX_BYTES);
+    if (id[0] != '\0')
+        put_string_member(l, "request_id", str_of(id), FIELD_MAX_BYTES);
 }
 
 static void end(struct line *l)
 {
     put(l, format == LOG_JSON ? "}\n" : "\n");
-    while (write(log_fd, l->data, l->len) < 0 && errno == EINTR)
-        ; /* any other failure loses the line: there is nowhere to tell */
 }
 
 static void put_message(struct line *l, const char *member, struct str text)
@@ -214,9 +207,10 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    begin(&l, level);
+    begin(&l, level, request_id);
     put_message(&l, "msg", str_of(n < 0 ? fmt : text));
     end(&l);
+    log_ring_put(l.data, l.len);
     errno = saved_errno;
 }
 
@@ -228,7 +222,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 
     if (!log_enabled(level))
         return;
-    begin(&l, level);
+    begin(&l, level, request_id);
     put_message(&l, "event", str_of(event));
     for (size_t i = 0; i < count; i++) {
         /* A field that could not even be begun and closed is left out, and so are the rest. */
@@ -240,5 +234,64 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
             put_string_member(&l, fields[i].name, fields[i].text, FIELD_MAX_BYTES);
     }
     end(&l);
+    log_ring_put(l.data, l.len);
     errno = saved_errno;
+}
+
+/* --- the descriptor and its thread ------------------------------------------------------------ */
+
+/* No request's id: these were lines of many. */
+static size_t format_notice(uint64_t lines, const char *why, char out[LOG_LINE_MAX])
+{
+    char text[200];
+    struct line l;
+
+    begin(&l, LOG_WARN, "");
+    snprintf(text, sizeof(text), "%llu lines of this log were dropped: %s",
+             (unsigned long long)lines, why);
+    put_message(&l, "msg", str_of(text));
+    end(&l);
+    memcpy(out, l.data, l.len);
+    return l.len;
+}
+
+void log_setup(enum log_level level, enum log_format new_format, int fd)
+{
+    atomic_store(&threshold, (int)level);
+    format = new_format;
+    log_ring_use(fd);
+}
+
+enum err log_start(void)
+{
+    return log_ring_start(format_notice);
+}
+
+void log_stop(void)
+{
+    log_ring_stop(FLUSH_MS);
+}
+
+uint64_t log_dropped(void)
+{
+    return log_ring_dropped();
+}
+
+void log_fatal(const char *fmt, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list args;
+    int n;
+
+    log_stop();
+    va_start(args, fmt);
+    n = vsnprintf(text, sizeof(text) - 1, fmt, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    if ((size_t)n > sizeof(text) - 2)
+        n = (int)sizeof(text) - 2;
+    text[n] = '\n';
+    if (fd_write_within(STDERR_FILENO, text, (size_t)n + 1, FATAL_MS, NULL) != OK)
+        return; /* nobody listens */
 }

@@ -2,10 +2,12 @@
  * The log: one line an event on standard error, as text or as JSON.
  *
  * The process has one log; log_setup() is called once before other threads start and the settings
- * are immutable afterwards (log level may be changed atomically). A line is formatted on the
- * stack and written by one write(2), so lines of several threads never mix. Control characters
- * and invalid UTF-8 of the arguments are escaped: a client can not forge a line. A line has at most
- * 4096 bytes (what a pipe takes in one piece) and a field 1200; longer ones are cut with "...".
+ * are immutable afterwards (log level may be changed atomically). After log_start() nobody waits
+ * for who reads the log: a line is formatted on the stack and copied into a bounded ring
+ * (base/log_ring.h) that one thread writes; what finds no room is dropped, counted, and said when
+ * lines flow again. Lines keep their order and never mix. Control characters and invalid UTF-8 of
+ * the arguments are escaped: a client can not forge a line. A line has at most 4096 bytes (what a
+ * pipe takes in one piece) and a field 1200; longer ones are cut with "...".
  */
 #ifndef KISEKI_BASE_LOG_H
 #define KISEKI_BASE_LOG_H
@@ -18,6 +20,15 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format, int fd);
 void log_set_level(enum log_level level); /* any time, any thread */
+/*
+ * From now on lines go through the ring; the process must not fork. Before it, and after
+ * log_stop(), a line is written by its caller, who waits a second at most. ERR_NOMEM: no thread.
+ */
+MUST_USE enum err log_start(void);
+/* Writes what waits, for a second at most. Called by main once other threads are quiet. */
+void log_stop(void);
+/* Lines that were dropped so far, for metrics. */
+uint64_t log_dropped(void);
 bool log_enabled(enum log_level level);
 /* "debug", "info", "warn", "error"; ERR_INVALID otherwise. */
 MUST_USE enum err log_level_parse(struct str text, enum log_level *out);
@@ -30,6 +41,12 @@ void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+/*
+ * The last words of a process: what the log still holds, then this line on standard error as it is
+ * (no time, no level). Waits at most a second for each; the log's thread has ended afterwards.
+ */
+void log_fatal(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* A line with named fields, for access lines: in text `name=value`, in JSON members. */
 struct log_field {

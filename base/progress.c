@@ -1,13 +1,16 @@
 #include "base/progress.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define REDRAW_US 100000
 #define LINE_US   5000000
 #define BAR_WIDTH 24
+#define END_MS    200
 #define LINE_MAX  160
 
 static void append_size(char *out, size_t size, double bytes)
@@ -62,24 +65,24 @@ void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size
         snprintf(out + n, size - (size_t)n, ", %.0f/s%s%s", rate, bytes, left);
 }
 
+/* A terminal that is stopped, a pipe that is full: the work goes on, only its end is waited for. */
 static void draw(struct progress *p, bool last)
 {
-    char text[LINE_MAX], bar[BAR_WIDTH + 1];
+    char line[LINE_MAX + BAR_WIDTH + 32], text[LINE_MAX], bar[BAR_WIDTH + 1];
     uint64_t full = p->total > 0 ? p->items * BAR_WIDTH / p->total : 0;
 
     progress_text(p, clock_mono_us() - p->begun_us, text, sizeof(text));
-    if (!p->terminal) {
-        fprintf(stderr, "%s%s\n", text, last ? ", done" : "");
-        return;
-    }
     for (uint64_t i = 0; i < BAR_WIDTH; i++)
         bar[i] = i < full ? '=' : ' ';
     bar[BAR_WIDTH] = '\0';
-    if (p->total > 0)
-        fprintf(stderr, "\r\033[K[%s] %s%s", bar, text, last ? "\n" : "");
+    if (!p->terminal)
+        snprintf(line, sizeof(line), "%s%s\n", text, last ? ", done" : "");
+    else if (p->total > 0)
+        snprintf(line, sizeof(line), "\r\033[K[%s] %s%s", bar, text, last ? "\n" : "");
     else
-        fprintf(stderr, "\r\033[K%s%s", text, last ? "\n" : "");
-    fflush(stderr);
+        snprintf(line, sizeof(line), "\r\033[K%s%s", text, last ? "\n" : "");
+    if (fd_write_within(STDERR_FILENO, line, strlen(line), last ? END_MS : 0, NULL) != OK)
+        return; /* nobody looks */
 }
 
 void progress_begin(struct progress *p, const char *what, uint64_t total, bool quiet)

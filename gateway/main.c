@@ -1,5 +1,7 @@
 #include "gateway/commands.h"
 
+#include "base/fd.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -90,6 +92,7 @@ int main(int argc, char **argv)
     enum err err;
     int code = 2;
 
+    fd_open_standard();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return argc > 1 ? 0 : 2;

@@ -1,5 +1,6 @@
 #include "gateway/metrics.h"
 
+#include "base/log.h"
 #include "fs/fs.h"
 #include "gateway/http/server.h"
 #include "meta/sql/sql.h"
@@ -242,6 +243,8 @@ void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *s
         get(&m->bytes_in));
     one(out, "kiseki_sent_bytes_total", "counter", "Bytes of response bodies.", get(&m->bytes_out));
     write_payloads(m, out);
+    one(out, "kiseki_log_dropped_total", "counter", "Lines of the log that were dropped.",
+        log_dropped());
     if (fs != NULL)
         write_fs(fs, out);
     if (fs != NULL)

@@ -1,5 +1,7 @@
 #include "gateway/commands.h"
 
+#include "base/buf.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "gateway/monitor.h"
@@ -15,6 +17,8 @@
 
 #define DOMAINS_MAX 32
 #define QUEUE_MAX   ((size_t)16384)
+#define WELCOME_MAX ((size_t)32 << 10)
+#define WELCOME_MS  1000
 
 /* A gateway from start to stop. */
 struct gateway {
@@ -147,29 +151,42 @@ static const char *endpoint_of(const struct config *c, char *out, size_t size)
 }
 
 /* Keys that a person gave are not repeated: a container's log is read by many. */
-static void print_welcome(const struct gateway *g)
+static void write_welcome(const struct gateway *g, struct buf *out)
 {
     const struct volume *v = &g->volume;
     char endpoint[512];
     const char *host = strstr(endpoint_of(g->config, endpoint, sizeof(endpoint)), "://") + 3;
     const char *access = v->access_key, *secret = v->secret_key;
 
-    printf("Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
-    if (g->config->access_key != NULL) {
-        fflush(stdout);
+    buf_printf(out, "Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
+    if (g->config->access_key != NULL)
         return;
-    }
-    printf("\n  access key  %s\n  secret key  %s\n", access, secret);
-    printf("  (%s %s)\n\nTry:\n", v->made_credentials ? "made just now, kept in" : "from",
-           v->credentials_path);
-    printf("  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n", access,
-           secret, g->config->region);
-    printf("  aws --endpoint-url %s s3 mb s3://first && aws --endpoint-url %s s3 cp README.md "
-           "s3://first/\n",
-           endpoint, endpoint);
-    printf("  s3cmd --host=%s --host-bucket= %s--access_key=%s --secret_key=%s ls s3://first\n\n",
-           host, g->config->tls_cert != NULL ? "" : "--no-ssl ", access, secret);
-    fflush(stdout);
+    buf_printf(out, "\n  access key  %s\n  secret key  %s\n", access, secret);
+    buf_printf(out, "  (%s %s)\n\nTry:\n", v->made_credentials ? "made just now, kept in" : "from",
+               v->credentials_path);
+    buf_printf(out,
+               "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n",
+               access, secret, g->config->region);
+    buf_printf(out,
+               "  aws --endpoint-url %s s3 mb s3://first && aws --endpoint-url %s s3 cp README.md "
+               "s3://first/\n",
+               endpoint, endpoint);
+    buf_printf(
+        out, "  s3cmd --host=%s --host-bucket= %s--access_key=%s --secret_key=%s ls s3://first\n\n",
+        host, g->config->tls_cert != NULL ? "" : "--no-ssl ", access, secret);
+}
+
+/* Nobody has to read it for the gateway to serve. */
+static void print_welcome(const struct gateway *g)
+{
+    struct buf text;
+
+    buf_init(&text, WELCOME_MAX);
+    write_welcome(g, &text);
+    if (buf_check(&text) != OK ||
+        fd_write_within(STDOUT_FILENO, text.data, text.len, WELCOME_MS, NULL) != OK)
+        log_warn("the welcome could not be printed on standard output");
+    buf_fini(&text);
 }
 
 /* --- running and stopping --------------------------------------------------------------------- */
@@ -232,10 +249,15 @@ int command_serve(const struct config *c)
     signal(SIGPIPE, SIG_IGN);
     err = set_up_log(c);
     if (err == OK)
+        err = log_start();
+    if (err == OK)
         err = start(&g);
     if (err != OK) {
-        fprintf(stderr, "kiseki: %s\n", err_text(err));
+        struct err_info why;
+
+        err_save(err, &why);
         stop(&g);
+        log_fatal("kiseki: %s", why.text);
         return 1;
     }
     log_info("kiseki %s serves %s", KISEKI_VERSION, c->listen);
@@ -243,5 +265,6 @@ int command_serve(const struct config *c)
     wait_for_stop(&g, &signals);
     stop(&g);
     log_info("stopped");
+    log_stop();
     return 0;
 }

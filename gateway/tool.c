@@ -8,7 +8,7 @@
 
 int tool_fail(enum err err)
 {
-    fprintf(stderr, "kiseki: %s\n", err_text(err));
+    log_fatal("kiseki: %s", err_text(err));
     return TOOL_FAILED;
 }
 
@@ -20,10 +20,12 @@ void tool_report(void *arg, const char *finding)
 
 bool tool_open(const struct config *c, struct tool *out)
 {
-    enum err err = volume_prepare(c, false, &out->volume);
+    enum err err = log_start(); /* a heartbeat must not wait for a terminal that is stopped */
 
     log_set_level(LOG_WARN); /* what a gateway says as it comes and goes is of no interest here */
-    out->fs = NULL;
+    *out = (struct tool){.fs = NULL};
+    if (err == OK)
+        err = volume_prepare(c, false, &out->volume);
     if (err == OK) {
         struct fs_options options = out->volume.options;
 
@@ -41,4 +43,5 @@ void tool_close(struct tool *t)
 {
     fs_close(t->fs);
     volume_forget(&t->volume);
+    log_stop();
 }
