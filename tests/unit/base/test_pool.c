@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -251,6 +252,94 @@ static void test_pool__threads_have_a_name_and_take_no_signals(void **state)
     assert_false(sigismember(&mine, SIGTERM));
 }
 
+/* --- pools with limits -------------------------------------------------------------------------- */
+
+struct late_job {
+    struct pool_job job; /* first */
+    struct gate *gate;
+    bool late;
+};
+
+static void note_late(struct pool_job *job)
+{
+    struct late_job *l = (struct late_job *)job;
+
+    l->late = job->late;
+    wait_at_gate(&(struct gate_job){.gate = l->gate}.job);
+}
+
+static void test_pool__jobs_that_queued_too_long_are_late_though_no_thread_is_free(void **state)
+{
+    struct pool_options o = {.name = "late", .threads = 1, .max_queued = 9, .wait_ms = 20};
+    struct gate gate = GATE_INIT, open = GATE_INIT;
+    struct gate_job first = {.job.run = wait_at_gate, .gate = &gate};
+    struct late_job more[3];
+    struct pool *p;
+
+    (void)state;
+    gate_open(&open);
+    assert_ok(pool_open(&o, &p));
+    assert_ok(pool_submit(p, &first.job));
+    gate_await(&gate, 1);
+    for (size_t i = 0; i < LENGTH_OF(more); i++) {
+        more[i] = (struct late_job){.job.run = note_late, .gate = &open};
+        assert_ok(pool_submit(p, &more[i].job));
+    }
+    gate_await(&open, 3); /* the one thread stands at the other gate: or this hangs */
+    for (size_t i = 0; i < LENGTH_OF(more); i++)
+        assert_true(more[i].late);
+    assert_int_equal(pool_queued(p), 0);
+    assert_int_equal(pool_late(p), 3);
+    gate_open(&gate);
+    more[0] = (struct late_job){.job.run = note_late, .gate = &open, .late = true};
+    assert_ok(pool_submit(p, &more[0].job));
+    gate_await(&open, 4);
+    pool_free(p);
+    assert_false(more[0].late);
+}
+
+struct owned_job {
+    struct pool_job job; /* first */
+    char **at;
+};
+
+static void write_owner(struct pool_job *job)
+{
+    struct owned_job *o = (struct owned_job *)job;
+
+    *(*o->at)++ = (char)job->owner;
+}
+
+/* Two threads, one of them held by an A: B and C come before the other As. */
+static void test_pool__owners_take_turns_in_a_fair_pool(void **state)
+{
+    struct pool_options o = {.name = "fair", .threads = 2, .max_queued = 99, .fair = true};
+    static const char asked[] = "AAAABACB";
+    struct gate first = GATE_INIT, second = GATE_INIT;
+    struct gate_job a = {.job = {.run = wait_at_gate, .owner = 'A'}, .gate = &first};
+    struct gate_job b = {.job = {.run = wait_at_gate, .owner = 'D'}, .gate = &second};
+    struct owned_job jobs[LENGTH_OF(asked) - 1];
+    char order[LENGTH_OF(asked)] = "", *at = order;
+    struct pool *p;
+
+    (void)state;
+    assert_ok(pool_open(&o, &p));
+    assert_ok(pool_submit(p, &a.job));
+    gate_await(&first, 1);
+    assert_ok(pool_submit(p, &b.job));
+    gate_await(&second, 1);
+    for (size_t i = 0; i < LENGTH_OF(jobs); i++) {
+        jobs[i] = (struct owned_job){.job = {.run = write_owner, .owner = (uint64_t)asked[i]}, .at = &at};
+        assert_ok(pool_submit(p, &jobs[i].job));
+    }
+    gate_open(&second); /* one thread works now, A has one job at the gate all the time */
+    while (pool_queued(p) > 0)
+        sched_yield();
+    gate_open(&first);
+    pool_free(p);
+    assert_string_equal(order, "BCBAAAAA");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +350,8 @@ int main(void)
         cmocka_unit_test(test_pool__runs_in_order_of_arrival),
         cmocka_unit_test(test_pool__takes_jobs_from_many_threads),
         cmocka_unit_test(test_pool__threads_have_a_name_and_take_no_signals),
+        cmocka_unit_test(test_pool__jobs_that_queued_too_long_are_late_though_no_thread_is_free),
+        cmocka_unit_test(test_pool__owners_take_turns_in_a_fair_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
