@@ -210,6 +210,32 @@ uint64_t crc_combine(enum hash_kind kind, uint64_t crc_a, uint64_t crc_b, uint64
     return crc_a ^ crc_b;
 }
 
+/*
+ * The running state of a CRC is its inverse; n zero bytes multiply it by x^(8n) and add nothing.
+ */
+static uint64_t crc_zeros(enum hash_kind kind, uint64_t crc, uint64_t len)
+{
+    uint64_t all = kind == HASH_CRC64NVME ? UINT64_MAX : UINT32_MAX;
+
+    return crc_combine(kind, crc ^ all, 0, len) ^ all;
+}
+
+void hash_zeros(struct hash *h, uint64_t len)
+{
+    static const char zeros[64 << 10];
+
+    if (is_crc(h->kind)) {
+        h->crc = crc_zeros(h->kind, h->crc, len);
+        return;
+    }
+    for (uint64_t left = len; left > 0;) {
+        size_t n = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
+
+        hash_update(h, zeros, n);
+        left -= n;
+    }
+}
+
 /* --- HMAC --------------------------------------------------------------------------------------*/
 
 static EVP_MAC_CTX *hmac_context(struct contexts *c, enum hash_kind kind)

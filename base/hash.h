@@ -36,6 +36,8 @@ struct hash {
 /* ERR_NOMEM, or ERR_UNSUPPORTED where OpenSSL is set up without that digest. */
 MUST_USE enum err hash_init(struct hash *h, enum hash_kind kind);
 void hash_update(struct hash *h, const void *data, size_t len);
+/* The same for `len` zeros: of a CRC O(log len), of a digest as long as for other bytes. */
+void hash_zeros(struct hash *h, uint64_t len);
 /* Writes hash_size(kind) bytes; the hash may only be given to hash_fini afterwards. */
 void hash_final(struct hash *h, uint8_t *out);
 void hash_fini(struct hash *h); /* fine on a zeroed struct and twice */

@@ -96,6 +96,19 @@ enum err fs_open(const struct fs_options *o, struct fs **out)
     return OK;
 }
 
+void fs_cancel(struct fs *fs)
+{
+    atomic_store(&fs->cancelled, true);
+    jobs_cancel(fs->jobs);
+    store_cancel(fs->store);
+    meta_cancel(fs->meta);
+}
+
+bool fs_is_cancelled(const struct fs *fs)
+{
+    return atomic_load(&fs->cancelled);
+}
+
 void fs_close(struct fs *fs)
 {
     if (fs == NULL)

@@ -33,10 +33,19 @@ struct fs_options {
 
 /* Blocks. The text of an error is one line that says what to do. */
 MUST_USE enum err fs_open(const struct fs_options *o, struct fs **out);
+/*
+ * The process is about to stop, and what waits should not: requests to the store end with
+ * ERR_CANCELLED, also those that begin later, as do waits for range locks and for memory; nothing
+ * waits for a database that is away; background work ends soon. Never blocks. fs_close() is to
+ * follow. Any thread.
+ */
+void fs_cancel(struct fs *fs);
 /* Waits for background work, ends the session, closes everything. NULL is fine. Blocks. */
 void fs_close(struct fs *fs);
 
 struct meta *fs_meta(struct fs *fs);
+/* True after fs_cancel(). */
+bool fs_is_cancelled(const struct fs *fs);
 
 /* Gauges and counters for metrics and `kiseki status`. Never blocks. */
 struct fs_stats {

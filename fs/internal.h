@@ -38,6 +38,7 @@ struct fs {
     struct readahead readahead;
     struct jobs *jobs;
     /* atomic */
+    atomic_bool cancelled;     /* by fs_cancel() */
     _Atomic uint64_t unfolded; /* range writes since the start: each so many the job is poked */
     /* guarded by writers_lock: writers with bytes not yet sent, oldest first */
     pthread_mutex_t writers_lock;

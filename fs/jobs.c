@@ -48,7 +48,7 @@ static enum err run_round(struct jobs *j, bool *out_did)
     if (err == OK)
         err = doomed_round(j->fs, is_stopping, j, &deleted);
     if (err == OK)
-        err = merge_round(j->fs, MERGE_RUNS, &merged);
+        err = merge_round(j->fs, MERGE_RUNS, is_stopping, j, &merged);
     *out_did = *out_did || merged || deleted > 0;
     return err;
 }
@@ -82,6 +82,8 @@ static void *jobs_main(void *arg)
             pause_ms = did ? 1 : ROUND_MS;
             continue;
         }
+        if (err == ERR_CANCELLED)
+            continue; /* stopping: the wait says so */
         pause_ms = pause_ms < ROUND_MS ? ROUND_MS : pause_ms * 2;
         if (pause_ms > BACKOFF_MAX_MS)
             pause_ms = BACKOFF_MAX_MS;
@@ -124,7 +126,7 @@ void jobs_poke(struct jobs *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-void jobs_stop(struct jobs *j)
+void jobs_cancel(struct jobs *j)
 {
     if (j == NULL)
         return;
@@ -132,6 +134,13 @@ void jobs_stop(struct jobs *j)
     j->stopping = true;
     pthread_cond_signal(&j->wake);
     pthread_mutex_unlock(&j->lock);
+}
+
+void jobs_stop(struct jobs *j)
+{
+    if (j == NULL)
+        return;
+    jobs_cancel(j);
     pthread_join(j->thread, NULL);
     pthread_cond_destroy(&j->wake);
     pthread_mutex_destroy(&j->lock);

@@ -13,6 +13,8 @@ struct jobs;
 MUST_USE enum err jobs_start(struct fs *fs, struct jobs **out);
 /* Something died: look soon. Never blocks. NULL is fine. */
 void jobs_poke(struct jobs *j);
+/* Ends the running round early, and no other begins. Never blocks. NULL is fine. */
+void jobs_cancel(struct jobs *j);
 /* Ends the running round early and joins the thread. NULL is fine. */
 void jobs_stop(struct jobs *j);
 

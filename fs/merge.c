@@ -11,6 +11,18 @@
 #define ARENA_MAX    ((size_t)32 << 20)
 #define LOCK_MS      10000
 #define ROOM_WAIT_MS 30000
+#define LOOK_MS      100 /* between looks whether to stop */
+
+/* Whether to stop: the caller's question. */
+struct stop {
+    bool (*ask)(void *arg);
+    void *arg;
+};
+
+static enum err go_on(const struct stop *stop)
+{
+    return stop->ask(stop->arg) ? err_set(ERR_CANCELLED, "merging stops") : OK;
+}
 
 /* --- copying ---------------------------------------------------------------------------------- */
 
@@ -31,20 +43,37 @@ static void on_room(void *arg)
     pthread_mutex_unlock(&room->lock);
 }
 
-static enum err wait_for_room(struct room *room)
+/* Waits for a moment; true when there is room. */
+static bool look_for_room(struct room *room)
 {
-    struct timespec until = clock_mono_after(ROOM_WAIT_MS);
+    struct timespec until = clock_mono_after(LOOK_MS);
     int timed_out = 0;
+    bool free;
 
     pthread_mutex_lock(&room->lock);
     while (!room->free && timed_out == 0)
         timed_out = pthread_cond_clockwait(&room->cond, &room->lock, CLOCK_MONOTONIC, &until);
+    free = room->free;
     room->free = false;
     pthread_mutex_unlock(&room->lock);
-    return timed_out == 0 ? OK : err_set(ERR_BUSY, "no memory to merge a file");
+    return free;
 }
 
-static enum err write_all(struct writer *w, struct room *room, struct str bytes)
+static enum err wait_for_room(struct room *room, const struct stop *stop)
+{
+    int64_t deadline = clock_boot_ms() + ROOM_WAIT_MS;
+    enum err err = OK;
+
+    while (err == OK && !look_for_room(room)) {
+        err = go_on(stop);
+        if (err == OK && clock_boot_ms() >= deadline)
+            err = err_set(ERR_BUSY, "no memory to merge a file");
+    }
+    return err;
+}
+
+static enum err write_all(struct writer *w, struct room *room, const struct stop *stop,
+                          struct str bytes)
 {
     enum err err = OK;
 
@@ -54,12 +83,13 @@ static enum err write_all(struct writer *w, struct room *room, struct str bytes)
         err = writer_write(w, bytes, &taken);
         bytes = str_sub(bytes, taken, bytes.len);
         if (err == ERR_AGAIN)
-            err = wait_for_room(room);
+            err = wait_for_room(room, stop);
     }
     return err;
 }
 
-static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w, struct room *room)
+static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w, struct room *room,
+                     const struct stop *stop)
 {
     struct reader *r;
     struct str bytes;
@@ -69,7 +99,9 @@ static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w,
         err = reader_next(r, true, &bytes);
         if (err != OK || bytes.len == 0)
             break;
-        err = write_all(w, room, bytes);
+        err = write_all(w, room, stop, bytes);
+        if (err == OK)
+            err = go_on(stop);
     }
     reader_free(r);
     return err;
@@ -81,6 +113,7 @@ struct run {
     struct fs *fs;
     struct arena *a;
     const struct merge_file *of;
+    const struct stop *stop;
     uint64_t lo, hi;
     uint64_t token; /* above all that was written there before */
     struct file file;
@@ -146,7 +179,7 @@ static enum err rewrite(struct run *x, struct writer *w, struct room *room)
 
     if (end <= x->lo)
         return OK; /* cut away meanwhile */
-    err = copy(&x->file, x->lo, end, w, room);
+    err = copy(&x->file, x->lo, end, w, room, x->stop);
     if (err == OK)
         err = writer_finish(w, x->a, &content);
     return err == OK ? commit(x, &content) : err;
@@ -176,9 +209,10 @@ static enum err merge(struct run *x)
 /* --- the round -------------------------------------------------------------------------------- */
 
 /* *out_more: `max` runs were merged, and there may be others. */
-static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t max, bool *out_more)
+static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t max,
+                           const struct stop *stop, bool *out_more)
 {
-    struct run x = {.fs = fs, .of = of};
+    struct run x = {.fs = fs, .of = of, .stop = stop};
     enum err err = OK;
 
     for (size_t i = 0; i < max && err == OK; i++) {
@@ -202,8 +236,9 @@ static bool is_lasting(enum err err)
     return err == ERR_CORRUPT || err == ERR_TOO_LARGE || err == ERR_INVALID || err == ERR_BUG;
 }
 
-enum err merge_round(struct fs *fs, size_t max, bool *out_did)
+enum err merge_round(struct fs *fs, size_t max, bool (*ask)(void *arg), void *arg, bool *out_did)
 {
+    struct stop stop = {ask, arg};
     struct arena *a = arena_new((size_t)1 << 20);
     struct merge_file of;
     bool more = false;
@@ -211,7 +246,7 @@ enum err merge_round(struct fs *fs, size_t max, bool *out_did)
 
     *out_did = err == OK;
     if (err == OK && of.bucket.ptr != NULL)
-        err = merge_runs(fs, &of, max, &more);
+        err = merge_runs(fs, &of, max, &stop, &more);
     if (is_lasting(err)) {
         log_error("inode %llu is not merged: %s", (unsigned long long)of.inode, err_text(err));
         err = OK;

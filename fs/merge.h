@@ -13,7 +13,11 @@
 
 struct fs;
 
-/* At most `max` runs of one file, unless another session is at it. *out_did: call again. Blocks. */
-MUST_USE enum err merge_round(struct fs *fs, size_t max, bool *out_did);
+/*
+ * At most `max` runs of one file, unless another session is at it. *out_did: call again. Blocks.
+ * `stop` is asked for each run of bytes that is copied: true ends with ERR_CANCELLED, nothing lost.
+ */
+MUST_USE enum err merge_round(struct fs *fs, size_t max, bool (*stop)(void *arg), void *arg,
+                              bool *out_did);
 
 #endif

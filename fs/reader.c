@@ -462,18 +462,15 @@ static void next_in_memory(struct reader *r, const struct place *p, struct str *
     r->at += out->len;
 }
 
-enum err reader_next(struct reader *r, bool may_block, struct str *out)
+/* What comes next; r->at < r->end. What was given out before is given back. */
+static enum err next_place(struct reader *r, bool may_block, struct place *out)
 {
     struct fs *fs = r->file->fs;
-    struct place place;
     enum err err = OK;
 
-    *out = STR_NONE;
     page_unref(&fs->pages, r->page);
     r->page = NULL;
     drop_passed_holds(r);
-    if (r->at >= r->end)
-        return OK;
     if (!meta_session_alive(fs->meta))
         return err_set(ERR_FENCED, "the lease of this gateway's session is over");
     if (r->known <= r->at) {
@@ -481,8 +478,39 @@ enum err reader_next(struct reader *r, bool may_block, struct str *out)
             return ERR_AGAIN;
         err = load_more(r);
     }
-    if (err == OK)
-        err = locate(r, r->at, known_end(r), &place);
+    return err == OK ? locate(r, r->at, known_end(r), out) : err;
+}
+
+enum err reader_skip_hole(struct reader *r, uint64_t *out_len)
+{
+    struct place place;
+    enum err err;
+
+    *out_len = 0;
+    if (r->at >= r->end)
+        return OK;
+    err = next_place(r, true, &place);
+    if (err == OK && !place.data && place.record == NULL) {
+        *out_len = place.len;
+        r->at += place.len;
+    }
+    return err;
+}
+
+enum err reader_next(struct reader *r, bool may_block, struct str *out)
+{
+    struct fs *fs = r->file->fs;
+    struct place place;
+    enum err err;
+
+    *out = STR_NONE;
+    if (r->at >= r->end) {
+        page_unref(&fs->pages, r->page);
+        r->page = NULL;
+        drop_passed_holds(r);
+        return OK;
+    }
+    err = next_place(r, may_block, &place);
     if (err != OK)
         return err;
     if (!is_in_slice(&place))

@@ -53,6 +53,12 @@ MUST_USE enum err reader_new(struct file *f, uint64_t offset, uint64_t len, stru
  */
 MUST_USE enum err reader_next(struct reader *r, bool may_block, struct str *out);
 
+/*
+ * If the next byte lies in a hole, passes over the hole, or as much of it as is known without the
+ * database: *out_len zeros. Else 0. Blocks on the database as reader_next() does; same errors.
+ */
+MUST_USE enum err reader_skip_hole(struct reader *r, uint64_t *out_len);
+
 void reader_free(struct reader *r); /* before file_close; NULL is fine */
 
 #endif

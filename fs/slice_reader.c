@@ -277,6 +277,8 @@ enum err slice_wait_page(struct fs *fs, int64_t deadline_boot_ms)
     struct page_wait wait = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
     struct pages_waiter waiter = {.wake = wake, .arg = &wait};
 
+    if (atomic_load(&fs->cancelled))
+        return err_set(ERR_CANCELLED, "the process stops");
     if (clock_boot_ms() >= deadline_boot_ms)
         return err_set(ERR_BUSY, "no memory came free for a read in time");
     (void)writers_relieve(fs);

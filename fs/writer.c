@@ -438,13 +438,18 @@ static enum err make_pieces(struct writer *w, struct arena *a, struct content *o
     return err;
 }
 
+bool writer_waits(const struct writer *w)
+{
+    return w->first != NULL || w->size > w->fs->inline_max;
+}
+
 enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
 {
     enum err err = OK;
 
     *out = (struct content){.size = w->size};
     list_remove(w);
-    if (w->first == NULL && w->size <= w->fs->inline_max)
+    if (!writer_waits(w))
         return make_data(w, a, out);
     pthread_mutex_lock(&w->lock);
     if (w->page_count > 0)

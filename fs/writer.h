@@ -37,6 +37,9 @@ MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, stru
  */
 MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
 
+/* True when writer_finish() waits for the store: more was written than stays in memory. */
+bool writer_waits(const struct writer *w);
+
 /*
  * Blocks until every slice is durable. *out is valid until writer_free and borrows from the writer
  * (`arena` holds the packed records). Nothing may be written afterwards.

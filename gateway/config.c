@@ -56,7 +56,7 @@ static const struct option_row options[] = {
     {"cache-dir", OPTION_TEXT, AT(cache_dir), NULL, "FOLDER", "disk cache for slices of a remote store", 0, 0},
     {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "the most that the disk cache takes", 0, 1ull << 50},
     {"inline-size", OPTION_SIZE, AT(inline_size), "64K", "SIZE", "objects up to this size are kept in the database", 0, 1 << 20},
-    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "requests that may wait for database or store at once", 1, 4096},
+    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "requests that may wait for the database at once; half as many more for the store", 1, 4096},
     {"io-threads", OPTION_NUMBER, AT(io_threads), "16", "N", "requests to the store at once", 1, 1024},
     {"http-threads", OPTION_NUMBER, AT(http_threads), "2", "N", "threads that move bytes", 1, 256},
     {"connections", OPTION_NUMBER, AT(connections), "10000", "N", "client connections at once", 1, 1000000},

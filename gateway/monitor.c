@@ -39,8 +39,10 @@ static enum http_next on_head(struct http_request *r)
         return reply_text(r, 405, "only GET\n");
     if (str_eq(path, STR("/live")))
         return reply_text(r, 200, "ok\n");
-    if (str_eq(path, STR("/ready")))
+    if (str_eq(path, STR("/ready"))) {
+        r->lane = HTTP_LANE_STORE; /* it asks the store, which may be away */
         return HTTP_WORK;
+    }
     if (str_eq(path, STR("/metrics")))
         return reply_metrics(r);
     return reply_text(r, 404, "there is /metrics, /live and /ready\n");

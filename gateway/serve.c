@@ -1,6 +1,7 @@
 #include "gateway/commands.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/rand.h"
@@ -15,17 +16,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DOMAINS_MAX 32
-#define QUEUE_MAX   ((size_t)16384)
-#define WELCOME_MAX ((size_t)32 << 10)
-#define WELCOME_MS  1000
+#define DOMAINS_MAX   32
+#define QUEUE_MAX     ((size_t)16384)
+#define LANE_WAIT_MS  30000 /* in the queue of what waits for the store or takes long */
+#define LONG_NICE     10
+#define EXIT_AFTER_MS 800 /* behind --stop-timeout */
+#define WELCOME_MAX   ((size_t)32 << 10)
+#define WELCOME_MS    1000
 
 /* A gateway from start to stop. */
 struct gateway {
     const struct config *config;
     struct volume volume;
     struct fs *fs;
-    struct pool *workers;
+    struct pool *workers, *store_workers, *long_workers;
     struct metrics *metrics;
     struct s3 s3;
     struct str domains[DOMAINS_MAX];
@@ -87,6 +91,7 @@ static enum err start_monitor(struct gateway *g)
         .threads = 1,
         .max_connections = 64,
         .pool = g->workers,
+        .store_pool = g->store_workers,
     };
     struct http_handler handler = monitor_handler(&g->monitor);
 
@@ -106,6 +111,8 @@ static enum err start_s3(struct gateway *g)
         .tls_cert_path = c->tls_cert,
         .tls_key_path = c->tls_key,
         .pool = g->workers,
+        .store_pool = g->store_workers,
+        .long_pool = g->long_workers,
     };
     struct http_handler handler = s3_handler(&g->s3);
 
@@ -113,6 +120,31 @@ static enum err start_s3(struct gateway *g)
         return err_set(ERR_INVALID, "set both --tls-cert and --tls-key, or neither");
     set_up_s3(g);
     return http_server_start(&options, &handler, &g->s3_server);
+}
+
+/*
+ * Requests that wait for the store, and those that take long, have threads of their own: half and a
+ * quarter of --workers, beside those.
+ */
+static enum err start_workers(struct gateway *g)
+{
+    size_t workers = (size_t)g->config->workers;
+    struct pool_options store = {.name = "worker-store",
+                                 .threads = (workers + 1) / 2,
+                                 .max_queued = QUEUE_MAX,
+                                 .wait_ms = LANE_WAIT_MS,
+                                 .fair = true};
+    struct pool_options slow = {.name = "worker-long",
+                                .threads = (workers + 3) / 4,
+                                .max_queued = QUEUE_MAX,
+                                .wait_ms = LANE_WAIT_MS,
+                                .nice = LONG_NICE,
+                                .fair = true};
+    enum err err = pool_new("worker", workers, QUEUE_MAX, &g->workers);
+
+    if (err == OK)
+        err = pool_open(&store, &g->store_workers);
+    return err == OK ? pool_open(&slow, &g->long_workers) : err;
 }
 
 static enum err start(struct gateway *g)
@@ -126,7 +158,7 @@ static enum err start(struct gateway *g)
     if (err == OK)
         err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
     if (err == OK)
-        err = pool_new("worker", g->config->workers, QUEUE_MAX, &g->workers);
+        err = start_workers(g);
     if (err == OK)
         err = start_monitor(g);
     if (err == OK)
@@ -207,15 +239,38 @@ static void wait_for_stop(struct gateway *g, const sigset_t *signals)
     }
 }
 
+/*
+ * The last resort: a thread that hangs in a system call or in somebody's library cannot be asked to
+ * end. What a process leaves that ends anywhere is seen to by others (ARCHITECTURE.md, "Crash
+ * points").
+ */
+static void *end_in_time(void *deadline)
+{
+    const int64_t *at = deadline;
+    int64_t left = *at - clock_boot_ms();
+
+    if (left > 0)
+        clock_nap(left);
+    log_error("the stop timeout is over, and something does not end: exiting as it is");
+    _exit(1);
+}
+
 static void stop(struct gateway *g)
 {
     unsigned deadline_ms = (unsigned)(g->config->stop_timeout_s * 1000);
+    static int64_t exit_boot_ms; /* for a thread that nobody joins */
+    pthread_t watch;
 
+    exit_boot_ms = clock_boot_ms() + deadline_ms + EXIT_AFTER_MS;
+    if (pthread_create(&watch, NULL, end_in_time, &exit_boot_ms) == 0)
+        (void)pthread_detach(watch);
     g->monitor.server = NULL; /* /ready says so; whoever asks for metrics may have it still */
     http_server_stop(g->s3_server, deadline_ms);
-    http_server_stop(g->monitor_server, 1000);
+    http_server_stop(g->monitor_server, 200);
     http_server_free(g->monitor_server);
     http_server_free(g->s3_server);
+    pool_free(g->long_workers);
+    pool_free(g->store_workers);
     pool_free(g->workers);
     fs_close(g->fs);
     metrics_free(g->metrics);

@@ -179,6 +179,8 @@ void account_noticed(struct meta *m, uint64_t generation);
 MUST_USE enum err locks_init(struct meta *m);
 void locks_fini(struct meta *m);
 void locks_sweep(struct meta *m);
+/* All that wait, and all that would, get ERR_CANCELLED. */
+void locks_cancel(struct meta *m);
 
 /*
  * reclaim.c: removes sessions whose lease is over; any session may, at any time. What they left is

@@ -90,6 +90,16 @@ enum err meta_open(const struct meta_options *o, struct meta **out)
     return e;
 }
 
+void meta_cancel(struct meta *m)
+{
+    if (m == NULL)
+        return;
+    sql_hurry(m->sql);
+    if (m->grants != NULL)
+        sql_hurry(m->grants);
+    locks_cancel(m);
+}
+
 void meta_close(struct meta *m)
 {
     if (m == NULL)

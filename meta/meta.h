@@ -35,6 +35,11 @@ struct meta_options {
  * ERR_UNSUPPORTED: a newer schema. The text is one line that says what to do.
  */
 MUST_USE enum err meta_open(const struct meta_options *o, struct meta **out);
+/*
+ * What waits should not, since the process is about to stop: waits for range locks end with
+ * ERR_CANCELLED, nothing waits for a database that is away. Never blocks. NULL is fine.
+ */
+void meta_cancel(struct meta *m);
 /* Ends the session cleanly (what it left is doomed at once), closes. NULL is fine. */
 void meta_close(struct meta *m);
 

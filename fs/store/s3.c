@@ -176,6 +176,7 @@ static void s3_close(struct store *store)
     struct s3_store *s = s3_of(store);
 
     s3_pool_fini(s);
+    pthread_cond_destroy(&s->cancel);
     pthread_mutex_destroy(&s->lock);
     explicit_bzero(s->secret_key, sizeof(s->secret_key));
     free(s);
@@ -187,6 +188,7 @@ static const struct store_ops s3_ops = {
     .size = s3_size,
     .del = s3_del,
     .list = s3_list,
+    .cancel = s3_cancel,
     .close = s3_close,
 };
 
@@ -321,6 +323,7 @@ enum err store_s3_open(const char *spec, const struct store_options *opts, struc
     if (!s)
         return err_set(ERR_NOMEM, "no memory for the store");
     pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->cancel, NULL);
     enum err e = set_up(s, spec, opts);
     if (e == OK)
         e = probe(s, true);

@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define RETRY_MAX_MS 5000
 
@@ -168,13 +167,6 @@ static int64_t backoff_ms(const struct store_options *o, unsigned int attempts)
     return (int64_t)(rand_u64() % (limit + 1));
 }
 
-static void sleep_ms(int64_t ms)
-{
-    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
-
-    nanosleep(&ts, NULL);
-}
-
 enum err s3_call(struct s3_store *s, const struct s3_request *r, struct s3_answer *a)
 {
     int64_t deadline = clock_boot_ms() + s->opts.call_timeout_ms;
@@ -185,6 +177,8 @@ enum err s3_call(struct s3_store *s, const struct s3_request *r, struct s3_answe
         if (e != OK)
             return e;
         e = conclude(s, r, a, &o, attempts);
+        if (e != OK && s3_is_cancelled(s))
+            return err_set(ERR_CANCELLED, "%s: given up, the process stops", s->base.label);
         if (e == OK || attempts >= s->opts.max_attempts || !may_retry(&o, a))
             return e;
         int64_t wait = backoff_ms(&s->opts, attempts);
@@ -192,7 +186,7 @@ enum err s3_call(struct s3_store *s, const struct s3_request *r, struct s3_answe
             return e;
         log_debug("%s; again in %" PRId64 " ms", err_text(e), wait);
         store_count_retry(&s->base);
-        sleep_ms(wait);
+        s3_nap(s, wait);
     }
 }
 

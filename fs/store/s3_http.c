@@ -211,6 +211,7 @@ void s3_perform(struct s3_store *s, const struct s3_request *r, struct s3_answer
     }
     set_limits(s, t.curl, left_ms);
     set_method(t.curl, r, &t);
+    s3_cancellable(s, t.curl);
     curl_easy_setopt(t.curl, CURLOPT_URL, url);
     curl_easy_setopt(t.curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(t.curl, CURLOPT_ERRORBUFFER, o->words);

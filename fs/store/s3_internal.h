@@ -23,13 +23,14 @@
 #include <curl/curl.h>
 #include <pthread.h>
 
-#define S3_TEXT_MAX   ((size_t)8 << 20) /* an answer that is not an object: a listing's page */
-#define S3_IDLE_MAX   64                /* connections kept open while nobody uses them */
-#define S3_PREFIX_MAX 256
-#define S3_REGION_MAX 64
-#define S3_HOST_MAX   320
-#define S3_BUCKET_MAX 63
-#define S3_SECRET_MAX 256
+#define S3_TEXT_MAX    ((size_t)8 << 20) /* an answer that is not an object: a listing's page */
+#define S3_SOCKETS_MAX 256               /* that can be shut down at once */
+#define S3_IDLE_MAX    64                /* connections kept open while nobody uses them */
+#define S3_PREFIX_MAX  256
+#define S3_REGION_MAX  64
+#define S3_HOST_MAX    320
+#define S3_BUCKET_MAX  63
+#define S3_SECRET_MAX  256
 
 /* Where the objects are; immutable after parsing. */
 struct s3_target {
@@ -53,6 +54,9 @@ struct s3_store {
     char ca_file[4096];
     /* guarded by lock */
     pthread_mutex_t lock;
+    pthread_cond_t cancel; /* base.cancelled was set */
+    int sockets[S3_SOCKETS_MAX];
+    size_t socket_count;
     CURL *idle[S3_IDLE_MAX]; /* each with its connection */
     size_t idle_count;
 };
@@ -107,6 +111,11 @@ MUST_USE enum err s3_make_headers(const struct s3_store *s, const struct s3_requ
 /* Sends and receives once, within left_ms. */
 void s3_perform(struct s3_store *s, const struct s3_request *r, struct s3_answer *a,
                 const char *url, struct curl_slist *headers, int64_t left_ms, struct s3_outcome *o);
+/* s3_cancel.c: what store_cancel() ends. */
+bool s3_is_cancelled(struct s3_store *s);
+void s3_nap(struct s3_store *s, int64_t ms);
+void s3_cancellable(struct s3_store *s, CURL *curl); /* this handle's next transfer */
+void s3_cancel(struct store *store);
 /* Closes the idle connections. */
 void s3_pool_fini(struct s3_store *s);
 

@@ -4,7 +4,6 @@
 #include "fs/store/backends.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +55,15 @@ void store_init(struct store *s, const struct store_ops *ops, const char *label)
     snprintf(s->label, sizeof(s->label), "%s", label);
 }
 
+void store_cancel(struct store *s)
+{
+    if (s == NULL)
+        return;
+    atomic_store(&s->cancelled, true);
+    if (s->ops->cancel != NULL)
+        s->ops->cancel(s);
+}
+
 void store_close(struct store *s)
 {
     if (s)
@@ -92,6 +100,16 @@ bool store_name_ok(const char *name)
 static enum err bad_name(const char *name)
 {
     return err_set(ERR_INVALID, "\"%.*s\" is not an object name", STORE_NAME_MAX, name);
+}
+
+/* Before a call: its name is an object's (or the listing's prefix is one), and nobody stops us. */
+static enum err check_call(const struct store *s, const char *name, bool ok)
+{
+    if (!ok)
+        return bad_name(name);
+    if (atomic_load(&s->cancelled))
+        return err_set(ERR_CANCELLED, "%s: not asked any more, the process stops", s->label);
+    return OK;
 }
 
 /* --- counting --------------------------------------------------------------------------------- */
@@ -191,9 +209,9 @@ static enum err check_vector(const struct iovec *iov, int count, size_t len)
 enum err store_put(struct store *s, const char *name, const struct iovec *iov, int count,
                    size_t len)
 {
-    if (!store_name_ok(name))
-        return bad_name(name);
-    enum err e = check_vector(iov, count, len);
+    enum err e = check_call(s, name, store_name_ok(name));
+    if (e == OK)
+        e = check_vector(iov, count, len);
     if (e != OK)
         return e;
     int64_t began = clock_mono_us();
@@ -212,8 +230,9 @@ enum err store_put_bytes(struct store *s, const char *name, const void *data, si
 
 enum err store_size(struct store *s, const char *name, uint64_t *out)
 {
-    if (!store_name_ok(name))
-        return bad_name(name);
+    enum err e = check_call(s, name, store_name_ok(name));
+    if (e != OK)
+        return e;
     int64_t began = clock_mono_us();
     return counted(s, STORE_SIZE, began, s->ops->size(s, name, out));
 }
@@ -239,15 +258,16 @@ enum err store_get(struct store *s, const char *name, uint64_t offset, size_t le
 enum err store_getv(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
                     int count, size_t len)
 {
-    if (!store_name_ok(name))
-        return bad_name(name);
+    enum err e = check_call(s, name, store_name_ok(name));
+    if (e != OK)
+        return e;
     if (len > STORE_OBJECT_MAX || offset > STORE_OBJECT_MAX)
         return err_set(ERR_TOO_LARGE, "a get of %zu bytes from %" PRIu64 "; at most %zu", len,
                        offset, STORE_OBJECT_MAX);
     if (len == 0)
         return get_nothing(s, name, offset);
     int64_t began = clock_mono_us();
-    enum err e = s->ops->get(s, name, offset, iov, count, len);
+    e = s->ops->get(s, name, offset, iov, count, len);
     if (e == OK)
         add(&s->count.get_bytes, len);
     return counted(s, STORE_GET, began, e);
@@ -275,16 +295,18 @@ enum err store_get_all(struct store *s, const char *name, struct buf *out)
 
 enum err store_del(struct store *s, const char *name)
 {
-    if (!store_name_ok(name))
-        return bad_name(name);
+    enum err e = check_call(s, name, store_name_ok(name));
+    if (e != OK)
+        return e;
     int64_t began = clock_mono_us();
     return counted(s, STORE_DEL, began, s->ops->del(s, name));
 }
 
 enum err store_list(struct store *s, const char *prefix, store_list_fn *each, void *user)
 {
-    if (!store_prefix_ok(prefix))
-        return bad_name(prefix);
+    enum err e = check_call(s, prefix, store_prefix_ok(prefix));
+    if (e != OK)
+        return e;
     int64_t began = clock_mono_us();
     return counted(s, STORE_LIST, began, s->ops->list(s, prefix, each, user));
 }

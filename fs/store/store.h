@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 #define STORE_NAME_MAX   128
@@ -88,7 +89,8 @@ struct store_ops {
     enum err (*size)(struct store *s, const char *name, uint64_t *out);
     enum err (*del)(struct store *s, const char *name);
     enum err (*list)(struct store *s, const char *prefix, store_list_fn *each, void *user);
-    void (*close)(struct store *s); /* frees `s` */
+    void (*cancel)(struct store *s); /* ends calls that run, base.cancelled is set; may be NULL */
+    void (*close)(struct store *s);  /* frees `s` */
 };
 
 /* Embedded as first member in every backend's struct; set up by store_init. */
@@ -98,6 +100,7 @@ struct store {
     int64_t put_limit_ms;
     char label[256]; /* for logs, no secrets: "dir:/data", "s3://bucket/p at http://host:1" */
     /* atomic */
+    atomic_bool cancelled; /* by store_cancel() */
     struct {
         _Atomic uint64_t calls[STORE_OPS][STORE_RESULTS];
         _Atomic uint64_t micros[STORE_OPS];
@@ -117,6 +120,12 @@ struct store {
  * refuses it. The text of a failure says what to do. `opts` may be NULL.
  */
 MUST_USE enum err store_open(const char *url, const struct store_options *opts, struct store **out);
+/*
+ * The process is about to stop: calls that wait for the network, and all that begin later, end with
+ * ERR_CANCELLED. A put that is given up may still land, as one that failed. Never blocks. Any
+ * thread. NULL is fine.
+ */
+void store_cancel(struct store *s);
 /* No call may be running. NULL is fine. */
 void store_close(struct store *s);
 

@@ -70,6 +70,13 @@ enum wait_state {
     WAIT_OVER         /* done() was called: the connection is not ours any more */
 };
 
+/* Of a work() that said HTTP_WAIT: whoever comes second of it and its waker queues the job. */
+enum later_state {
+    LATER_NONE,
+    LATER_WAITS, /* work() has said so */
+    LATER_CALLED /* http_request_resume_work() came first */
+};
+
 enum phase {
     PHASE_NEW,  /* the request line has arrived */
     PHASE_HEAD, /* head() was called; its answer is being obeyed */
@@ -85,7 +92,9 @@ struct exchange {
     struct MHD_Connection *mhd;
     struct exchange *previous, *next; /* guarded by server->lock */
     atomic_int refs;
-    atomic_int wait; /* enum wait_state */
+    atomic_int wait;  /* enum wait_state */
+    atomic_int later; /* enum later_state */
+    bool owed;        /* HTTP_WAIT was said: work() is to be called once more in any case */
 
     /* The epoll thread tells the watch, and the watch everybody. */
     _Atomic int64_t missing; /* body bytes that were not given to us yet; -1: nobody knows */

@@ -5,6 +5,7 @@
  *                    |
  *              head() [epoll thread]          HTTP_WORK: work() [worker], connection suspended;
  *       .------------+-------------.          what it returns is obeyed as head's own would be
+ *       |            |             |          (HTTP_WAIT: work() again, when it is called for)
  *   HTTP_REPLY                  HTTP_BODY
  *       |                          |  sink->write() [epoll thread] a piece, or r->body collects
  *       |                     body_end() [epoll thread]  (HTTP_WORK: work() once more)
@@ -17,9 +18,14 @@
  * from the connection and valid until done() has returned; what the handler allocates in the
  * arena too, or as long as somebody holds a reference.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
- * one wrote, the next one sees). Only http_request_resume_body(), http_request_ref(),
- * http_request_unref(), http_request_stopping() and http_request_gone() may be called by any thread
- * at any time.
+ * one wrote, the next one sees). Only http_request_resume_body(), http_request_resume_work(),
+ * http_request_ref(), http_request_unref(), http_request_stopping() and http_request_gone() may be
+ * called by any thread at any time.
+ * Lanes: work() runs in the lane that r->lane names, each with threads of its own, so that what
+ * waits for the store or takes long cannot keep the rest from being answered. Lanes but
+ * HTTP_LANE_WORK have a time limit in their queue: then the answer is 503 and work() is not called;
+ * nor is it when the client has left meanwhile. So a handler that has something to undo when it is
+ * called again says HTTP_WAIT or stays in HTTP_LANE_WORK, and done() frees what else there is.
  * On an epoll thread nothing may block: no SQL, no store, no lock held across such.
  * An answer that comes before the body: with `Expect: 100-continue` it goes out instead of the 100,
  * and the connection closes. Else a body of up to 1 MiB is thrown away and the connection is kept.
@@ -49,8 +55,17 @@ struct http_header {
 /* What a handler's function wants next. */
 enum http_next {
     HTTP_REPLY, /* r->reply is filled in: send it */
-    HTTP_WORK,  /* call work() on the worker pool */
+    HTTP_WORK,  /* call work() on the worker pool, in r->lane */
+    HTTP_WAIT,  /* work() only: call it again after http_request_resume_work(); no thread waits */
     HTTP_BODY   /* head() and the work() after it only: take the body, then call body_end() */
+};
+
+/* Whose threads run work() and a generator's blocking next(). */
+enum http_lane {
+    HTTP_LANE_WORK,  /* short: memory and a few round trips to the database */
+    HTTP_LANE_STORE, /* waits for the backing store, which may be away */
+    HTTP_LANE_LONG,  /* computes, or sends many statements: a share of the threads, which yield */
+    HTTP_LANES
 };
 
 /*
@@ -91,6 +106,8 @@ struct http_request {
     /* The handler's. */
     void *ctx;              /* http_handler.ctx */
     void *user;             /* NULL at first; for the layer above */
+    enum http_lane lane;    /* of the next work(), or next(); HTTP_LANE_WORK at first */
+    uint64_t owner;         /* whose work it is: owners take turns in lanes but HTTP_LANE_WORK */
     struct http_sink *sink; /* HTTP_BODY: where the body goes; or NULL, then: */
     size_t collect_max;     /* the most bytes that `body` collects; more: ERR_TOO_LARGE */
     struct buf body;        /* the collected body; freed with the request */
@@ -112,7 +129,11 @@ struct http_handler {
     /* The headers are in. Epoll thread. */
     enum http_next (*head)(struct http_request *r);
 
-    /* Worker thread. Called after HTTP_WORK; may itself return HTTP_WORK to queue up again. */
+    /*
+     * Worker thread. Called after HTTP_WORK; may itself return HTTP_WORK to queue up again, or
+     * HTTP_WAIT once somebody has promised to call http_request_resume_work(), who may do so at
+     * once. After HTTP_WAIT it is called in any case, also when the server stops.
+     */
     enum http_next (*work)(struct http_request *r);
 
     /*
@@ -143,6 +164,13 @@ struct http_handler {
      */
     void (*refuse)(struct http_request *r, unsigned status, const char *why);
 
+    /*
+     * Optional. The server gives up waiting for requests in flight: whatever work() waits for
+     * should end at once, and http_request_stopping() is true from now on. Called once, by the
+     * thread that stops the server.
+     */
+    void (*cut)(void *ctx);
+
     void *ctx;
 };
 
@@ -166,6 +194,9 @@ struct str http_trailer(const struct http_request *r, const char *name);
  * done() has not been called yet. Does nothing once the request is over.
  */
 void http_request_resume_body(struct http_request *r);
+
+/* Ends an HTTP_WAIT: exactly once for each. Any thread; never blocks. */
+void http_request_resume_work(struct http_request *r);
 
 /* True once the server gives up waiting for requests in flight: long work should end soon. */
 bool http_request_stopping(const struct http_request *r);

@@ -237,6 +237,9 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
         log_warn("stopping: %llu requests are cut off", (unsigned long long)left);
     }
     atomic_store(&s->cutting, true);
+    if (s->handler.cut) {
+        s->handler.cut(s->handler.ctx);
+    }
     while (atomic_load(&s->held) > 0) {
         wake_all(s);
         nap();

@@ -46,6 +46,8 @@ struct http_options {
     const char *tls_cert_path;   /* PEM chain; both or neither */
     const char *tls_key_path;    /* PEM key */
     struct pool *pool;           /* runs work() and blocking next(); not owned; NULL: in place */
+    struct pool *store_pool;     /* of HTTP_LANE_STORE; NULL: pool */
+    struct pool *long_pool;      /* of HTTP_LANE_LONG; NULL: pool */
 };
 
 /*
@@ -72,8 +74,8 @@ void http_server_quiesce(struct http_server *s);
 /*
  * Quiesces, closes connections without a request in flight (idle, half a head, lingering) at once,
  * waits for the others until the deadline, then cuts off the rest (each request still gets its
- * body_end(ERR_CANCELLED) and done()); waits for work() that runs, which can see
- * http_request_stopping(). The pool must still run. NULL is fine.
+ * body_end(ERR_CANCELLED) and done()), calls handler.cut(), and waits for work() that runs, which
+ * can see http_request_stopping(). The pools must still run. NULL is fine.
  */
 void http_server_stop(struct http_server *s, unsigned deadline_ms);
 

@@ -91,6 +91,52 @@ void http_request_resume_body(struct http_request *r)
     wake(exchange_of(r), WAIT_PARKED_SINK, WAIT_WOKEN_SINK);
 }
 
+/* The pool of the request's lane. */
+static struct pool *pool_of(struct exchange *x)
+{
+    const struct http_options *o = &x->server->options;
+    struct pool *pool = x->r.lane == HTTP_LANE_STORE  ? o->store_pool
+                        : x->r.lane == HTTP_LANE_LONG ? o->long_pool
+                                                      : o->pool;
+    x->job.owner = x->r.owner;
+    return pool ? pool : o->pool;
+}
+
+/* True when the job is to be queued now: it has been called for already. */
+static bool was_called(struct exchange *x)
+{
+    int state = LATER_NONE;
+    if (atomic_compare_exchange_strong(&x->later, &state, LATER_WAITS)) {
+        return false; /* from here on it is its waker's */
+    }
+    atomic_store(&x->later, LATER_NONE);
+    return true;
+}
+
+void http_request_resume_work(struct http_request *r)
+{
+    struct exchange *x = exchange_of(r);
+    int state = LATER_NONE;
+    if (atomic_compare_exchange_strong(&x->later, &state, LATER_CALLED)) {
+        return;
+    }
+    atomic_store(&x->later, LATER_NONE);
+    pool_submit_always(pool_of(x), &x->job);
+}
+
+/* The lane's time is over: it is said, and nothing else is done. */
+static void run_late(struct exchange *x)
+{
+    if (x->job_is_next) {
+        x->fetched = STR_NONE;
+        err_save(err_set(ERR_BUSY, "too many reads wait for the store"), &x->fetch_error);
+        x->has_fetched = true;
+    } else {
+        http_refuse(x, 503, "Please reduce your request rate.");
+        x->next_step = HTTP_REPLY;
+    }
+}
+
 /* The client left while the job waited for its turn: the epoll thread closes. */
 static void give_up(struct exchange *x)
 {
@@ -100,24 +146,44 @@ static void give_up(struct exchange *x)
     }
 }
 
-/* Runs on a worker; afterwards the exchange is the epoll thread's again. */
-static void run_job(struct pool_job *job)
+static void run_in_time(struct exchange *x)
 {
-    struct exchange *x = (struct exchange *)((char *)job - offsetof(struct exchange, job));
     struct http_request *r = &x->r;
-    log_set_request_id(r->id);
-    if (atomic_load(&x->gone)) {
-        give_up(x);
-    } else if (x->job_is_next) {
+    if (x->job_is_next) {
         x->fetched = STR_NONE;
         err_save(r->reply.body->next(r->reply.body, true, &x->fetched), &x->fetch_error);
         x->has_fetched = true;
     } else {
         x->next_step = x->server->handler.work(r);
     }
+}
+
+/* Runs on a worker; afterwards the exchange is the epoll thread's again. */
+static void run_job(struct pool_job *job)
+{
+    struct exchange *x = (struct exchange *)((char *)job - offsetof(struct exchange, job));
+    struct http_request *r = &x->r;
+    log_set_request_id(r->id);
+    bool left = atomic_load(&x->gone) && !x->owed;
+    x->owed = false;
+    if (left) {
+        give_up(x);
+    } else if (job->late) {
+        run_late(x);
+    } else {
+        run_in_time(x);
+    }
     log_set_request_id("");
+    if (!x->job_is_next && x->next_step == HTTP_WAIT) {
+        x->owed = true;
+        if (!was_called(x)) {
+            return;
+        }
+        pool_submit_always(pool_of(x), &x->job);
+        return;
+    }
     if (!x->job_is_next && x->next_step == HTTP_WORK && !atomic_load(&x->gone)) {
-        if (pool_submit(x->server->options.pool, &x->job) == OK) {
+        if (pool_submit(pool_of(x), &x->job) == OK) {
             return;
         }
         http_refuse(x, 503, "The server is busy.");
@@ -129,7 +195,7 @@ static void run_job(struct pool_job *job)
 
 enum err http_run_job(struct exchange *x, bool may_refuse)
 {
-    struct pool *pool = x->server->options.pool;
+    struct pool *pool = pool_of(x);
     x->job.run = run_job;
     http_request_ref(&x->r);
     if (may_refuse) {

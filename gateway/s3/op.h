@@ -51,8 +51,13 @@ struct s3_op {
     size_t body_max;  /* S3_BODY_MEMORY: in bytes */
     bool object_sums; /* x-amz-checksum-* describe the object, not this body */
     bool conditions;  /* a write that judges If-Match and If-None-Match */
-    bool appends;     /* obeys x-amz-write-offset-bytes */
-    bool patches;     /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
+    /*
+     * Whose threads call `handle`, and with S3_BODY_FILE: once the body is too large for the
+     * database, HTTP_LANE_STORE in any case. See s3_go_on() for what turns out later.
+     */
+    enum http_lane lane;
+    bool appends; /* obeys x-amz-write-offset-bytes */
+    bool patches; /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
 
     /*
      * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
@@ -104,8 +109,14 @@ struct s3_request {
     struct s3_error error;
     struct file file; /* closed by the pipeline when the reply is sent */
 
+    void *state; /* of a handler that goes on later; in the arena */
+    struct http_body
+        *unsent; /* a generator that the reply has not got yet: the pipeline closes it */
+
     /* the pipeline's own */
     enum s3_step step;
+    enum s3_code (*resume)(struct s3_request *r); /* of s3_go_on() and s3_wait() */
+    bool waits;
     struct auth_request auth_request;
     struct http_sink sink;
     struct payload payload;
@@ -126,6 +137,25 @@ extern const struct s3_op s3_ops[];
  * sub-resource that no row knows) in `r->error`. Uses method, scope, args and headers of `r`.
  */
 const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code);
+
+/* --- going on later --------------------------------------------------------------------------- */
+
+/*
+ * For handlers: `return s3_go_on(...)` has `next` called on a thread of that lane. From a lane's
+ * queue the request may also be refused: nothing but the request's own things may be held.
+ */
+enum s3_code s3_go_on(struct s3_request *r, enum http_lane lane,
+                      enum s3_code (*next)(struct s3_request *r));
+/*
+ * The same after http_request_resume_work(r->http), which somebody has promised to call: no thread
+ * waits. `next` is called in any case, in HTTP_LANE_WORK.
+ */
+enum s3_code s3_wait(struct s3_request *r, enum s3_code (*next)(struct s3_request *r));
+/*
+ * OK, or ERR_CANCELLED: the gateway stops, or the client has left. Work that takes longer than some
+ * milliseconds asks every few MiB.
+ */
+MUST_USE enum err s3_still_wanted(const struct s3_request *r);
 
 /* --- parameters ------------------------------------------------------------------------------- */
 

@@ -22,34 +22,40 @@ static bool is_onto_itself(const struct s3_request *r, const struct copy_source 
     return str_eq(source->bucket, r->bucket) && str_eq(source->key, r->key);
 }
 
+/* A copy under way: its checksum may be computed later, on another thread. */
+struct copy {
+    struct copy_source source;
+    struct object_put put;
+    struct checksum sum;
+    bool replace;
+    enum checksum_algo asked; /* CHECKSUM_NONE: sum is known */
+};
+
 /* The source's checksum stays, unless another algorithm is asked for: then the bytes are read. */
-static enum s3_code choose_checksum(struct s3_request *r, struct checksum *out)
+static enum s3_code choose_checksum(struct s3_request *r, struct copy *c)
 {
     struct str asked = s3_header(r, "x-amz-checksum-algorithm");
-    const struct object *source = &r->file.object;
-    enum checksum_algo algo;
     enum s3_code code;
 
-    *out = stored_checksum_unpack(source->checksum);
+    c->asked = CHECKSUM_NONE;
+    c->sum = stored_checksum_unpack(r->file.object.checksum);
     if (asked.len == 0)
         return S3_OK;
-    code = checksum_algo_parse(asked, &algo, &r->error);
-    if (code != S3_OK || (algo == out->algo && out->type == CHECKSUM_FULL_OBJECT))
-        return code;
-    return source_checksum(r, algo, 0, (uint64_t)source->attr.size, out);
+    code = checksum_algo_parse(asked, &c->asked, &r->error);
+    if (c->asked == c->sum.algo && c->sum.type == CHECKSUM_FULL_OBJECT)
+        c->asked = CHECKSUM_NONE;
+    return code;
 }
 
-static enum s3_code describe(struct s3_request *r, bool replace, struct object_put *put,
-                             struct checksum *sum)
+static enum s3_code describe(struct s3_request *r, struct copy *c)
 {
     const struct object *source = &r->file.object;
+    struct object_put *put = &c->put;
     enum s3_code code = stored_class_of(r, &put->attr.storage_class);
 
     put->headers = source->headers;
-    if (code == S3_OK && replace)
+    if (code == S3_OK && c->replace)
         code = stored_headers_of(r, &put->headers);
-    if (code == S3_OK)
-        code = choose_checksum(r, sum);
     if (code != S3_OK)
         return code;
     put->bucket = r->bucket;
@@ -57,58 +63,85 @@ static enum s3_code describe(struct s3_request *r, bool replace, struct object_p
     put->tags = source->tags;
     put->parts = source->parts;
     put->cond = stored_write_cond(r);
-    put->checksum = stored_checksum_pack(r->arena, sum);
     put->attr.size = source->attr.size;
     put->attr.etag = source->attr.etag;
-    put->attr.mtime_ms = clock_wall_ms();
     put->attr.owner = r->access.account.id;
-    put->attr.checksum = stored_checksum_code(sum->algo, sum->type);
-    return put->checksum.ptr != NULL ? S3_OK : s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    return S3_OK;
 }
 
-static enum s3_code answer(struct s3_request *r, const struct object_put *put,
-                           const struct checksum *sum)
+static enum s3_code answer(struct s3_request *r, const struct copy *c)
 {
     struct buf xml;
 
     buf_init(&xml, RESULT_MAX);
     xml_begin(&xml);
     xml_open_root(&xml, "CopyObjectResult");
-    xml_time(&xml, "LastModified", put->attr.mtime_ms);
-    xml_etag(&xml, "ETag", put->attr.etag);
-    stored_xml_checksum(&xml, sum, true);
-    if (sum->algo != CHECKSUM_NONE)
-        xml_cstr(&xml, "ChecksumType", checksum_type_name(sum->type));
+    xml_time(&xml, "LastModified", c->put.attr.mtime_ms);
+    xml_etag(&xml, "ETag", c->put.attr.etag);
+    stored_xml_checksum(&xml, &c->sum, true);
+    if (c->sum.algo != CHECKSUM_NONE)
+        xml_cstr(&xml, "ChecksumType", checksum_type_name(c->sum.type));
     xml_close(&xml, "CopyObjectResult");
     return s3_reply_xml(r, &xml);
+}
+
+static enum s3_code commit(struct s3_request *r, struct copy *c)
+{
+    struct object_put *put = &c->put;
+    enum meta_missing missing = META_MISSING_NONE;
+    enum s3_code code;
+    enum err err;
+
+    put->checksum = stored_checksum_pack(r->arena, &c->sum);
+    put->attr.mtime_ms = clock_wall_ms();
+    put->attr.checksum = stored_checksum_code(c->sum.algo, c->sum.type);
+    if (put->checksum.ptr == NULL)
+        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    err = meta_next_id(r->s3->meta, &put->inode);
+    if (err == OK)
+        err = object_copy(r->s3->meta, put, &r->file.object, &missing);
+    code = stored_commit_code(r, err, missing, "commit the copy");
+    return code == S3_OK ? answer(r, c) : code;
+}
+
+static enum s3_code read_and_commit(struct s3_request *r)
+{
+    struct copy *c = r->state;
+    enum s3_code code =
+        source_checksum(r, c->asked, 0, (uint64_t)r->file.object.attr.size, &c->sum);
+
+    return code == S3_OK ? commit(r, c) : code;
 }
 
 /* CopyObject: links the source's pieces to a new file; no data moves. */
 enum s3_code op_copy_object(struct s3_request *r)
 {
-    struct copy_source source;
-    struct object_put put = {0};
-    struct checksum sum;
-    enum meta_missing missing = META_MISSING_NONE;
-    bool replace;
-    enum err err;
-    enum s3_code code = replaces_metadata(r, &replace);
+    struct copy *c = arena_alloc(r->arena, sizeof(*c));
+    enum s3_code code;
 
+    if (c == NULL)
+        return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "copy");
+    *c = (struct copy){0};
+    r->state = c;
+    code = replaces_metadata(r, &c->replace);
     if (code == S3_OK)
-        code = source_open(r, &source);
-    if (code == S3_OK && is_onto_itself(r, &source) && !replace &&
+        code = source_open(r, &c->source);
+    if (code == S3_OK && is_onto_itself(r, &c->source) && !c->replace &&
         s3_header(r, "x-amz-storage-class").len == 0)
         code = s3_fail(&r->error, S3_INVALID_REQUEST,
                        "This copy request is illegal because it is trying to copy an object to "
                        "itself without changing the object's metadata, storage class, website "
                        "redirect location or encryption attributes.");
     if (code == S3_OK)
-        code = describe(r, replace, &put, &sum);
+        code = source_check_size(r, (uint64_t)r->file.object.attr.size);
+    if (code == S3_OK)
+        code = describe(r, c);
+    if (code == S3_OK)
+        code = choose_checksum(r, c);
     if (code != S3_OK)
         return code;
-    err = meta_next_id(r->s3->meta, &put.inode);
-    if (err == OK)
-        err = object_copy(r->s3->meta, &put, &r->file.object, &missing);
-    code = stored_commit_code(r, err, missing, "commit the copy");
-    return code == S3_OK ? answer(r, &put, &sum) : code;
+    if (c->asked == CHECKSUM_NONE)
+        return commit(r, c);
+    return source_is_in_memory(r) ? read_and_commit(r)
+                                  : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }

@@ -197,27 +197,59 @@ static unsigned reply_head(struct s3_request *r, const struct object *o,
     return 200;
 }
 
+/* A GET under way: its answer is ready, but for the first bytes. */
+struct get_reply {
+    struct get_body body; /* first */
+    unsigned status;
+    struct range range;
+};
+
 /*
  * The first bytes are read before the head is sent, so that what cannot be read answers 500 or 503;
  * later on a failure can only break the connection.
  */
+static enum s3_code begin_body(struct s3_request *r, bool may_block, bool *out_again)
+{
+    struct get_reply *get = r->state;
+    enum err err = reader_next(get->body.reader, may_block, &get->body.first);
+
+    *out_again = err == ERR_AGAIN;
+    if (err == ERR_AGAIN)
+        return S3_OK;
+    if (err != OK)
+        return s3_fail_err(r, err, "begin to read");
+    r->unsent = NULL;
+    r->http->lane = HTTP_LANE_STORE; /* whatever comes from it later */
+    http_reply_generator(r->http, get->status, &get->body.body, get->range.len);
+    return S3_OK;
+}
+
+static enum s3_code wait_for_store(struct s3_request *r)
+{
+    bool again;
+    enum err err = s3_still_wanted(r);
+
+    return err == OK ? begin_body(r, true, &again) : s3_fail_err(r, err, "begin to read");
+}
+
 static enum s3_code reply_reader(struct s3_request *r, unsigned status, const struct range *range)
 {
-    struct get_body *get = arena_alloc(r->arena, sizeof(*get));
+    struct get_reply *get = arena_alloc(r->arena, sizeof(*get));
     enum err err = get != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
+    bool again = false;
+    enum s3_code code;
 
     if (err != OK)
         return s3_fail_err(r, err, "begin to read");
-    *get = (struct get_body){.body = {.next = get_next, .close = get_close}};
-    err = reader_new(&r->file, range->first, range->len, &get->reader);
-    if (err == OK)
-        err = reader_next(get->reader, true, &get->first);
-    if (err != OK) {
-        get_close(&get->body);
+    *get = (struct get_reply){
+        .body.body = {.next = get_next, .close = get_close}, .status = status, .range = *range};
+    r->state = get;
+    err = reader_new(&r->file, range->first, range->len, &get->body.reader);
+    if (err != OK)
         return s3_fail_err(r, err, "begin to read");
-    }
-    http_reply_generator(r->http, status, &get->body, range->len);
-    return S3_OK;
+    r->unsent = &get->body.body;
+    code = begin_body(r, false, &again);
+    return again ? s3_go_on(r, HTTP_LANE_STORE, wait_for_store) : code;
 }
 
 /*

@@ -9,7 +9,6 @@
 
 #define PARTS_MAX  10000
 #define ANSWER_MAX ((size_t)4 << 20)
-#define PART_MAX   ((uint64_t)5 << 30)
 
 /* --- CreateMultipartUpload -------------------------------------------------------------------- */
 
@@ -186,24 +185,30 @@ static enum s3_code copied_etag(struct s3_request *r, const struct range *range,
     return S3_OK;
 }
 
+/* A part that is copied: its checksum may be computed later, on another thread. */
+struct part_copy {
+    struct part_put put;
+    struct upload upload;
+    struct range range;
+    struct checksum sum;
+    enum checksum_algo asked; /* CHECKSUM_NONE: sum is known, or none is wanted */
+};
+
 /* Taken from the source where it can be; read only when the upload was created for an algorithm. */
-static enum s3_code copied_checksum(struct s3_request *r, const struct upload *upload,
-                                    const struct range *range, struct checksum *out)
+static void copied_checksum(struct s3_request *r, struct part_copy *c)
 {
     const struct object *source = &r->file.object;
     struct checksum whole = stored_checksum_unpack(source->checksum);
-    enum checksum_algo algo = stored_checksum_algo(upload->checksum);
+    enum checksum_algo algo = stored_checksum_algo(c->upload.checksum);
     enum checksum_algo wanted = algo != CHECKSUM_NONE ? algo : CHECKSUM_CRC64NVME;
 
-    *out = (struct checksum){0};
+    c->sum = (struct checksum){0};
+    c->asked = algo;
     if (whole.algo == wanted && whole.type == CHECKSUM_FULL_OBJECT &&
-        range->len == (uint64_t)source->attr.size) {
-        *out = whole;
-        return S3_OK;
+        c->range.len == (uint64_t)source->attr.size) {
+        c->sum = whole;
+        c->asked = CHECKSUM_NONE;
     }
-    if (algo == CHECKSUM_NONE)
-        return S3_OK;
-    return source_checksum(r, algo, range->first, range->len, out);
 }
 
 static enum s3_code answer_copied(struct s3_request *r, const struct part *part,
@@ -227,44 +232,61 @@ static enum s3_code copy_range(struct s3_request *r, struct range *out)
     enum s3_code code =
         range_parse_copy(s3_header(r, "x-amz-copy-source-range"), size, out, &r->error);
 
-    if (code == S3_OK && out->len > PART_MAX)
-        code = s3_fail(&r->error, S3_INVALID_REQUEST,
-                       "The specified copy source is larger than the maximum allowable size for a "
-                       "copy source: 5368709120");
-    return code;
+    return code == S3_OK ? source_check_size(r, out->len) : code;
+}
+
+static enum s3_code commit_copy(struct s3_request *r, struct part_copy *c)
+{
+    enum meta_missing missing = META_MISSING_NONE;
+    enum s3_code code;
+    enum err err;
+
+    c->put.part.size = (int64_t)c->range.len;
+    c->put.part.mtime_ms = clock_wall_ms();
+    c->put.part.checksum = stored_checksum_pack(r->arena, &c->sum);
+    err = meta_next_id(r->s3->meta, &c->put.part.inode);
+    if (err == OK)
+        err = part_copy(r->s3->meta, &c->put, &r->file.object, c->range.first, c->range.len,
+                        &missing);
+    code = stored_commit_code(r, err, missing, "commit the copied part");
+    return code == S3_OK ? answer_copied(r, &c->put.part, &c->sum) : code;
+}
+
+static enum s3_code read_and_commit(struct s3_request *r)
+{
+    struct part_copy *c = r->state;
+    enum s3_code code = source_checksum(r, c->asked, c->range.first, c->range.len, &c->sum);
+
+    return code == S3_OK ? commit_copy(r, c) : code;
 }
 
 enum s3_code op_upload_part_copy(struct s3_request *r)
 {
-    struct part_put put = {.bucket = r->bucket, .key = r->key, .upload = s3_arg(r, "uploadId")};
-    enum meta_missing missing = META_MISSING_NONE;
+    struct part_copy *c = arena_alloc(r->arena, sizeof(*c));
     struct copy_source source;
-    struct upload upload;
-    struct checksum sum;
-    struct range range;
-    enum err err;
-    enum s3_code code = part_number(r, &put.part.number);
+    enum s3_code code;
 
+    if (c == NULL)
+        return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "copy a part");
+    *c = (struct part_copy){
+        .put = {.bucket = r->bucket, .key = r->key, .upload = s3_arg(r, "uploadId")}};
+    r->state = c;
+    code = part_number(r, &c->put.part.number);
     if (code == S3_OK)
-        code = open_upload(r, &upload);
+        code = open_upload(r, &c->upload);
     if (code == S3_OK)
         code = source_open(r, &source);
     if (code == S3_OK)
-        code = copy_range(r, &range);
+        code = copy_range(r, &c->range);
     if (code == S3_OK)
-        code = copied_etag(r, &range, &put.part.etag);
-    if (code == S3_OK)
-        code = copied_checksum(r, &upload, &range, &sum);
+        code = copied_etag(r, &c->range, &c->put.part.etag);
     if (code != S3_OK)
         return code;
-    put.part.size = (int64_t)range.len;
-    put.part.mtime_ms = clock_wall_ms();
-    put.part.checksum = stored_checksum_pack(r->arena, &sum);
-    err = meta_next_id(r->s3->meta, &put.part.inode);
-    if (err == OK)
-        err = part_copy(r->s3->meta, &put, &r->file.object, range.first, range.len, &missing);
-    code = stored_commit_code(r, err, missing, "commit the copied part");
-    return code == S3_OK ? answer_copied(r, &put.part, &sum) : code;
+    copied_checksum(r, c);
+    if (c->asked == CHECKSUM_NONE)
+        return commit_copy(r, c);
+    return source_is_in_memory(r) ? read_and_commit(r)
+                                  : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }
 
 /* --- ListParts -------------------------------------------------------------------------------- */

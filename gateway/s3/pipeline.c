@@ -43,12 +43,14 @@ static enum err authenticate(struct s3_request *r, enum s3_code *out_code)
 
     if (err == ERR_NOT_FOUND && !r->looked_up)
         return ERR_AGAIN;
-    if (err == OK)
+    if (err == OK) {
+        r->http->owner = r->access.account.id;
         *out_code = check_signature(r);
-    else if (err == ERR_NOT_FOUND)
+    } else if (err == ERR_NOT_FOUND) {
         *out_code = auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
-    else
+    } else {
         *out_code = s3_fail_err(r, err, "look up the access key");
+    }
     return OK;
 }
 
@@ -83,13 +85,22 @@ static bool wants_early_check(const struct s3_request *r)
     }
 }
 
+/* The handler is next: on whose threads? */
+static void choose_lane(struct s3_request *r)
+{
+    bool stores = r->writer != NULL && writer_waits(r->writer);
+
+    r->step = S3_STEP_HANDLE;
+    r->http->lane = stores ? HTTP_LANE_STORE : r->op->lane;
+}
+
 static enum http_next begin_body(struct s3_request *r)
 {
     enum s3_code code = s3_body_begin(r);
 
     if (code != S3_OK)
         return fail(r, code);
-    r->step = S3_STEP_HANDLE;
+    choose_lane(r);
     return s3_body_expected(r) ? HTTP_BODY : HTTP_WORK;
 }
 
@@ -165,16 +176,30 @@ static enum http_next ask_for_key(struct s3_request *r)
     return err == OK ? enter(r) : fail(r, s3_fail_err(r, err, "look up the access key"));
 }
 
-static enum http_next handle(struct s3_request *r)
+/* --- the handler, in one go or several -------------------------------------------------------- */
+
+static enum s3_code begin_handler(struct s3_request *r)
 {
     enum s3_code code = S3_OK;
 
+    if (s3_still_wanted(r) != OK)
+        return s3_fail_err(r, ERR_CANCELLED, "begin");
     if (r->op->scope != S3_SERVICE && r->op->handle != op_create_bucket)
         code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
-    if (code == S3_OK)
-        code = r->op->handle(r);
+    return code == S3_OK ? r->op->handle(r) : code;
+}
+
+static enum http_next handle(struct s3_request *r)
+{
+    enum s3_code (*resume)(struct s3_request * r) = r->resume;
+    enum s3_code code;
+
+    r->resume = NULL;
+    code = resume != NULL ? resume(r) : begin_handler(r);
     if (code != S3_OK)
         return fail(r, code);
+    if (r->resume != NULL)
+        return r->waits ? HTTP_WAIT : HTTP_WORK;
     s3_reply_ids(r);
     return HTTP_REPLY;
 }
@@ -204,7 +229,7 @@ static enum http_next on_body_end(struct http_request *http, enum err result)
         return fail(r, code);
     if (r->op->body == S3_BODY_FILE)
         metrics_payload(r->s3->metrics, r->auth.payload);
-    r->step = S3_STEP_HANDLE;
+    choose_lane(r);
     return HTTP_WORK;
 }
 
@@ -241,6 +266,8 @@ static void on_done(struct http_request *http)
     if (r == NULL)
         return;
     s3_body_free(r);
+    if (r->unsent != NULL)
+        r->unsent->close(r->unsent);
     file_close(&r->file);
 }
 
@@ -257,6 +284,12 @@ static void on_refuse(struct http_request *http, unsigned status, const char *wh
     http->reply.status = status;
 }
 
+/* What handlers may be waiting for ends now. */
+static void on_cut(void *s3)
+{
+    fs_cancel(((struct s3 *)s3)->fs);
+}
+
 struct http_handler s3_handler(struct s3 *s3)
 {
     return (struct http_handler){
@@ -265,6 +298,7 @@ struct http_handler s3_handler(struct s3 *s3)
         .body_end = on_body_end,
         .done = on_done,
         .refuse = on_refuse,
+        .cut = on_cut,
         .ctx = s3,
     };
 }

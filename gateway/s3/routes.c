@@ -5,9 +5,9 @@
 #define Q(a) a
 #define ROW(n, m, s, q, a, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, .handle = h }
-#define XML_ROW(n, m, s, q, a, max, h) \
+#define XML_ROW(n, m, s, q, a, max, in, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, \
-      .body = S3_BODY_MEMORY, .body_max = max, .handle = h }
+      .body = S3_BODY_MEMORY, .body_max = max, .lane = HTTP_LANE_##in, .handle = h }
 #define FILE_ROW(n, m, s, q1, q2, a, judged, when, before, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, .action = a, \
       .body = S3_BODY_FILE, .conditions = judged, .early = when, .before_body = before, .handle = h }
@@ -85,8 +85,8 @@ const struct s3_op s3_ops[] = {
     UNBUILT("UpdateBucketMetadataInventoryTableConfiguration", "PUT", BUCKET, "metadataInventoryTable", "s3:UpdateBucketMetadataInventoryTableConfiguration"),
     UNBUILT("UpdateBucketMetadataJournalTableConfiguration", "PUT", BUCKET, "metadataJournalTable", "s3:UpdateBucketMetadataJournalTableConfiguration"),
     UNBUILT("PutBucketAbac", "PUT", BUCKET, "abac", "s3:PutBucketAbac"),
-    XML_ROW("CreateBucket", "PUT", BUCKET, NONE, "s3:CreateBucket", 64 * KIB, op_create_bucket),
-    XML_ROW("DeleteObjects", "POST", BUCKET, Q("delete"), "s3:DeleteObject", 8 * MIB, op_delete_objects),
+    XML_ROW("CreateBucket", "PUT", BUCKET, NONE, "s3:CreateBucket", 64 * KIB, WORK, op_create_bucket),
+    XML_ROW("DeleteObjects", "POST", BUCKET, Q("delete"), "s3:DeleteObject", 8 * MIB, LONG, op_delete_objects),
     UNBUILT("CreateBucketMetadataConfiguration", "POST", BUCKET, "metadataConfiguration", "s3:CreateBucketMetadataTableConfiguration"),
     UNBUILT("CreateBucketMetadataTableConfiguration", "POST", BUCKET, "metadataTable", "s3:CreateBucketMetadataTableConfiguration"),
     UNBUILT("PostObject", "POST", BUCKET, NULL, "s3:PutObject"),
@@ -134,7 +134,8 @@ const struct s3_op s3_ops[] = {
       .patches = true, .early = S3_EARLY_LARGE, .before_body = op_patch_object_before_body, .handle = op_patch_object },
     ROW("CreateMultipartUpload", "POST", OBJECT, Q("uploads"), "s3:PutObject", op_create_multipart_upload),
     { .name = "CompleteMultipartUpload", .method = "POST", .scope = S3_OBJECT, .query = "uploadId", .action = "s3:PutObject",
-      .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .conditions = true, .handle = op_complete_multipart_upload },
+      .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .conditions = true, .lane = HTTP_LANE_LONG,
+      .handle = op_complete_multipart_upload },
     UNBUILT("RestoreObject", "POST", OBJECT, "restore", "s3:RestoreObject"),
     UNBUILT("SelectObjectContent", "POST", OBJECT, "select", "s3:GetObject"),
     ROW("AbortMultipartUpload", "DELETE", OBJECT, Q("uploadId"), "s3:AbortMultipartUpload", op_abort_multipart_upload),

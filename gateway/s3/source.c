@@ -5,6 +5,9 @@
 #include "gateway/s3/owner.h"
 #include "gateway/s3/stored.h"
 
+/* Bytes between looks whether the work is still wanted: some milliseconds. */
+#define LOOK_BYTES ((uint64_t)4 << 20)
+
 static enum s3_code source_missing(struct s3_request *r, const struct copy_source *source,
                                    enum meta_missing missing)
 {
@@ -50,13 +53,65 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     return S3_OK;
 }
 
-static enum err hash_range(struct s3_request *r, struct hash *hash, uint64_t offset, uint64_t len)
+enum s3_code source_check_size(struct s3_request *r, uint64_t len)
 {
-    struct reader *reader;
+    if (len <= SOURCE_MAX)
+        return S3_OK;
+    return s3_fail(&r->error, S3_INVALID_REQUEST,
+                   "The specified copy source is larger than the maximum allowable size for a "
+                   "copy source: 5368709120");
+}
+
+bool source_is_in_memory(const struct s3_request *r)
+{
+    return r->file.object.data.ptr != NULL;
+}
+
+/* A hole's zeros: CRCs take any number of them at once, digests work for each of them. */
+static enum err hash_hole(struct s3_request *r, struct hash *hash, uint64_t len)
+{
+    uint64_t step = hash->evp != NULL ? LOOK_BYTES : UINT64_MAX;
+    enum err err = OK;
+
+    while (err == OK && len > 0) {
+        uint64_t n = len < step ? len : step;
+
+        hash_zeros(hash, n);
+        len -= n;
+        err = s3_still_wanted(r);
+    }
+    return err;
+}
+
+static enum err hash_reader(struct s3_request *r, struct hash *hash, struct reader *reader)
+{
+    uint64_t hole, seen = 0;
     struct str run = STR_NONE;
     enum err err;
 
-    if (r->file.object.data.ptr != NULL || len == 0) {
+    do {
+        err = reader_skip_hole(reader, &hole);
+        if (err == OK && hole > 0)
+            err = hash_hole(r, hash, hole);
+        if (err == OK && hole == 0)
+            err = reader_next(reader, true, &run);
+        if (err == OK && hole == 0)
+            hash_update(hash, run.ptr, run.len);
+        seen += run.len;
+        if (err == OK && seen >= LOOK_BYTES) {
+            err = s3_still_wanted(r);
+            seen = 0;
+        }
+    } while (err == OK && (hole > 0 || run.len > 0));
+    return err;
+}
+
+static enum err hash_range(struct s3_request *r, struct hash *hash, uint64_t offset, uint64_t len)
+{
+    struct reader *reader;
+    enum err err;
+
+    if (source_is_in_memory(r) || len == 0) {
         struct str bytes = str_sub(r->file.object.data, (size_t)offset, (size_t)len);
 
         hash_update(hash, bytes.ptr, bytes.len);
@@ -65,11 +120,7 @@ static enum err hash_range(struct s3_request *r, struct hash *hash, uint64_t off
     err = reader_new(&r->file, offset, len, &reader);
     if (err != OK)
         return err;
-    do {
-        err = reader_next(reader, true, &run);
-        if (err == OK)
-            hash_update(hash, run.ptr, run.len);
-    } while (err == OK && run.len > 0);
+    err = hash_reader(r, hash, reader);
     reader_free(reader);
     return err;
 }

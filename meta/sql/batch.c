@@ -181,6 +181,8 @@ static int64_t deadline(const struct batcher *b)
 {
     int64_t now = clock_mono_us();
     bool away = b->away.code != OK && atomic_load(&b->stats->connected) == 0;
+    if (away && atomic_load(&b->hurried))
+        return now;
     bool long_away = away && now - b->away_since_us > LONG_AWAY * b->wait_us;
     return now + (long_away ? b->wait_us / AWAY_WAIT_PART : b->wait_us);
 }
@@ -346,7 +348,8 @@ static void *ticker_main(void *arg)
     while (!b->stopping) {
         struct timespec until = after_ms(TICK_MS);
         (void)pthread_cond_timedwait(&b->tick, &b->lock, &until);
-        end_expired(b, false);
+        bool away = atomic_load(&b->stats->connected) == 0;
+        end_expired(b, away && atomic_load(&b->hurried));
     }
     (void)pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -412,6 +415,14 @@ bool batcher_fenced(struct batcher *b)
     void *arg = b->lease_arg;
     (void)pthread_mutex_unlock(&b->lock);
     return over != NULL && over(arg);
+}
+
+void batcher_hurry(struct batcher *b)
+{
+    atomic_store(&b->hurried, true);
+    (void)pthread_mutex_lock(&b->lock);
+    (void)pthread_cond_signal(&b->tick);
+    (void)pthread_mutex_unlock(&b->lock);
 }
 
 static enum err start_slot(struct batcher *b, struct slot *s)

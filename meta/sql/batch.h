@@ -61,6 +61,7 @@ struct batcher {
     struct err_info away;  /* why the last attempt to connect failed; OK: some connection is up */
     int64_t away_since_us; /* unless OK */
 
+    atomic_bool hurried;     /* by batcher_hurry() */
     _Atomic int64_t counter; /* ids when the caller gives none */
     pthread_t ticker;
     bool ticking;

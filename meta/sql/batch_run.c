@@ -268,7 +268,7 @@ static bool run_group(struct slot *s, enum sql_kind kind, struct sql_unit **unit
             return false;
         }
         /* SQL_RETRY: a deadlock or serialization failure */
-        if (units[0]->attempts >= ATTEMPTS_MAX) {
+        if (units[0]->attempts >= ATTEMPTS_MAX || atomic_load(&b->hurried)) {
             batch.error.code = ERR_CONFLICT;
             batch.culprit = NULL;
             return after_failure(s, &batch, failures);

@@ -93,5 +93,6 @@ void batcher_submit_here(struct batcher *b, struct sql_unit *u);
 void batcher_set_session(struct batcher *b, int64_t session, int64_t (*next_id)(void *), void *arg);
 void batcher_set_fence(struct batcher *b, bool (*over)(void *), void *arg);
 bool batcher_fenced(struct batcher *b);
+void batcher_hurry(struct batcher *b); /* see sql_hurry() */
 
 #endif

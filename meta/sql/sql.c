@@ -389,6 +389,11 @@ void sql_set_fence(struct sql_db *db, bool (*lease_is_over)(void *), void *arg)
     batcher_set_fence(db->batcher, lease_is_over, arg);
 }
 
+void sql_hurry(struct sql_db *db)
+{
+    batcher_hurry(db->batcher);
+}
+
 const struct sql_stats *sql_stats(const struct sql_db *db)
 {
     return &db->stats;

@@ -178,6 +178,12 @@ void sql_set_session(struct sql_db *db, int64_t session, int64_t (*next_id)(void
  */
 void sql_set_fence(struct sql_db *db, bool (*lease_is_over)(void *), void *arg);
 
+/*
+ * The process is about to stop: from now on a unit whose database is away ends with ERR_BUSY at
+ * once instead of waiting for it, and what would be retried for long is not. Never blocks.
+ */
+void sql_hurry(struct sql_db *db);
+
 /* Blocking forms; return u->error.code with the text set in this thread. */
 MUST_USE enum err sql_read(struct sql_db *db, struct sql_unit *u);
 MUST_USE enum err sql_write(struct sql_db *db, struct sql_unit *u);

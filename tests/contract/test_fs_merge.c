@@ -13,6 +13,12 @@
 /* What may be left: fewer small links than are worth merging, and large ones. */
 #define MERGE_LINKS_LEFT 80
 
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
 static const struct file_write plain = {.bucket = {"bucket", 6}, .key = {"file", 4}};
 
 static uint64_t next(uint64_t *seed)
@@ -45,7 +51,7 @@ static void merge_all(struct volume *v)
     bool did = true;
 
     assert_ok(write_fold(v->meta, 10, &did));
-    wait_until((merge_round(v->fs, 4, &did) == OK && !did) &&
+    wait_until((merge_round(v->fs, 4, never, NULL, &did) == OK && !did) &&
                ask(v->world, "SELECT count(*) FROM fragmented") == 0);
 }
 
@@ -174,7 +180,7 @@ static void test_fs_merge__readers_and_writers_go_on(void **state)
         bool did;
 
         assert_ok(write_fold(v->meta, 10, &did));
-        assert_ok(merge_round(v->fs, 4, &did));
+        assert_ok(merge_round(v->fs, 4, never, NULL, &did));
         nap_ms(20);
     }
     pthread_join(halves[0].thread, NULL);
@@ -206,6 +212,37 @@ static void test_fs_merge__a_replaced_file_is_left_alone(void **state)
     volume_close(v, true);
 }
 
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+/* The volume's own job may be faster, now and then. */
+static void test_fs_merge__stops_when_it_is_told_to(void **state)
+{
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN);
+    enum err err = OK;
+    uint64_t seed = 1;
+    bool did;
+
+    assert_non_null(model);
+    file_put(v, KEY, model, LEN, "e");
+    for (int i = 0; i < 10 && err == OK; i++) {
+        scatter(v, model, 0, LEN, 100, &seed);
+        assert_ok(write_fold(v->meta, 10, &did));
+        err = merge_round(v->fs, 4, always, NULL, &did);
+    }
+    assert_int_equal(err, ERR_CANCELLED);
+    file_is(v, KEY, model, LEN);
+    merge_all(v);
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, LEN);
+    free(model);
+    volume_close(v, true);
+}
+
 /* What can not be read is not merged, and holds up nothing else. */
 static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
 {
@@ -225,7 +262,7 @@ static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
     assert_int_equal(nftw(slices, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
     log_set_level(LOG_LEVELS);
     assert_ok(write_fold(v->meta, 10, &did));
-    wait_until((merge_round(v->fs, 4, &did) == OK && !did) &&
+    wait_until((merge_round(v->fs, 4, never, NULL, &did) == OK && !did) &&
                ask(v->world, "SELECT count(*) FROM fragmented") == 0);
     free(model);
     volume_close(v, true);
@@ -238,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_fs_merge__appends_become_few_links),
         cmocka_unit_test(test_fs_merge__readers_and_writers_go_on),
         cmocka_unit_test(test_fs_merge__a_replaced_file_is_left_alone),
+        cmocka_unit_test(test_fs_merge__stops_when_it_is_told_to),
         cmocka_unit_test(test_fs_merge__a_damaged_file_is_passed_over),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));

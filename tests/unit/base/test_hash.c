@@ -274,6 +274,52 @@ static void test_hash__compares_secrets(void **state)
     assert_true(bytes_equal_secret("a", "b", 0));
 }
 
+static void test_hash__zeros_are_as_if_they_were_given(void **state)
+{
+    static const uint64_t lengths[] = {0, 1, 7, 63, 65536, 65537, 3 * 65536 + 11};
+    static const char zeros[3 * 65536 + 11];
+
+    (void)state;
+    for (int kind = 0; kind < HASH_KINDS; kind++) {
+        for (size_t i = 0; i < LENGTH_OF(lengths); i++) {
+            struct hash given, skipped;
+            uint8_t a[HASH_MAX_BYTES] = {0}, b[HASH_MAX_BYTES] = {0};
+
+            assert_ok(hash_init(&given, (enum hash_kind)kind));
+            assert_ok(hash_init(&skipped, (enum hash_kind)kind));
+            hash_update(&given, "before", 6);
+            hash_update(&skipped, "before", 6);
+            hash_update(&given, zeros, (size_t)lengths[i]);
+            hash_zeros(&skipped, lengths[i]);
+            hash_update(&given, "behind", 6);
+            hash_update(&skipped, "behind", 6);
+            hash_final(&given, a);
+            hash_final(&skipped, b);
+            assert_memory_equal(a, b, sizeof(a));
+            hash_fini(&given);
+            hash_fini(&skipped);
+        }
+    }
+}
+
+static void test_hash__a_crc_of_many_zeros_costs_nothing(void **state)
+{
+    struct hash whole, halves;
+    uint8_t a[HASH_MAX_BYTES], b[HASH_MAX_BYTES];
+
+    (void)state;
+    for (int kind = HASH_CRC32; kind <= HASH_CRC64NVME; kind++) {
+        assert_ok(hash_init(&whole, (enum hash_kind)kind));
+        assert_ok(hash_init(&halves, (enum hash_kind)kind));
+        hash_zeros(&whole, UINT64_C(1) << 60); /* by bytes: for years */
+        hash_zeros(&halves, UINT64_C(1) << 59);
+        hash_zeros(&halves, UINT64_C(1) << 59);
+        hash_final(&whole, a);
+        hash_final(&halves, b);
+        assert_memory_equal(a, b, hash_size((enum hash_kind)kind));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_hash__combines_lengths_that_no_memory_holds),
         cmocka_unit_test(test_hash__hmac_knows_the_vectors_of_rfc_4231_and_2202),
         cmocka_unit_test(test_hash__compares_secrets),
+        cmocka_unit_test(test_hash__zeros_are_as_if_they_were_given),
+        cmocka_unit_test(test_hash__a_crc_of_many_zeros_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

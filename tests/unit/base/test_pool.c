@@ -252,7 +252,7 @@ static void test_pool__threads_have_a_name_and_take_no_signals(void **state)
     assert_false(sigismember(&mine, SIGTERM));
 }
 
-/* --- pools with limits -------------------------------------------------------------------------- */
+/* --- pools with limits ------------------------------------------------------------------------ */
 
 struct late_job {
     struct pool_job job; /* first */
@@ -329,7 +329,8 @@ static void test_pool__owners_take_turns_in_a_fair_pool(void **state)
     assert_ok(pool_submit(p, &b.job));
     gate_await(&second, 1);
     for (size_t i = 0; i < LENGTH_OF(jobs); i++) {
-        jobs[i] = (struct owned_job){.job = {.run = write_owner, .owner = (uint64_t)asked[i]}, .at = &at};
+        jobs[i] =
+            (struct owned_job){.job = {.run = write_owner, .owner = (uint64_t)asked[i]}, .at = &at};
         assert_ok(pool_submit(p, &jobs[i].job));
     }
     gate_open(&second); /* one thread works now, A has one job at the gate all the time */

@@ -311,7 +311,8 @@ static inline void rig_start_with(struct rig *rig, struct http_options *options)
     if (!options->listen) {
         options->listen = "127.0.0.1:0";
     }
-    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, rig_refuse, rig};
+    struct http_handler handler = {rig_head,   rig_work, rig_body_end, rig_done,
+                                   rig_refuse, NULL,     rig};
     assert_ok(http_server_start(options, &handler, &rig->server));
 }
 

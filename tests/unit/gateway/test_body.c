@@ -42,6 +42,12 @@ enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
     return OK;
 }
 
+bool writer_waits(const struct writer *w)
+{
+    (void)w;
+    return false;
+}
+
 void writer_settle(struct writer *w, enum err commit_result)
 {
     (void)w;
@@ -64,6 +70,23 @@ void http_request_resume_body(struct http_request *r)
 {
     (void)r;
     resumed++;
+}
+
+void http_request_resume_work(struct http_request *r)
+{
+    (void)r;
+}
+
+bool http_request_stopping(const struct http_request *r)
+{
+    (void)r;
+    return false;
+}
+
+bool http_request_gone(const struct http_request *r)
+{
+    (void)r;
+    return false;
 }
 
 /* --- a body, sent in pieces ------------------------------------------------------------------- */

@@ -442,7 +442,7 @@ static void test_server__says_503_when_the_pool_is_full(void **state)
 static void test_server__says_why_it_can_not_listen(void **state)
 {
     (void)state;
-    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, &rig};
+    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, NULL, &rig};
     struct http_server *s = NULL;
     static const char *const wrong[] = {
         "",       "nonsense",    "127.0.0.1", "127.0.0.1:99999",

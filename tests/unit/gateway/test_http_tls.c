@@ -279,7 +279,7 @@ static void test_reload__of_broken_files_keeps_the_old_certificate(void **state)
 static void test_start__without_a_proper_pair_fails(void **state)
 {
     (void)state;
-    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, &rig};
+    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, NULL, &rig};
     struct http_server *s = NULL;
     cert_make_pair(cert_path, key_path, 3);
     struct http_options rows[] = {

@@ -1,0 +1,218 @@
+#!/usr/bin/python3
+"""Nobody else feels who waits or works for long: copies that must be hashed, a store that hangs,
+writers of one object that queue up; and SIGTERM ends all of it in time.
+
+    tests/fault/waits.py --way sqlite|pg [--seed N]
+
+The last line is "N passed, N failed".
+"""
+
+import base64
+import os
+import random
+import sys
+import time
+import zlib
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness.fault_proxy import Fault, FaultProxy
+from harness.runner import Skip, check, equal
+from harness.s3 import S3
+from harness.suite import Suite
+from harness.targets import Volume
+
+BUCKET = "waits"
+KIB, MIB, GIB, TIB = 2 ** 10, 2 ** 20, 2 ** 30, 2 ** 40
+STOP_SECONDS = 1
+GRACE = 1.0  # behind --stop-timeout
+PROMPT = 2.0  # an ordinary request on a busy machine; without mending these take from 10 s on
+COPIES = 70
+SHA256 = {"x-amz-checksum-algorithm": "SHA256"}
+
+
+class Waits:
+    def __init__(self, ws, way, seed):
+        self.ws, self.way, self.rng = ws, way, random.Random(seed)
+        self.volume = Volume(ws, way, "waits")
+        self.proxy = None
+        if way == "pg":
+            self.proxy = FaultProxy(ws, self.volume.minio.port, seed)
+            self.volume.store = self.volume.store.replace(
+                self.volume.minio.endpoint, f"http://127.0.0.1:{self.proxy.port}")
+        self.gateway = self.volume.gateway(env={"KISEKI_STOP_TIMEOUT": f"{STOP_SECONDS}s"})
+        self.s3 = self.client()
+        equal(self.s3.make_bucket(BUCKET).status, 200, "making the bucket")
+        self.small, self.body = b"small", self.rng.randbytes(300 * KIB)
+        self.put("small", self.small)
+        self.put("body", self.body)
+
+    # --- helpers
+
+    def client(self):
+        return S3(self.gateway.endpoint, self.gateway.access_key, self.gateway.secret_key)
+
+    def put(self, key, body):
+        equal(self.s3.put(BUCKET, key, body, payload="unsigned").status, 200, f"PUT {key}")
+
+    def patch(self, key, first, body, s3=None):
+        return (s3 or self.s3).request("PATCH", BUCKET, key, body=body, payload="unsigned", headers={
+            "content-range": f"bytes {first}-{first + len(body) - 1}/*"})
+
+    def sparse(self, key, size):
+        """A file of 100 KiB, then nothing, then two bytes."""
+        head = self.rng.randbytes(100 * KIB)
+        self.put(key, head)
+        equal(self.patch(key, size - 2, b"ab").status, 200, f"PATCH of {key}")
+        return head
+
+    def copy(self, source, key, headers, s3=None):
+        return (s3 or self.s3).request("PUT", BUCKET, key, headers={
+            "x-amz-copy-source": f"/{BUCKET}/{source}", **headers})
+
+    def send_copy(self, source, key, headers, s3):
+        """Sends a copy, and does not read the answer: the socket."""
+        path = s3.path(BUCKET, key)
+        headers, _ = s3.prepare("PUT", path, (), {
+            "x-amz-copy-source": f"/{BUCKET}/{source}", "content-length": "0", **headers}, b"",
+            "signed")
+        head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        sock = s3.socket()
+        sock.sendall(head.encode() + b"\r\n")
+        return sock
+
+    def timed(self, what, function, want):
+        begun = time.monotonic()
+        answer = function()
+        took = time.monotonic() - begun
+        equal(answer.status, want, what)
+        check(took < PROMPT, f"{what} took {took:.1f} s")
+        return took
+
+    def others_are_served(self, seconds=0.0):
+        """What needs no store and takes no time: the slowest of some rounds."""
+        s3, slowest, end = self.client(), 0.0, time.monotonic() + seconds
+        while True:
+            slowest = max(
+                slowest,
+                self.timed("GET", lambda: s3.get(BUCKET, "small"), 200),
+                self.timed("GET of what is in memory", lambda: s3.get(BUCKET, "body"), 200),
+                self.timed("LIST", lambda: s3.request("GET", BUCKET, query=[("list-type", "2")]), 200),
+                self.timed("PUT", lambda: s3.put(BUCKET, "other", b"other"), 200),
+                self.timed("DELETE", lambda: s3.delete(BUCKET, "other"), 204))
+            if time.monotonic() >= end:
+                break
+            time.sleep(0.05)
+        s3.close()
+        print(f"     others waited for {slowest * 1000:.0f} ms at most", flush=True)
+
+    def stops_in_time(self):
+        """SIGTERM now; then it serves again."""
+        begun = time.monotonic()
+        self.gateway.stop()
+        took = time.monotonic() - begun
+        self.s3.close()
+        print(f"     ended {took:.1f} s after SIGTERM", flush=True)
+        check(took < STOP_SECONDS + GRACE, f"it took {took:.1f} s to end")
+        self.gateway.start()
+
+    # --- tests
+
+    def copies_of_a_hole_hurt_nobody(self):
+        """Each is as much work as S3 allows for a request of some hundred bytes."""
+        self.sparse("hole", 5 * GIB)
+        s3 = self.client()
+        for i in range(COPIES):
+            self.send_copy("hole", f"copy{i}", SHA256, s3).close()
+        self.others_are_served(2)
+
+    def sigterm_ends_copies(self):
+        """Those of the test before, and four more whose clients wait."""
+        s3 = self.client()
+        waiting = [self.send_copy("hole", f"more{i}", SHA256, s3) for i in range(4)]
+        time.sleep(0.2)
+        self.stops_in_time()
+        for sock in waiting:
+            sock.close()
+
+    def a_copy_is_limited_as_s3_limits_it(self):
+        self.sparse("large", TIB)
+        for headers in ({}, SHA256, {"x-amz-checksum-algorithm": "CRC32"}):
+            begun = time.monotonic()
+            answer = self.copy("large", "copy", headers)
+            equal((answer.status, answer.code, answer.text("Message")),
+                  (400, "InvalidRequest", "The specified copy source is larger than the maximum "
+                   "allowable size for a copy source: 5368709120"), "a copy of 1 TiB")
+            check(time.monotonic() - begun < PROMPT, "which took its time")
+        equal(self.s3.delete(BUCKET, "large").status, 204, "DELETE")
+
+    def the_crc_of_a_hole_is_arithmetic(self):
+        size = GIB
+        head = self.sparse("crc", size)
+        crc = zlib.crc32(head)
+        for _ in range(size // MIB - 1):
+            crc = zlib.crc32(bytes(MIB), crc)
+        crc = zlib.crc32(bytes(MIB - len(head) - 2) + b"ab", crc)
+        took = self.timed("CRC32 of 1 GiB", lambda: self.copy(
+            "crc", "crc-copy", {"x-amz-checksum-algorithm": "CRC32"}), 200)
+        answer = self.s3.head(BUCKET, "crc-copy", headers={"x-amz-checksum-mode": "ENABLED"})
+        equal(answer.headers["x-amz-checksum-crc32"],
+              base64.b64encode(crc.to_bytes(4, "big")).decode(), "CRC32")
+        print(f"     a copy of 1 GiB with its CRC32 took {took * 1000:.0f} ms", flush=True)
+
+    def a_hung_store_keeps_nobody_from_what_is_in_memory(self):
+        if self.proxy is None:
+            raise Skip("a directory does not hang")
+        cold = [f"cold{i}" for i in range(8)]
+        for key in cold:
+            self.put(key, self.rng.randbytes(200 * KIB))
+        self.s3.close()
+        self.gateway.stop()
+        self.gateway.start()
+        equal(self.s3.get(BUCKET, "body").body, self.body, "GET")
+        self.proxy.add(Fault("hang"))
+        socks = []
+        for i in range(150):
+            s3 = self.client()
+            key = cold[i % len(cold)]
+            path = s3.path(BUCKET, key)
+            target = s3.target(path, s3.signer.presign("GET", path, (), s3.host))
+            socks.append(s3.socket())
+            socks[-1].sendall(f"GET {target} HTTP/1.1\r\nHost: {s3.host}\r\n\r\n".encode())
+        for i in range(80):  # and uploads, which wait for their slices
+            s3 = self.client()
+            path = s3.path(BUCKET, f"up{i}")
+            headers, body = s3.prepare("PUT", path, (), {"content-length": str(100 * KIB)},
+                                       bytes(100 * KIB), "unsigned")
+            head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+            socks.append(s3.socket())
+            socks[-1].sendall(head.encode() + b"\r\n" + body)
+        self.others_are_served(2)
+        self.stops_in_time_with_hung_store(socks)
+
+    def stops_in_time_with_hung_store(self, socks):
+        begun = time.monotonic()
+        self.gateway.stop()
+        took = time.monotonic() - begun
+        self.proxy.clear()
+        for sock in socks:
+            sock.close()
+        self.s3.close()
+        check(took < STOP_SECONDS + GRACE, f"it took {took:.1f} s to end")
+        print(f"     ended {took:.1f} s after SIGTERM", flush=True)
+        self.gateway.start()
+        equal(self.s3.get(BUCKET, "cold0").status, 200, "GET once the store is back")
+
+
+TESTS = ("copies_of_a_hole_hurt_nobody", "sigterm_ends_copies", "a_copy_is_limited_as_s3_limits_it",
+         "the_crc_of_a_hole_is_arithmetic", "a_hung_store_keeps_nobody_from_what_is_in_memory")
+
+
+def main():
+    suite = Suite(__doc__, "waits")
+    return suite.run(lambda s: s.methods(Waits(s.ws, s.args.way, s.args.seed), TESTS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
