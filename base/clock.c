@@ -197,25 +197,81 @@ static int64_t scan_digits(struct scan *s, size_t width)
     return (int64_t)v;
 }
 
+/* What stands at the front without regard to case; false: something else does. */
+static bool scan_word(struct scan *s, const char *word)
+{
+    if (!s->ok || !str_starts_nocase(s->rest, str_of(word)))
+        return false;
+    s->rest = str_sub(s->rest, str_of(word).len, s->rest.len);
+    return true;
+}
+
+static bool scan_sees_digit(const struct scan *s)
+{
+    return s->rest.len > 0 && s->rest.ptr[0] >= '0' && s->rest.ptr[0] <= '9';
+}
+
+/* At least one digit and at most `width`. */
+static int64_t scan_number(struct scan *s, size_t width, size_t *out_width)
+{
+    int64_t v = 0;
+
+    for (*out_width = 0; *out_width < width && scan_sees_digit(s); (*out_width)++)
+        v = v * 10 + scan_digits(s, 1);
+    s->ok = s->ok && *out_width > 0;
+    return v;
+}
+
+static int64_t scan_one_or_two(struct scan *s)
+{
+    size_t width;
+
+    return scan_number(s, 2, &width);
+}
+
+/* One blank, or more. */
+static void scan_blanks(struct scan *s)
+{
+    scan_text(s, STR(" "));
+    while (s->ok && s->rest.len > 0 && s->rest.ptr[0] == ' ')
+        scan_text(s, STR(" "));
+}
+
 static int64_t scan_month(struct scan *s)
 {
     for (size_t i = 0; s->ok && i < 12; i++) {
-        if (str_starts(s->rest, str_of(months[i]))) {
-            s->rest = str_sub(s->rest, 3, s->rest.len);
+        if (scan_word(s, months[i]))
             return (int64_t)i + 1;
-        }
     }
     s->ok = false;
     return 1;
 }
 
-/* Whether the day is the date's is not asked: Amazon's own examples get it wrong. */
-static bool scan_weekday(struct scan *s, const char *name)
+/* Four digits; or two, and RFC 9110: what seems more than 50 years in the future is the past. */
+static int64_t scan_year(struct scan *s)
 {
-    if (!str_starts(s->rest, str_of(name)))
-        return false;
-    scan_text(s, str_of(name));
-    return true;
+    int64_t this_year = date_of(clock_wall_ms()).year;
+    size_t width;
+    int64_t year = scan_number(s, 4, &width);
+
+    if (width == 4)
+        return year;
+    s->ok = s->ok && width == 2;
+    year += this_year / 100 * 100;
+    return year > this_year + 50 ? year - 100 : year;
+}
+
+/* A day's name, long or short, if there is one. Whether it is the date's is not asked: Amazon's
+ * own examples get it wrong. */
+static void scan_weekday(struct scan *s)
+{
+    for (size_t i = 0; i < 7; i++) {
+        if (!scan_word(s, weekdays_long[i]) && !scan_word(s, weekdays[i]))
+            continue;
+        (void)scan_word(s, ",");
+        scan_blanks(s);
+        return;
+    }
 }
 
 static void scan_time(struct scan *s, struct date *d)
@@ -225,6 +281,37 @@ static void scan_time(struct scan *s, struct date *d)
     d->minute = scan_digits(s, 2);
     scan_text(s, STR(":"));
     d->second = scan_digits(s, 2);
+}
+
+/* "8:49:37", "08:49" (RFC 5322 lets the seconds be missing). */
+static void scan_loose_time(struct scan *s, struct date *d)
+{
+    d->hour = scan_one_or_two(s);
+    scan_text(s, STR(":"));
+    d->minute = scan_digits(s, 2);
+    if (scan_word(s, ":"))
+        d->second = scan_digits(s, 2);
+}
+
+/* "+05:30" or "+0530" behind a name or alone: what to take away, in milliseconds. */
+static int64_t scan_offset(struct scan *s)
+{
+    int64_t sign = scan_word(s, "-") ? -1 : 1;
+
+    if (sign > 0)
+        scan_text(s, STR("+"));
+    int64_t hours = scan_digits(s, 2);
+    (void)scan_word(s, ":");
+    int64_t minutes = scan_digits(s, 2);
+    s->ok = s->ok && hours <= 23 && minutes <= 59;
+    return sign * (hours * 60 + minutes) * 60000;
+}
+
+static int64_t scan_named_zone(struct scan *s)
+{
+    if (scan_word(s, "GMT") || scan_word(s, "UTC") || scan_word(s, "UT") || scan_word(s, "Z"))
+        return 0;
+    return scan_offset(s);
 }
 
 /* True and the time, if all of the text was read and is a date that exists. */
@@ -239,78 +326,76 @@ static bool scan_end(const struct scan *s, const struct date *d, int64_t *out_wa
     return true;
 }
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT", after the name of the day. */
-static bool parse_imf(struct scan s, int64_t *out_wall_ms)
+/* "06 Nov 1994 08:49:37 GMT", "6-Nov-94 8:49:37 +0000", after the name of the day. */
+static bool parse_day_first(struct scan s, int64_t *out_wall_ms)
 {
     struct date d = {0};
+    bool dashes;
 
-    scan_text(&s, STR(", "));
-    d.day = scan_digits(&s, 2);
-    scan_text(&s, STR(" "));
+    d.day = scan_one_or_two(&s);
+    dashes = scan_word(&s, "-");
+    if (!dashes)
+        scan_blanks(&s);
     d.month = scan_month(&s);
-    scan_text(&s, STR(" "));
-    d.year = scan_digits(&s, 4);
-    scan_text(&s, STR(" "));
-    scan_time(&s, &d);
-    scan_text(&s, STR(" GMT"));
-    return scan_end(&s, &d, out_wall_ms);
+    if (dashes)
+        scan_text(&s, STR("-"));
+    else
+        scan_blanks(&s);
+    d.year = scan_year(&s);
+    scan_blanks(&s);
+    scan_loose_time(&s, &d);
+    scan_blanks(&s);
+    int64_t zone_ms = scan_named_zone(&s);
+    if (!scan_end(&s, &d, out_wall_ms))
+        return false;
+    *out_wall_ms -= zone_ms;
+    return true;
 }
 
-/* "Sunday, 06-Nov-94 08:49:37 GMT", after the name of the day. */
-static bool parse_rfc850(struct scan s, int64_t *out_wall_ms)
+/* "Nov  6 08:49:37 1994", "Nov 6 08:49:37 UTC 1994", after the name of the day. */
+static bool parse_month_first(struct scan s, int64_t *out_wall_ms)
 {
     struct date d = {0};
-    int64_t this_year = date_of(clock_wall_ms()).year;
+    int64_t zone_ms = 0;
+    size_t width;
 
-    scan_text(&s, STR(", "));
-    d.day = scan_digits(&s, 2);
-    scan_text(&s, STR("-"));
     d.month = scan_month(&s);
-    scan_text(&s, STR("-"));
-    d.year = scan_digits(&s, 2) + this_year / 100 * 100;
-    /* RFC 9110: what seems more than 50 years in the future is the past. */
-    if (d.year > this_year + 50)
-        d.year -= 100;
-    scan_text(&s, STR(" "));
-    scan_time(&s, &d);
-    scan_text(&s, STR(" GMT"));
-    return scan_end(&s, &d, out_wall_ms);
-}
-
-/* "Sun Nov  6 08:49:37 1994", after the name of the day. */
-static bool parse_asctime(struct scan s, int64_t *out_wall_ms)
-{
-    struct date d = {0};
-
-    scan_text(&s, STR(" "));
-    d.month = scan_month(&s);
-    scan_text(&s, STR(" "));
-    if (str_starts(s.rest, STR(" "))) {
-        scan_text(&s, STR(" "));
-        d.day = scan_digits(&s, 1);
-    } else {
-        d.day = scan_digits(&s, 2);
+    scan_blanks(&s);
+    d.day = scan_one_or_two(&s);
+    scan_blanks(&s);
+    scan_loose_time(&s, &d);
+    scan_blanks(&s);
+    if (s.ok && !scan_sees_digit(&s)) {
+        zone_ms = scan_named_zone(&s);
+        scan_blanks(&s);
     }
-    scan_text(&s, STR(" "));
-    scan_time(&s, &d);
-    scan_text(&s, STR(" "));
-    d.year = scan_digits(&s, 4);
-    return scan_end(&s, &d, out_wall_ms);
+    d.year = scan_number(&s, 4, &width);
+    s.ok = s.ok && width == 4;
+    if (!scan_end(&s, &d, out_wall_ms))
+        return false;
+    *out_wall_ms -= zone_ms;
+    return true;
 }
 
 enum err clock_parse_http(struct str text, int64_t *out_wall_ms)
 {
-    for (size_t i = 0; i < 7; i++) {
-        struct scan s = {text, true};
-        if (scan_weekday(&s, weekdays_long[i])) {
-            if (parse_rfc850(s, out_wall_ms))
-                return OK;
-        } else if (scan_weekday(&s, weekdays[i])) {
-            if (parse_imf(s, out_wall_ms) || parse_asctime(s, out_wall_ms))
-                return OK;
-        }
-    }
-    return err_set(ERR_INVALID, "not a date of HTTP");
+    struct scan s = {str_trim(text), true};
+    int64_t wall_ms;
+
+    scan_weekday(&s);
+    if (!parse_day_first(s, &wall_ms) && !parse_month_first(s, &wall_ms))
+        return err_set(ERR_INVALID, "not a date of HTTP");
+    *out_wall_ms = wall_ms;
+    return OK;
+}
+
+enum err clock_parse_any(struct str text, int64_t *out_wall_ms)
+{
+    text = str_trim(text);
+    if (clock_parse_http(text, out_wall_ms) == OK || clock_parse_iso(text, out_wall_ms) == OK ||
+        clock_parse_amz(text, out_wall_ms) == OK)
+        return OK;
+    return err_set(ERR_INVALID, "not a date in any form that S3 takes");
 }
 
 /* A fraction of a second, cut to milliseconds. */
@@ -326,21 +411,10 @@ static int64_t scan_fraction(struct scan *s)
     return ms;
 }
 
-/* "Z" or "+05:30": what to take away, in milliseconds. */
+/* "Z", "+05:30" or "+0530": what to take away, in milliseconds. */
 static int64_t scan_zone(struct scan *s)
 {
-    if (!s->ok || s->rest.len == 0 || s->rest.ptr[0] == 'Z') {
-        scan_text(s, STR("Z"));
-        return 0;
-    }
-    int64_t sign = s->rest.ptr[0] == '-' ? -1 : 1;
-    scan_text(s, sign < 0 ? STR("-") : STR("+"));
-    int64_t hours = scan_digits(s, 2);
-    scan_text(s, STR(":"));
-    int64_t minutes = scan_digits(s, 2);
-    if (hours > 23 || minutes > 59)
-        s->ok = false;
-    return sign * (hours * 60 + minutes) * 60000;
+    return scan_word(s, "Z") ? 0 : scan_offset(s);
 }
 
 enum err clock_parse_iso(struct str text, int64_t *out_wall_ms)
@@ -355,7 +429,7 @@ enum err clock_parse_iso(struct str text, int64_t *out_wall_ms)
     scan_text(&s, STR("-"));
     d.day = scan_digits(&s, 2);
     if (s.ok && s.rest.len > 0) {
-        scan_text(&s, STR("T"));
+        s.ok = scan_word(&s, "T");
         scan_time(&s, &d);
         if (str_starts(s.rest, STR(".")))
             d.ms = scan_fraction(&s);

@@ -30,9 +30,20 @@ void clock_iso(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
 /* "20091012T175000Z", as SigV4 has it. */
 void clock_amz(int64_t wall_ms, char out[CLOCK_TEXT_MAX]);
 
-/* All three HTTP date forms of RFC 9110 5.6.7, and ISO 8601 as S3 accepts it in headers. */
+/*
+ * Dates as S3 reads them in headers: ERR_INVALID for anything else, and for a date that does not
+ * exist. *out_wall_ms is set only when the date was read.
+ *
+ * http: the three forms of RFC 9110 5.6.7, and what clients make of them (RFC 5322, date(1)): any
+ * case, no name of the day, one digit for day and hour, a year of two digits, no seconds, the zones
+ * GMT, UTC, UT, Z and +hhmm. A zone must be there, but in asctime's form.
+ */
 MUST_USE enum err clock_parse_http(struct str text, int64_t *out_wall_ms);
+/* "2009-10-12", or with a time and a zone: "2009-10-12T17:50:00.123Z", "... 17:50:00+02:00". */
 MUST_USE enum err clock_parse_iso(struct str text, int64_t *out_wall_ms);
+/* "20091012T175000Z" and nothing else. */
 MUST_USE enum err clock_parse_amz(struct str text, int64_t *out_wall_ms);
+/* Any of the three, with blanks around it. */
+MUST_USE enum err clock_parse_any(struct str text, int64_t *out_wall_ms);
 
 #endif
