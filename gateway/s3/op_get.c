@@ -68,11 +68,11 @@ static enum s3_code select_part(struct s3_request *r, const struct object *o, in
         return s3_fail_err(r, err, "read the list of parts");
     if (number < 1 || (uint64_t)number > (count > 0 ? count : 1))
         return s3_fail(&r->error, S3_INVALID_PART, NULL);
-    out->partial = true;
     out->part_count = count;
     for (int64_t i = 0; count > 0 && i < number - 1; i++)
         out->range.first += parts[i].size;
     out->range.len = count > 0 ? parts[number - 1].size : (uint64_t)o->attr.size;
+    out->partial = out->range.len > 0; /* a 206 names a byte in its Content-Range */
     if (count > 0) {
         out->sum = parts[number - 1].sum;
         out->sum.type = stored_checksum_unpack(o->checksum).type;
@@ -188,10 +188,8 @@ static unsigned reply_head(struct s3_request *r, const struct object *o,
     if (selection->partial) {
         char text[RANGE_TEXT_MAX];
 
-        if (selection->range.len > 0) {
-            range_content(&selection->range, (uint64_t)o->attr.size, text);
-            s3_reply_header_cstr(r, "Content-Range", text);
-        }
+        range_content(&selection->range, (uint64_t)o->attr.size, text);
+        s3_reply_header_cstr(r, "Content-Range", text);
         return 206;
     }
     return 200;

@@ -1,7 +1,6 @@
 #include "gateway/s3/range.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static bool is_digit(char c)
 {
@@ -31,7 +30,7 @@ static bool split(struct str header, struct str *out_first, struct str *out_last
     header = str_trim(header);
     if (!str_starts_nocase(header, prefix))
         return false;
-    header = str_trim(str_sub(header, prefix.len, header.len));
+    header = str_sub(header, prefix.len, header.len);
     size_t dash = str_find(header, '-');
     if (dash == header.len)
         return false;
@@ -51,8 +50,10 @@ enum range_result range_parse(struct str header, uint64_t size, struct range *ou
     if (first_text.len == 0) { /* the last n bytes */
         if (!number(last_text, &last))
             return RANGE_WHOLE;
-        if (last == 0 || size == 0)
+        if (last == 0)
             return RANGE_UNSATISFIABLE;
+        if (size == 0)
+            return RANGE_WHOLE;
         out->len = last < size ? last : size;
         out->first = size - out->len;
         return RANGE_PART;
@@ -107,17 +108,29 @@ enum s3_code range_parse_copy(struct str header, uint64_t size, struct range *ou
     return S3_OK;
 }
 
+/* "*" or a number, which is not looked at: a file that others write to has no length to agree on. */
+static bool is_complete_length(struct str text)
+{
+    uint64_t ignored;
+
+    return str_eq(text, STR("*")) || number(text, &ignored);
+}
+
 enum s3_code range_parse_content(struct str header, struct range *out, struct s3_error *error)
 {
-    struct str text = str_trim(header), first_text;
+    struct str unit = STR("bytes "), text = str_trim(header);
+    bool ok = str_starts_nocase(text, unit);
+    size_t dash, slash;
     uint64_t first = 0, last = 0;
-    bool ok = str_starts_nocase(text, STR("bytes "));
 
-    text = str_trim(str_sub(text, strlen("bytes "), text.len));
-    text = str_sub(text, 0, str_find(text, '/'));
-    ok = ok && str_find(text, '-') < text.len && str_split(&text, '-', &first_text) &&
-         number(str_trim(first_text), &first);
-    text = str_trim(text);
+    text = str_sub(text, unit.len, text.len);
+    slash = str_find(text, '/');
+    if (slash < text.len)
+        ok = ok && is_complete_length(str_sub(text, slash + 1, text.len));
+    text = str_sub(text, 0, slash);
+    dash = str_find(text, '-');
+    ok = ok && dash < text.len && number(str_sub(text, 0, dash), &first);
+    text = str_sub(text, dash + 1, text.len);
     *out = (struct range){first, 0};
     if (ok && text.len == 0)
         return S3_OK;

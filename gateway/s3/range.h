@@ -3,7 +3,9 @@
  *
  * Positions are `first` and length, within [0, size]; all arithmetic saturates, so no number in a
  * header can overflow. Source: RFC 9110 section 14, and S3: several ranges at once and broken
- * syntax are ignored (the whole object, 200), an unsatisfiable range is InvalidRange (416).
+ * syntax (blanks within, too) are ignored (the whole object, 200), an unsatisfiable range is
+ * InvalidRange (416). The last n bytes of an empty object are all of it: 200 with no bytes, since a
+ * 206 would need a Content-Range that names a byte (14.1.2).
  */
 #ifndef KISEKI_GATEWAY_S3_RANGE_H
 #define KISEKI_GATEWAY_S3_RANGE_H

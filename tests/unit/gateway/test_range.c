@@ -31,7 +31,10 @@ static void test_range__headers_of_get(void **state)
         {"bytes=18446744073709551615-", UINT64_MAX, RANGE_UNSATISFIABLE, 0, 0},
         {"bytes=-0", 10, RANGE_UNSATISFIABLE, 0, 0},
         {"bytes=0-", 0, RANGE_UNSATISFIABLE, 0, 0},
-        {"bytes=-5", 0, RANGE_UNSATISFIABLE, 0, 0},
+        {"bytes=-0", 0, RANGE_UNSATISFIABLE, 0, 0},
+        {"bytes=0-0", 0, RANGE_UNSATISFIABLE, 0, 0},
+        {"bytes=-5", 0, RANGE_WHOLE, 0, 0}, /* all that there is */
+        {"bytes=-99999999999999999999999", 0, RANGE_WHOLE, 0, 0},
         /* ignored */
         {"bytes=5-4", 10, RANGE_WHOLE, 0, 10},
         {"bytes=0-1,3-4", 10, RANGE_WHOLE, 0, 10},
@@ -46,6 +49,12 @@ static void test_range__headers_of_get(void **state)
         {"bytes=1-2x", 10, RANGE_WHOLE, 0, 10},
         {"items=1-2", 10, RANGE_WHOLE, 0, 10},
         {"0-5", 10, RANGE_WHOLE, 0, 10},
+        {"bytes= -1", 10, RANGE_WHOLE, 0, 10},
+        {"bytes= 0-1", 10, RANGE_WHOLE, 0, 10},
+        {"bytes=0 -1", 10, RANGE_WHOLE, 0, 10},
+        {"bytes=0- 1", 10, RANGE_WHOLE, 0, 10},
+        {"bytes=\t0-1", 10, RANGE_WHOLE, 0, 10},
+        {"bytes =0-1", 10, RANGE_WHOLE, 0, 10},
     };
 
     (void)state;
@@ -100,6 +109,8 @@ static void test_range__of_a_copy_is_strict(void **state)
         {"bytes=0-bar", S3_INVALID_ARGUMENT},
         {"bytes=hello-", S3_INVALID_ARGUMENT},
         {"bytes=0-2,3-5", S3_INVALID_ARGUMENT},
+        {"bytes= 0-2", S3_INVALID_ARGUMENT},
+        {"bytes=0 - 2", S3_INVALID_ARGUMENT},
     };
 
     (void)state;
@@ -137,6 +148,12 @@ static void test_range__of_a_patch(void **state)
         {"bytes 0-9223372036854775807/*", false, 0, 0},
         {"bytes 99999999999999999999-99999999999999999999/*", false, 0, 0},
         {"items 0-5/*", false, 0, 0},
+        {"bytes  0-5/*", false, 0, 0},
+        {"bytes 0 -5/*", false, 0, 0},
+        {"bytes 0- 5/*", false, 0, 0},
+        {"bytes 0-5/ *", false, 0, 0},
+        {"bytes 0-5/", false, 0, 0},
+        {"bytes 0-5/x", false, 0, 0},
     };
 
     (void)state;
