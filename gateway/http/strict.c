@@ -18,8 +18,23 @@ enum err http_strict_fields(const struct http_header *headers, size_t count)
 /* What decides about framing and routing, counted. */
 struct seen {
     size_t hosts, lengths, encodings;
-    struct str host, length, encoding, expect;
+    struct str host, length, encoding;
+    bool expects_100, expects_else;
 };
+
+/* A list, of which empty elements are nothing (RFC 9110 5.6.1, 10.1.1). */
+static void look_at_expect(struct str value, struct seen *seen)
+{
+    struct str element;
+    while (str_split(&value, ',', &element)) {
+        element = str_trim(element);
+        if (str_eq_nocase(element, STR("100-continue"))) {
+            seen->expects_100 = true;
+        } else if (element.len > 0) {
+            seen->expects_else = true;
+        }
+    }
+}
 
 static void look(const struct http_header *headers, size_t count, struct seen *seen)
 {
@@ -34,8 +49,8 @@ static void look(const struct http_header *headers, size_t count, struct seen *s
         } else if (str_eq_nocase(name, STR("Transfer-Encoding"))) {
             seen->encodings++;
             seen->encoding = value;
-        } else if (str_eq_nocase(name, STR("Expect")) && !seen->expect.ptr) {
-            seen->expect = value;
+        } else if (str_eq_nocase(name, STR("Expect"))) {
+            look_at_expect(value, seen);
         }
     }
 }
@@ -106,12 +121,10 @@ enum err http_strict_check(struct str method, struct str version, const struct h
         return e;
     }
     out->host = seen.host;
-    if (seen.expect.ptr && is_1_1) {
-        if (!str_eq_nocase(seen.expect, STR("100-continue"))) {
-            return err_set(ERR_UNSUPPORTED, "an Expect other than 100-continue");
-        }
-        out->wants_100 = true;
+    if (seen.expects_else && is_1_1) {
+        return err_set(ERR_UNSUPPORTED, "an Expect other than 100-continue");
     }
+    out->wants_100 = seen.expects_100 && is_1_1;
     return OK;
 }
 
