@@ -13,6 +13,8 @@ struct asked {
     bool has_trailer; /* one announced in x-amz-trailer */
     enum checksum_algo trailer;
     bool has_sdk; /* x-amz-sdk-checksum-algorithm */
+    enum checksum_algo sdk;
+    enum checksum_algo named; /* x-amz-checksum-algorithm; NONE: not there */
 };
 
 /* The names in x-amz-trailer; those that are no checksum are none of ours. */
@@ -64,14 +66,40 @@ static enum s3_code ask_header(struct asked *a, const struct sigv4_header *h,
         return ask_trailer(a, h->value, error);
     if (str_eq_nocase(h->name, STR("x-amz-sdk-checksum-algorithm"))) {
         a->has_sdk = true;
-        return checksum_algo_parse(h->value, &algo, error);
+        return checksum_algo_parse(h->value, &a->sdk, error);
     }
+    if (str_eq_nocase(h->name, STR("x-amz-checksum-algorithm")))
+        return checksum_algo_parse(h->value, &a->named, error);
     if (str_eq_nocase(h->name, STR("content-md5"))) {
         if (a->has_md5)
             return s3_fail(error, S3_INVALID_DIGEST, NULL);
         a->has_md5 = true;
         a->md5 = str_trim(h->value);
     }
+    return S3_OK;
+}
+
+/* The checksum that the client gives, in whatever way; NONE: none. */
+static enum checksum_algo given_algo(const struct asked *a)
+{
+    if (a->has_sum)
+        return a->sum.algo;
+    return a->has_trailer ? a->trailer : CHECKSUM_NONE;
+}
+
+/* What is said of the algorithm in other headers must be true of the checksum. */
+static enum s3_code check_algo(const struct asked *a, struct s3_error *error)
+{
+    enum checksum_algo given = given_algo(a);
+
+    if (given == CHECKSUM_NONE)
+        return S3_OK;
+    if (a->has_sdk && a->sdk != given)
+        return s3_fail(error, S3_INVALID_REQUEST,
+                       "Value for x-amz-sdk-checksum-algorithm header is invalid.");
+    if (a->named != CHECKSUM_NONE && a->named != given)
+        return s3_fail(error, S3_INVALID_REQUEST,
+                       "Value for x-amz-checksum-algorithm header is invalid.");
     return S3_OK;
 }
 
@@ -93,7 +121,7 @@ static enum s3_code check_asked(const struct asked *a, const struct payload_spec
         return s3_fail(error, S3_INVALID_REQUEST,
                        "Missing required header for this request: Content-MD5 OR "
                        "x-amz-checksum-*");
-    return S3_OK;
+    return check_algo(a, error);
 }
 
 static enum err start(struct payload *p, enum hash_kind kind)
@@ -131,7 +159,7 @@ enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
     p->check_sum = a.has_sum || a.has_trailer;
     p->by_trailer = a.has_trailer;
     p->want = a.sum;
-    p->algo = a.has_sum ? a.sum.algo : a.has_trailer ? a.trailer : spec->default_algo;
+    p->algo = p->check_sum ? given_algo(&a) : spec->default_algo;
 
     enum err e = OK;
     if (spec->want_md5 || p->check_md5)
@@ -159,12 +187,18 @@ static enum s3_code take_trailer(struct payload *p, const struct sigv4_header *t
                                  size_t count, struct s3_error *error)
 {
     struct str name = str_of(checksum_header_name(p->algo));
+    const struct sigv4_header *found = NULL;
 
     for (size_t i = 0; i < count; i++) {
-        if (str_eq_nocase(str_trim(trailers[i].name), name))
-            return checksum_parse(p->algo, trailers[i].value, false, &p->want, error);
+        if (!str_eq_nocase(str_trim(trailers[i].name), name))
+            continue;
+        if (found != NULL) /* obeying one would ignore the other */
+            return s3_fail(error, S3_MALFORMED_TRAILER, NULL);
+        found = &trailers[i];
     }
-    return s3_fail(error, S3_MALFORMED_TRAILER, NULL);
+    if (found == NULL)
+        return s3_fail(error, S3_MALFORMED_TRAILER, NULL);
+    return checksum_parse(p->algo, found->value, false, &p->want, error);
 }
 
 enum s3_code payload_finish(struct payload *p, const struct sigv4_header *trailers,

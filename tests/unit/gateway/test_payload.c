@@ -70,6 +70,21 @@ static const struct row rows[] = {
     {.headers = {H("x-amz-sdk-checksum-algorithm", "MD5"), H("x-amz-checksum-crc32", CRC32)},
      .header_count = 2,
      .at_init = S3_INVALID_REQUEST},
+    {.headers = {H("x-amz-sdk-checksum-algorithm", "CRC32"), H("x-amz-checksum-sha256", SHA256)},
+     .header_count = 2,
+     .at_init = S3_INVALID_REQUEST},
+    {.headers = {H("x-amz-checksum-algorithm", "SHA1"), H("x-amz-checksum-sha256", SHA256)},
+     .header_count = 2,
+     .at_init = S3_INVALID_REQUEST},
+    {.headers = {H("x-amz-checksum-algorithm", "SHA256"), H("x-amz-checksum-sha256", SHA256)},
+     .header_count = 2,
+     .algo = CHECKSUM_SHA256,
+     .client_sum = true},
+    {.headers = {H("x-amz-trailer", "x-amz-checksum-crc32"),
+                 H("x-amz-sdk-checksum-algorithm", "CRC32C")},
+     .header_count = 2,
+     .framed = true,
+     .at_init = S3_INVALID_REQUEST},
     {.headers = {H("x-amz-checksum-mode", "ENABLED")},
      .header_count = 1,
      .algo = CHECKSUM_CRC64NVME},
@@ -161,6 +176,22 @@ static void test_payload__headers_and_trailers(void **state)
         check_row(i);
 }
 
+static void test_payload__a_trailer_that_comes_twice_is_refused(void **state)
+{
+    const struct sigv4_header headers[] = {H("x-amz-trailer", "x-amz-checksum-crc32")};
+    const struct sigv4_header trailers[] = {H("x-amz-checksum-crc32", CRC32),
+                                            H("X-Amz-Checksum-Crc32", CRC32)};
+    struct payload_spec spec = {.headers = headers, .header_count = 1, .has_trailer = true};
+    struct payload p;
+    struct payload_result result;
+
+    (void)state;
+    assert_int_equal(payload_init(&p, &spec, NULL), S3_OK);
+    payload_update(&p, "123456789", 9);
+    assert_int_equal(payload_finish(&p, trailers, 2, &result, NULL), S3_MALFORMED_TRAILER);
+    payload_fini(&p);
+}
+
 static void test_payload__the_signed_hash_must_be_the_bodys(void **state)
 {
     uint8_t sha256[32];
@@ -205,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_payload__headers_and_trailers),
+        cmocka_unit_test(test_payload__a_trailer_that_comes_twice_is_refused),
         cmocka_unit_test(test_payload__the_signed_hash_must_be_the_bodys),
         cmocka_unit_test(test_payload__computes_only_what_is_wanted),
     };
