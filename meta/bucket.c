@@ -7,7 +7,7 @@
 /* A delete between our insert and our look is rare; more than a few in a row are not. */
 #define CREATE_TRIES 5
 
-#define BUCKET_ARENA (64u << 10) /* a few statements */
+#define BUCKET_ARENA (1u << 20) /* a few statements, and a row with whatever region it was given */
 
 static void row_to_bucket(const struct sql_call *c, size_t row, struct bucket *out)
 {

@@ -99,6 +99,9 @@ struct content {
     size_t piece_count;
 };
 
+/* No object has this ETag: a condition on it fails, where an empty string would not be one. */
+#define OBJECT_NO_ETAG STR("\"\"")
+
 /* Conditions, judged inside the transaction on the locked row. Empty strings: not asked. */
 struct object_cond {
     bool if_absent;           /* If-None-Match: * */

@@ -76,12 +76,12 @@ static void submit(struct meta *m, struct work *w)
 /* Conditions on what the key's row says of its file. */
 static bool has_file_condition(const struct object_cond *c)
 {
-    return object_cond_has_etag(c) || c->has_size || c->has_mtime;
+    return object_cond_has_etag(c) || c->has_size || c->has_mtime || c->if_absent;
 }
 
 static bool has_condition(const struct object_cond *c)
 {
-    return object_cond_wants_key(c) || c->if_absent || has_file_condition(c);
+    return object_cond_wants_key(c) || has_file_condition(c);
 }
 
 static void submit_delete(struct meta *m, struct work *w)
@@ -94,7 +94,8 @@ static void submit_delete(struct meta *m, struct work *w)
     sql_bind_bytes(c, d->key);
     sql_bind_text(c, d->version);
     if (conditional) {
-        sql_bind_text(c, d->cond.if_match);
+        /* what must be absent is not there to be deleted */
+        sql_bind_text(c, d->cond.if_absent ? OBJECT_NO_ETAG : d->cond.if_match);
         sql_bind_text(c, d->cond.if_none_match);
         sql_bind_int(c, d->cond.has_size);
         sql_bind_int(c, d->cond.if_size);

@@ -188,7 +188,8 @@ enum path_form {
 
 static void put_path(const struct signing *s, enum path_form form, struct buf *out)
 {
-    struct str bucket = names_host_bucket(auth_host(s->r), s->r->domains, s->r->domain_count);
+    struct str bucket = names_lower(
+        s->arena, names_host_bucket(auth_host(s->r), s->r->domains, s->r->domain_count));
     struct str path = s->r->raw_path;
 
     if (bucket.len > 0) {

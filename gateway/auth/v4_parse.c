@@ -93,8 +93,15 @@ static enum s3_code parse_credential(struct str credential, struct auth *out,
 /* x-amz- headers that may come unsigned: they can not change what the request means. */
 static bool may_be_unsigned(const struct auth *a, struct str name)
 {
-    if (str_eq_nocase(name, STR("x-amz-cf-id"))) /* CloudFront's own */
+    static const char *const added[] = {"x-amz-id-2", "x-amz-request-id", "x-amz-apigw-id"};
+
+    if (str_starts_nocase(name, STR("x-amz-cf-"))) /* CloudFront's own */
         return true;
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+        if (str_eq_nocase(name,
+                          str_of(added[i]))) /* of other proxies; operations do not see them */
+            return true;
+    }
     return a->kind == AUTH_PRESIGNED_V4 && str_eq_nocase(name, STR("x-amz-content-sha256"));
 }
 

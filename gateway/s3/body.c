@@ -16,11 +16,21 @@ bool s3_body_expected(const struct s3_request *r)
            (r->op->body == S3_BODY_MEMORY && r->http->content_length == 0);
 }
 
+/* A body without a length is too long once its bytes are. */
+static bool is_too_long(const struct s3_request *r, size_t more)
+{
+    return r->op->body == S3_BODY_FILE && r->payload.length + more > (uint64_t)S3_PUT_MAX;
+}
+
 /* Payload bytes to where they go; *out_taken of them were taken. */
 static enum err deliver(struct s3_request *r, struct str piece, size_t *out_taken)
 {
     enum err err = OK;
 
+    if (is_too_long(r, piece.len)) {
+        r->failed = s3_fail(&r->error, S3_ENTITY_TOO_LARGE, NULL);
+        return err_set(ERR_TOO_LARGE, "the body is longer than 5 GiB");
+    }
     *out_taken = piece.len;
     if (r->writer != NULL)
         err = writer_write(r->writer, piece, out_taken);
@@ -101,6 +111,24 @@ static enum s3_code body_headers(struct s3_request *r, const struct sigv4_header
     return S3_OK;
 }
 
+/* "crc32" of "x-amz-checksum-crc32". */
+static const char *algo_text(enum checksum_algo algo)
+{
+    return checksum_header_name(algo) + strlen("x-amz-checksum-");
+}
+
+/* A part's checksum is of the upload's algorithm, or the object's could not be made of it. */
+static enum s3_code check_algo(struct s3_request *r)
+{
+    if (!r->algo_is_fixed || !r->payload.check_sum || r->payload.algo == r->default_algo)
+        return S3_OK;
+    return s3_fail(&r->error, S3_INVALID_REQUEST,
+                   arena_printf(r->arena,
+                                "Checksum Type mismatch occurred, expected checksum Type: %s, "
+                                "actual checksum Type: %s",
+                                algo_text(r->default_algo), algo_text(r->payload.algo)));
+}
+
 static enum s3_code open_payload(struct s3_request *r)
 {
     bool to_file = r->op->body == S3_BODY_FILE;
@@ -117,7 +145,7 @@ static enum s3_code open_payload(struct s3_request *r)
     if (code == S3_OK)
         code = payload_init(&r->payload, &spec, &r->error);
     r->has_payload = code == S3_OK;
-    return code;
+    return code == S3_OK ? check_algo(r) : code;
 }
 
 static enum s3_code open_framing(struct s3_request *r)

@@ -81,6 +81,12 @@ static bool next_etag(struct str *list, struct str *out)
     return true;
 }
 
+/* Quotes within, or left over: no ETag looks like this, and none is stored. */
+static bool is_etag(struct str bare)
+{
+    return bare.len > 0 && str_find(bare, '"') == bare.len;
+}
+
 bool conditions_etag_listed(struct str list, struct str etag)
 {
     struct str member;
@@ -88,10 +94,30 @@ bool conditions_etag_listed(struct str list, struct str etag)
     if (str_eq(str_trim(list), STR("*")))
         return true;
     while (next_etag(&list, &member)) {
-        if (str_eq(member, etag))
+        if (is_etag(member) && str_eq(member, etag))
             return true;
     }
     return false;
+}
+
+enum condition_form conditions_form(struct str header, struct str *out_etag)
+{
+    struct str rest = header, member;
+    size_t count = 0, good = 0;
+
+    *out_etag = STR_NONE;
+    if (header.ptr == NULL)
+        return CONDITION_ABSENT;
+    if (str_eq(str_trim(header), STR("*")))
+        return CONDITION_ANY;
+    while (next_etag(&rest, &member)) {
+        count++;
+        good += is_etag(member);
+        *out_etag = member;
+    }
+    if (count == 1 && good == 1)
+        return CONDITION_ETAG;
+    return good == 0 ? CONDITION_NOTHING : CONDITION_LIST;
 }
 
 /* --- evaluation --------------------------------------------------------------------------------*/
@@ -105,10 +131,25 @@ static bool parse_date(struct str text, int64_t *out_sec)
 {
     int64_t ms;
 
-    if (clock_parse_http(str_trim(text), &ms) != OK)
+    if (clock_parse_any(text, &ms) != OK)
         return false;
     *out_sec = whole_seconds(ms);
     return true;
+}
+
+bool conditions_date_valid(struct str text)
+{
+    int64_t ignored;
+
+    return parse_date(text, &ignored);
+}
+
+/* What cannot match would let a write through that was to be guarded. */
+static bool guards_nothing(struct str none_match)
+{
+    struct str ignored;
+
+    return conditions_form(none_match, &ignored) == CONDITION_NOTHING;
 }
 
 /* Steps 1 and 2 of RFC 9110 13.2.2: does it fail? */
@@ -148,12 +189,16 @@ enum condition_result conditions_read(const struct conditions *c, struct str eta
 enum condition_result conditions_copy_source(const struct conditions *c, struct str etag,
                                              int64_t mtime_ms, int64_t now_ms)
 {
+    if (guards_nothing(c->if_none_match))
+        return CONDITION_FAILED;
     return conditions_read(c, etag, mtime_ms, now_ms) == CONDITION_PROCEED ? CONDITION_PROCEED
                                                                            : CONDITION_FAILED;
 }
 
 enum condition_result conditions_write(const struct conditions *c, struct str etag)
 {
+    if (guards_nothing(c->if_none_match))
+        return CONDITION_FAILED;
     if (c->if_match.ptr) {
         if (!etag.ptr)
             return CONDITION_NO_OBJECT;

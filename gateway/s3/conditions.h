@@ -3,11 +3,20 @@
  *
  * Order of RFC 9110 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match, else
  * If-Modified-Since. So a true If-Match hides a failing If-Unmodified-Since, and If-None-Match
- * hides If-Modified-Since, as S3 documents it. A date that can not be parsed, or (for
- * If-Modified-Since) one in the future, is ignored. Dates compare in whole seconds.
+ * hides If-Modified-Since, as S3 documents it. A date that cannot be read, or (for
+ * If-Modified-Since) one in the future, is ignored by a read; a write that it should guard is
+ * refused (refuse.c). Dates compare in whole seconds.
  *
  * ETags compare quoted or not, weak or not (S3's are never weak); `*` matches any object.
  * `etag` arguments are given without quotes.
+ *
+ * A condition that is there is never as if it were absent. One that names no ETag (empty, `""`,
+ * `W/""`, `,`, quotes that do not end) matches nothing: If-Match fails. If-None-Match would hold
+ * then, which is right for a read (the whole object is answered). A write that is to be guarded by
+ * it is refused with 412 all the same: nobody can tell what the client meant to keep.
+ *
+ * What a write is decided by is evaluated in SQL (meta/object.h, struct object_cond) from
+ * conditions_form(); tests/conditions_cases.h has the one table that both are tested with.
  */
 #ifndef KISEKI_GATEWAY_S3_CONDITIONS_H
 #define KISEKI_GATEWAY_S3_CONDITIONS_H
@@ -29,7 +38,7 @@ enum condition_result {
     CONDITION_NO_OBJECT     /* If-Match on a missing object: 404 NoSuchKey */
 };
 
-/* Picks the four headers out; repeated If-Match and If-None-Match: the first counts. */
+/* Picks the four headers out. */
 void conditions_of_headers(const struct sigv4_header *headers, size_t count,
                            struct conditions *out);
 /* The four x-amz-copy-source-if-* headers. */
@@ -54,6 +63,19 @@ enum condition_result conditions_write(const struct conditions *c, struct str et
  * ETag compares strongly (a weak one never matches); a date must equal the modification time.
  */
 bool conditions_if_range(struct str header, struct str etag, int64_t mtime_ms);
+
+/* What an ETag condition asks for; `*` must stand unquoted. */
+enum condition_form {
+    CONDITION_ABSENT,
+    CONDITION_ANY,     /* * */
+    CONDITION_ETAG,    /* one ETag, in *out */
+    CONDITION_NOTHING, /* no ETag, or what is no ETag */
+    CONDITION_LIST     /* several */
+};
+enum condition_form conditions_form(struct str header, struct str *out_etag);
+
+/* Can a date of a condition be read? */
+bool conditions_date_valid(struct str text);
 
 /* Does a header's list ("a", W/"b", c or *) name this ETag? */
 bool conditions_etag_listed(struct str list, struct str etag);

@@ -1,7 +1,5 @@
 #include "gateway/s3/names.h"
 
-#include "base/codec.h"
-
 #include <string.h>
 
 /* --- buckets -----------------------------------------------------------------------------------*/
@@ -14,6 +12,19 @@ static bool is_digit(char c)
 static bool is_lower_alnum(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z');
+}
+
+bool names_region_valid(struct str name)
+{
+    if (name.len == 0 || name.len > NAMES_BUCKET_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+
+        if (!is_lower_alnum(c) && !(c >= 'A' && c <= 'Z') && c != '-')
+            return false;
+    }
+    return true;
 }
 
 static bool label_valid(struct str label)
@@ -139,6 +150,25 @@ struct str names_host_bucket(struct str host, const struct str *domains, size_t 
     return bucket;
 }
 
+struct str names_lower(struct arena *arena, struct str name)
+{
+    struct str copy;
+    char *text;
+    size_t first = 0;
+
+    while (first < name.len && !(name.ptr[first] >= 'A' && name.ptr[first] <= 'Z'))
+        first++;
+    if (first == name.len)
+        return name;
+    copy = arena_str(arena, name);
+    text = (char *)(uintptr_t)copy.ptr;
+    for (size_t i = first; text != NULL && i < name.len; i++) {
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] = (char)(text[i] - 'A' + 'a');
+    }
+    return copy;
+}
+
 void names_split_path(struct str path, struct str *out_bucket, struct str *out_key)
 {
     if (path.len > 0 && path.ptr[0] == '/')
@@ -171,13 +201,13 @@ static void split_version(struct str *source, struct str *out_version)
 }
 
 /* Decoded into the arena; sets *ok to false when an escape is broken or memory is out. */
-static struct str decoded(struct arena *arena, struct str s, bool *ok)
+static struct str decoded(struct arena *arena, struct str s, enum percent_plus plus, bool *ok)
 {
     struct buf b;
     struct str out = STR_NONE;
 
     buf_init(&b, s.len + 1);
-    if (percent_decode(&b, s, PERCENT_PLUS_LITERAL) != OK)
+    if (percent_decode(&b, s, plus) != OK)
         *ok = false;
     else
         out = arena_str(arena, buf_str(&b));
@@ -187,8 +217,8 @@ static struct str decoded(struct arena *arena, struct str s, bool *ok)
     return out;
 }
 
-enum s3_code names_copy_source(struct arena *arena, struct str header, struct copy_source *out,
-                               struct s3_error *error)
+enum s3_code names_copy_source(struct arena *arena, struct str header, enum percent_plus plus,
+                               struct copy_source *out, struct s3_error *error)
 {
     struct str version, source = str_trim(header);
     bool ok = true;
@@ -198,8 +228,8 @@ enum s3_code names_copy_source(struct arena *arena, struct str header, struct co
         return bad_source(header, error);
     split_version(&source, &version);
     /* Some clients encode the slash between bucket and key too, so decode before splitting. */
-    source = decoded(arena, source, &ok);
-    out->version_id = decoded(arena, version, &ok);
+    source = decoded(arena, source, plus, &ok);
+    out->version_id = decoded(arena, version, PERCENT_PLUS_LITERAL, &ok);
     if (!ok)
         return bad_source(header, error);
     names_split_path(source, &out->bucket, &out->key);

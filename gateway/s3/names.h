@@ -8,6 +8,7 @@
 #define KISEKI_GATEWAY_S3_NAMES_H
 
 #include "base/arena.h"
+#include "base/codec.h"
 #include "gateway/s3/errors.h"
 
 #define NAMES_BUCKET_MIN 3
@@ -31,9 +32,12 @@ MUST_USE enum s3_code names_check_key(struct str key, struct s3_error *error);
 struct str names_host_without_port(struct str host);
 /*
  * The bucket of a virtual-host style request: `host` is the Host header, the longest matching
- * domain counts ("a.b.s3.local" and domain "s3.local" -> "a.b"). Empty: path style.
+ * domain counts ("a.b.s3.local" and domain "s3.local" -> "a.b"). Empty: path style. As it was sent:
+ * a host name has no case, so the bucket is names_lower() of it.
  */
 struct str names_host_bucket(struct str host, const struct str *domains, size_t domain_count);
+/* The letters A-Z made small, in the arena if there are any; ptr NULL when memory is out. */
+struct str names_lower(struct arena *arena, struct str name);
 /* Splits a decoded path "/bucket/key/more" (key empty for "/bucket" and "/bucket/"). */
 void names_split_path(struct str path, struct str *out_bucket, struct str *out_key);
 
@@ -43,10 +47,18 @@ struct copy_source {
     struct str version_id; /* empty: the latest */
 };
 /*
- * x-amz-copy-source: [/]bucket/key[?versionId=V], percent-encoded (a `+` is a plus). ARNs of
- * access points are InvalidArgument, as is everything malformed.
+ * x-amz-copy-source: [/]bucket/key[?versionId=V], percent-encoded. Form encoders write a space as
+ * `+`, others mean a plus: `plus` says how to read it. ARNs of access points are InvalidArgument,
+ * as is everything malformed.
  */
 MUST_USE enum s3_code names_copy_source(struct arena *arena, struct str header,
-                                        struct copy_source *out, struct s3_error *error);
+                                        enum percent_plus plus, struct copy_source *out,
+                                        struct s3_error *error);
+
+/*
+ * What a LocationConstraint may be: 1 to 63 letters, digits and hyphens (Amazon's regions, `EU`,
+ * and the names that other operators give theirs).
+ */
+bool names_region_valid(struct str name);
 
 #endif

@@ -2,7 +2,8 @@
  * An S3 operation: one row in the routing table (routes.c), one handler (op_*.c).
  *
  * The pipeline (pipeline.c) does what every operation needs, in this order:
- *     route -> authenticate -> authorize -> refuse headers that are not built -> [before_body]
+ *     headers settled (headers.h) -> route -> authenticate -> refuse what is not built, and
+ *           conditions that nothing could evaluate (refuse.c) -> [owner expected, before_body]
  *           -> body (framing and checksums verified, into memory or into a writer)
  *           -> handle on a worker -> reply, or the error document -> access line and metrics
  * So a handler reads its parameters, makes one or two calls of fs/ and meta/, and fills the reply.
@@ -56,8 +57,10 @@ struct s3_op {
      * database, HTTP_LANE_STORE in any case. See s3_go_on() for what turns out later.
      */
     enum http_lane lane;
-    bool appends; /* obeys x-amz-write-offset-bytes */
-    bool patches; /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
+    bool everybody; /* needs no signature and blocks on nothing: runs on the epoll thread */
+    bool is_form;   /* multipart/form-data, with its signature in a field */
+    bool appends;   /* obeys x-amz-write-offset-bytes */
+    bool patches;   /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
 
     /*
      * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
@@ -104,6 +107,7 @@ struct s3_request {
     struct payload_result digest; /* of what was received */
     /* S3_BODY_FILE: which checksum to compute when the client gives none; before_body may set it */
     enum checksum_algo default_algo;
+    bool algo_is_fixed; /* no other than default_algo is taken: UploadPart */
 
     /* the handler's */
     struct s3_error error;
@@ -162,8 +166,10 @@ MUST_USE enum err s3_still_wanted(const struct s3_request *r);
 /* The first value of a query argument; ptr NULL when it is missing, not NULL when it is empty. */
 struct str s3_arg(const struct s3_request *r, const char *name);
 bool s3_has_arg(const struct s3_request *r, const char *name);
-/* A header's value; ptr NULL when missing. */
+/* A header's value; ptr NULL when missing. Those that S3 knows come once (headers.h). */
 struct str s3_header(const struct s3_request *r, const char *name);
+/* If-Match or If-None-Match is there. */
+bool s3_has_conditions(const struct s3_request *r);
 /*
  * A whole number 0..max of a query argument (`fallback` when missing or empty); larger ones are
  * cut to `max`. InvalidArgument otherwise.

@@ -31,9 +31,9 @@ static enum s3_code bucket_code(struct s3_request *r, enum err err, const char *
 static enum s3_code list_parameters(struct s3_request *r, int64_t *max, struct buf *after)
 {
     struct str token = s3_arg(r, "continuation-token");
-    enum s3_code code = s3_arg_number(r, "max-buckets", LIST_BUCKETS_MAX, LIST_BUCKETS_MAX, max);
+    enum s3_code code = s3_arg_number(r, "max-buckets", INT32_MAX, LIST_BUCKETS_MAX, max);
 
-    if (code == S3_OK && s3_has_arg(r, "max-buckets") && *max < 1)
+    if (code == S3_OK && (*max < 1 || *max > LIST_BUCKETS_MAX))
         code = s3_fail_argument(&r->error,
                                 "Argument max-buckets must be an integer between 1 and 10000",
                                 "max-buckets", s3_arg(r, "max-buckets"));
@@ -101,6 +101,15 @@ enum s3_code op_list_buckets(struct s3_request *r)
     return s3_reply_xml(r, &xml);
 }
 
+/*
+ * Answers everybody and says nothing: load balancers ask `HEAD /` whether a server is there, and
+ * would take a refusal for a failure. Whether it can serve is what /ready says (gateway/monitor.h).
+ */
+enum s3_code op_head_service(struct s3_request *r)
+{
+    return s3_reply_empty(r, 200);
+}
+
 /* --- one bucket ------------------------------------------------------------------------------- */
 
 /* 200 for one's own bucket in us-east-1, 409 elsewhere, as S3 has it. */
@@ -127,6 +136,10 @@ enum s3_code op_create_bucket(struct s3_request *r)
 
     if (code == S3_OK)
         code = xml_parse_create_bucket(r->arena, buf_str(&r->body), &location, &r->error);
+    if (code == S3_OK && location.len > 0 && !names_region_valid(location)) {
+        code = s3_fail(&r->error, S3_INVALID_LOCATION_CONSTRAINT, NULL);
+        s3_error_add(&r->error, "LocationConstraint", str_sub(location, 0, NAMES_BUCKET_MAX));
+    }
     if (code != S3_OK)
         return code;
     err = bucket_create(r->s3->meta, r->arena, r->bucket, r->access.account.id,

@@ -1,5 +1,4 @@
 #include "base/clock.h"
-#include "gateway/s3/conditions.h"
 #include "gateway/s3/names.h"
 #include "gateway/s3/ops.h"
 #include "gateway/s3/stored.h"
@@ -22,7 +21,7 @@ static enum s3_code delete_cond(struct s3_request *r, struct object_cond *out)
     }
     if (mtime.ptr != NULL) {
         out->has_mtime = true;
-        if (clock_parse_http(mtime, &ms) != OK && clock_parse_iso(mtime, &ms) != OK)
+        if (clock_parse_any(mtime, &ms) != OK)
             return s3_fail_argument(&r->error, "Invalid date", "x-amz-if-match-last-modified-time",
                                     mtime);
         out->if_mtime_s = ms / 1000;
@@ -74,14 +73,10 @@ static enum s3_code check_entry(const struct delete_item *asked, struct s3_error
 static void fill_item(struct s3_request *r, const struct delete_item *asked,
                       struct object_delete *out)
 {
-    struct str etag = conditions_etag_bare(asked->etag);
-
     *out = (struct object_delete){
         .bucket = r->bucket, .key = asked->key, .version = asked->version_id};
-    if (asked->has_etag && str_eq(etag, STR("*")))
-        out->cond.if_present = true;
-    else if (asked->has_etag)
-        out->cond.if_match = etag;
+    if (asked->has_etag)
+        out->cond = stored_cond_of(asked->etag, STR_NONE);
     out->cond.has_size = asked->has_size;
     out->cond.if_size = (int64_t)asked->size;
     out->cond.has_mtime = asked->has_mtime;

@@ -65,6 +65,8 @@ enum s3_code op_create_multipart_upload(struct s3_request *r)
         code = stored_class_of(r, &upload.storage_class);
     if (code == S3_OK)
         code = asked_checksum(r, &upload.checksum);
+    if (code == S3_OK && s3_has_conditions(r)) /* the completion decides, on its own conditions */
+        code = stored_check_early(r);
     if (code != S3_OK)
         return code;
     upload.initiated_ms = clock_wall_ms();
@@ -115,8 +117,10 @@ enum s3_code op_upload_part_before_body(struct s3_request *r)
 
     if (code == S3_OK)
         code = open_upload(r, &upload);
-    if (code == S3_OK && upload.checksum != 0)
+    if (code == S3_OK && upload.checksum != 0) {
         r->default_algo = stored_checksum_algo(upload.checksum);
+        r->algo_is_fixed = true;
+    }
     return code;
 }
 

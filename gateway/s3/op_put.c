@@ -1,6 +1,5 @@
 #include "base/clock.h"
 #include "base/codec.h"
-#include "gateway/s3/conditions.h"
 #include "gateway/s3/ops.h"
 #include "gateway/s3/range_ops.h"
 #include "gateway/s3/stored.h"
@@ -11,28 +10,7 @@
  */
 enum s3_code op_put_object_before_body(struct s3_request *r)
 {
-    struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
-    struct object object = {0};
-    struct conditions conditions;
-    enum meta_missing missing = META_MISSING_NONE;
-    struct str etag;
-    enum err err;
-
-    if (range_is_append(r))
-        return range_append_before_body(r);
-    err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
-    etag = err == OK ? object.attr.etag : STR_NONE;
-    if (err != OK && !(err == ERR_NOT_FOUND && missing == META_MISSING_KEY))
-        return stored_commit_code(r, err, missing, "look at the key");
-    conditions_of_headers(r->headers, r->header_count, &conditions);
-    switch (conditions_write(&conditions, etag)) {
-    case CONDITION_PROCEED:
-        return S3_OK;
-    case CONDITION_NO_OBJECT:
-        return s3_fail_missing(r, META_MISSING_KEY);
-    default:
-        return s3_fail(&r->error, S3_PRECONDITION_FAILED, NULL);
-    }
+    return range_is_append(r) ? range_append_before_body(r) : stored_check_early(r);
 }
 
 /* Everything but the content. */

@@ -7,39 +7,53 @@
 
 #define ANSWER_MAX ((size_t)8 << 10)
 
+#define NO_LOCK "Bucket is missing Object Lock Configuration"
+
 /*
  * Configuration that was never set, as S3 answers it: an empty document of its own, or a 404 code
  * of its own. `body` is what stands inside the root element.
  */
-static const struct {
+static const struct unset {
     const char *op;
     enum s3_code code; /* S3_OK: the document below */
     const char *root;
     const char *body;
+    const char
+        *message; /* of the code: the bucket's state decides, whether the key is there or not */
 } unset[] = {
-    {"GetBucketVersioning", S3_OK, "VersioningConfiguration", ""},
-    {"GetBucketRequestPayment", S3_OK, "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"},
-    {"GetBucketLogging", S3_OK, "BucketLoggingStatus", ""},
-    {"GetBucketNotificationConfiguration", S3_OK, "NotificationConfiguration", ""},
-    {"GetBucketAccelerateConfiguration", S3_OK, "AccelerateConfiguration", ""},
-    {"GetObjectTagging", S3_OK, "Tagging", "<TagSet></TagSet>"},
-    {"GetBucketPolicy", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL},
-    {"GetBucketPolicyStatus", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL},
-    {"GetBucketCors", S3_NO_SUCH_CORS, NULL, NULL},
-    {"GetBucketLifecycleConfiguration", S3_NO_SUCH_LIFECYCLE, NULL, NULL},
-    {"GetBucketTagging", S3_NO_SUCH_TAG_SET, NULL, NULL},
-    {"GetObjectLockConfiguration", S3_OBJECT_LOCK_NOT_FOUND, NULL, NULL},
-    {"GetObjectRetention", S3_NO_SUCH_OBJECT_LOCK, NULL, NULL},
-    {"GetObjectLegalHold", S3_NO_SUCH_OBJECT_LOCK, NULL, NULL},
-    {"GetBucketWebsite", S3_NO_SUCH_WEBSITE, NULL, NULL},
-    {"GetBucketEncryption", S3_SSE_NOT_FOUND, NULL, NULL},
-    {"GetBucketReplication", S3_REPLICATION_NOT_FOUND, NULL, NULL},
-    {"GetPublicAccessBlock", S3_NO_SUCH_PUBLIC_ACCESS_BLOCK, NULL, NULL},
-    {"GetBucketOwnershipControls", S3_OWNERSHIP_CONTROLS_NOT_FOUND, NULL, NULL},
+    {"GetBucketVersioning", S3_OK, "VersioningConfiguration", "", NULL},
+    {"GetBucketRequestPayment", S3_OK, "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>",
+     NULL},
+    {"GetBucketLogging", S3_OK, "BucketLoggingStatus", "", NULL},
+    {"GetBucketNotificationConfiguration", S3_OK, "NotificationConfiguration", "", NULL},
+    {"GetBucketAccelerateConfiguration", S3_OK, "AccelerateConfiguration", "", NULL},
+    {"GetObjectTagging", S3_OK, "Tagging", "<TagSet></TagSet>", NULL},
+    {"GetBucketPolicy", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    {"GetBucketPolicyStatus", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    {"GetBucketCors", S3_NO_SUCH_CORS, NULL, NULL, NULL},
+    {"GetBucketLifecycleConfiguration", S3_NO_SUCH_LIFECYCLE, NULL, NULL, NULL},
+    {"GetBucketTagging", S3_NO_SUCH_TAG_SET, NULL, NULL, NULL},
+    {"GetObjectLockConfiguration", S3_OBJECT_LOCK_NOT_FOUND, NULL, NULL, NULL},
+    {"GetObjectRetention", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    {"GetObjectLegalHold", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    {"GetBucketWebsite", S3_NO_SUCH_WEBSITE, NULL, NULL, NULL},
+    {"GetBucketEncryption", S3_SSE_NOT_FOUND, NULL, NULL, NULL},
+    {"GetBucketReplication", S3_REPLICATION_NOT_FOUND, NULL, NULL, NULL},
+    {"GetPublicAccessBlock", S3_NO_SUCH_PUBLIC_ACCESS_BLOCK, NULL, NULL, NULL},
+    {"GetBucketOwnershipControls", S3_OWNERSHIP_CONTROLS_NOT_FOUND, NULL, NULL, NULL},
 };
 
-/* The bucket, and the object where one is named, must be there. */
-static enum s3_code find_owner(struct s3_request *r, uint64_t *out_owner)
+static const struct unset *find_row(const struct s3_request *r)
+{
+    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++) {
+        if (strcmp(r->op->name, unset[i].op) == 0)
+            return &unset[i];
+    }
+    return NULL;
+}
+
+/* The bucket, and the object where it matters, must be there. */
+static enum s3_code find_owner(struct s3_request *r, bool of_bucket, uint64_t *out_owner)
 {
     struct bucket bucket;
     struct object object;
@@ -48,7 +62,7 @@ static enum s3_code find_owner(struct s3_request *r, uint64_t *out_owner)
     enum s3_code code;
     enum err err;
 
-    if (r->op->scope == S3_BUCKET) {
+    if (of_bucket) {
         err = bucket_get(r->s3->meta, r->arena, r->bucket, &bucket);
         *out_owner = err == OK ? bucket.owner : 0;
         return stored_commit_code(r, err, missing, "look at the bucket");
@@ -96,26 +110,25 @@ static enum s3_code reply_acl(struct s3_request *r, uint64_t owner_id)
 
 enum s3_code op_get_unset(struct s3_request *r)
 {
+    const struct unset *row = find_row(r);
+    bool of_bucket = r->op->scope == S3_BUCKET || (row != NULL && row->message != NULL);
     uint64_t owner;
     struct buf xml;
-    enum s3_code code = find_owner(r, &owner);
+    enum s3_code code = find_owner(r, of_bucket, &owner);
 
     if (code != S3_OK)
         return code;
-    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++) {
-        if (strcmp(r->op->name, unset[i].op) != 0)
-            continue;
-        if (unset[i].code != S3_OK) {
-            code = s3_fail(&r->error, unset[i].code, NULL);
-            s3_error_add(&r->error, "BucketName", r->bucket);
-            return code;
-        }
-        buf_init(&xml, ANSWER_MAX);
-        xml_begin(&xml);
-        xml_open_root(&xml, unset[i].root);
-        buf_append_cstr(&xml, unset[i].body);
-        xml_close(&xml, unset[i].root);
-        return s3_reply_xml(r, &xml);
+    if (row == NULL)
+        return reply_acl(r, owner);
+    if (row->code != S3_OK) {
+        code = s3_fail(&r->error, row->code, row->message);
+        s3_error_add(&r->error, "BucketName", r->bucket);
+        return code;
     }
-    return reply_acl(r, owner);
+    buf_init(&xml, ANSWER_MAX);
+    xml_begin(&xml);
+    xml_open_root(&xml, row->root);
+    buf_append_cstr(&xml, row->body);
+    xml_close(&xml, row->root);
+    return s3_reply_xml(r, &xml);
 }

@@ -7,8 +7,9 @@
 
 #include "gateway/s3/op.h"
 
-/* op_service.c, op_bucket.c */
+/* op_bucket.c */
 enum s3_code op_list_buckets(struct s3_request *r);
+enum s3_code op_head_service(struct s3_request *r);
 enum s3_code op_create_bucket(struct s3_request *r);
 enum s3_code op_head_bucket(struct s3_request *r);
 enum s3_code op_delete_bucket(struct s3_request *r);

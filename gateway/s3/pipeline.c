@@ -11,8 +11,6 @@
 
 /* An upload of this size is judged before its body is asked for. */
 #define EARLY_BYTES ((int64_t)1 << 20)
-/* The largest object that one PUT or one part may bring (Amazon S3: 5 GiB). */
-#define PUT_MAX_BYTES ((int64_t)5 << 30)
 
 static enum http_next fail(struct s3_request *r, enum s3_code code)
 {
@@ -56,30 +54,46 @@ static enum err authenticate(struct s3_request *r, enum s3_code *out_code)
 
 /* --- after authentication: what can be refused before the body -------------------------------- */
 
+static enum s3_code not_built(struct s3_request *r)
+{
+    return s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This operation is not implemented");
+}
+
+/* A browser's upload: its signature, if any, is a field of the form. */
+static bool is_form(const struct s3_request *r)
+{
+    return r->op->is_form &&
+           str_starts_nocase(str_trim(s3_header(r, "content-type")), STR("multipart/form-data"));
+}
+
 static enum s3_code check_request(struct s3_request *r)
 {
     enum s3_code code = S3_OK;
 
     if (r->op->handle == NULL)
-        return s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This operation is not implemented");
+        return not_built(r);
     if (r->op->scope == S3_OBJECT)
         code = names_check_key(r->key, &r->error);
     return code == S3_OK ? s3_refuse_headers(r) : code;
 }
 
-static bool has_conditions(const struct s3_request *r)
+/* An owner who is expected and wrong is found out before anything is sent. */
+static bool expects_owner(const struct s3_request *r)
 {
-    return s3_header(r, "if-match").ptr != NULL || s3_header(r, "if-none-match").ptr != NULL;
+    return s3_header(r, "x-amz-expected-bucket-owner").ptr != NULL && r->op->scope != S3_SERVICE &&
+           r->op->handle != op_create_bucket;
 }
 
 static bool wants_early_check(const struct s3_request *r)
 {
+    if (expects_owner(r) && s3_body_expected(r))
+        return true;
     switch (r->op->early) {
     case S3_EARLY_ALWAYS:
         return true;
     case S3_EARLY_LARGE:
         return r->http->wants_100 &&
-               (has_conditions(r) || r->expected < 0 || r->expected >= EARLY_BYTES);
+               (s3_has_conditions(r) || r->expected < 0 || r->expected >= EARLY_BYTES);
     default:
         return false;
     }
@@ -112,7 +126,7 @@ static enum s3_code expect_length(struct s3_request *r)
         return S3_OK;
     if (r->expected < 0 && !r->http->is_chunked)
         return s3_fail(&r->error, S3_MISSING_CONTENT_LENGTH, NULL);
-    if (r->expected > PUT_MAX_BYTES)
+    if (r->expected > S3_PUT_MAX)
         return s3_fail(&r->error, S3_ENTITY_TOO_LARGE, NULL);
     return S3_OK;
 }
@@ -161,6 +175,13 @@ static enum http_next on_head(struct http_request *http)
     code = s3_request_open(r);
     if (code == S3_OK)
         r->op = s3_route(r, &code);
+    if (code == S3_OK && is_form(r))
+        code = not_built(r);
+    if (code == S3_OK && r->op->everybody) {
+        (void)r->op->handle(r);
+        s3_reply_ids(r);
+        return HTTP_REPLY;
+    }
     if (code == S3_OK)
         code = auth_parse(&r->auth_request, r->arena, &r->auth, &r->error);
     if (code == S3_OK && r->auth.kind == AUTH_ANONYMOUS)
@@ -184,7 +205,7 @@ static enum s3_code begin_handler(struct s3_request *r)
 
     if (s3_still_wanted(r) != OK)
         return s3_fail_err(r, ERR_CANCELLED, "begin");
-    if (r->op->scope != S3_SERVICE && r->op->handle != op_create_bucket)
+    if (expects_owner(r))
         code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
     return code == S3_OK ? r->op->handle(r) : code;
 }
@@ -204,6 +225,15 @@ static enum http_next handle(struct s3_request *r)
     return HTTP_REPLY;
 }
 
+static enum s3_code check_early(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    if (expects_owner(r))
+        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
+    return code == S3_OK && r->op->before_body != NULL ? r->op->before_body(r) : code;
+}
+
 static enum http_next on_work(struct http_request *http)
 {
     struct s3_request *r = http->user;
@@ -213,7 +243,7 @@ static enum http_next on_work(struct http_request *http)
     case S3_STEP_AUTH:
         return ask_for_key(r);
     case S3_STEP_BEFORE_BODY:
-        code = r->op->before_body(r);
+        code = check_early(r);
         return code == S3_OK ? begin_body(r) : fail(r, code);
     default:
         return handle(r);

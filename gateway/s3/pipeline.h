@@ -27,6 +27,9 @@ enum s3_code s3_request_as_signed(struct s3_request *r);
 /* refuse.c: headers that would change the meaning of the request and are not built: 501. */
 enum s3_code s3_refuse_headers(struct s3_request *r);
 
+/* The largest object that one PUT, or one part, may bring (Amazon S3: 5 GiB). */
+#define S3_PUT_MAX ((int64_t)5 << 30)
+
 /* body.c: prepares payload checks, framing and the sink or writer. */
 enum s3_code s3_body_begin(struct s3_request *r);
 bool s3_body_expected(const struct s3_request *r);

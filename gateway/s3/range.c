@@ -108,7 +108,7 @@ enum s3_code range_parse_copy(struct str header, uint64_t size, struct range *ou
     return S3_OK;
 }
 
-/* "*" or a number, which is not looked at: a file that others write to has no length to agree on. */
+/* "*" or a number, which is not looked at: others may make the file longer meanwhile. */
 static bool is_complete_length(struct str text)
 {
     uint64_t ignored;

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "gateway/s3/headers.h"
 #include "gateway/s3/names.h"
 #include "gateway/s3/pipeline.h"
 
@@ -48,22 +49,51 @@ static void make_auth_request(struct s3_request *r)
     };
 }
 
-enum s3_code s3_request_open(struct s3_request *r)
+/* Bucket and key by the host and the path, as they were sent. */
+static enum s3_code find_names(struct s3_request *r)
 {
     const struct http_request *http = r->http;
     struct str path = http->target.path;
+    struct str bucket = names_host_bucket(http->host, r->s3->domains, r->s3->domain_count);
+
+    if (path.len == 0 || path.ptr[0] != '/') { /* asterisk form, which is for OPTIONS only */
+        if (!str_eq(http->method, STR("OPTIONS")))
+            return s3_fail(&r->error, S3_INVALID_URI, NULL);
+        return S3_OK;
+    }
+    if (bucket.len > 0) {
+        r->bucket = names_lower(r->arena, bucket);
+        r->key = str_sub(path, 1, path.len);
+        return r->bucket.ptr != NULL ? S3_OK : s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+    }
+    names_split_path(path, &r->bucket, &r->key);
+    if (r->bucket.len > 0 || path.len == 1)
+        return S3_OK;
+    r->key = STR_NONE; /* "//key" is a bucket of no name, not the service */
+    s3_fail(&r->error, S3_INVALID_BUCKET_NAME, NULL);
+    s3_error_add(&r->error, "BucketName", STR(""));
+    return S3_INVALID_BUCKET_NAME;
+}
+
+/* Those that stand in the query of a presigned URL, too; each that S3 knows at most once. */
+static enum s3_code find_headers(struct s3_request *r)
+{
+    enum s3_code code =
+        auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+
+    return code == S3_OK ? headers_settle(r) : code;
+}
+
+enum s3_code s3_request_open(struct s3_request *r)
+{
     enum s3_code code = make_views(r);
 
     if (code != S3_OK)
         return code;
     make_auth_request(r);
-    r->is_head = str_eq(http->method, STR("HEAD"));
-    r->bucket = names_host_bucket(http->host, r->s3->domains, r->s3->domain_count);
-    if (r->bucket.len > 0)
-        r->key = str_sub(path, 1, path.len);
-    else
-        names_split_path(path, &r->bucket, &r->key);
-    return auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+    r->is_head = str_eq(r->http->method, STR("HEAD"));
+    code = find_names(r);
+    return code == S3_OK ? find_headers(r) : code;
 }
 
 enum s3_code s3_request_as_signed(struct s3_request *r)
@@ -74,7 +104,7 @@ enum s3_code s3_request_as_signed(struct s3_request *r)
     r->arg_count = r->auth.arg_count;
     r->auth_request.args = r->args;
     r->auth_request.arg_count = r->arg_count;
-    return auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+    return find_headers(r);
 }
 
 static const struct sigv4_arg *find_arg(const struct s3_request *r, const char *name)
@@ -107,6 +137,11 @@ struct str s3_header(const struct s3_request *r, const char *name)
             return r->headers[i].value.ptr != NULL ? r->headers[i].value : STR("");
     }
     return STR_NONE;
+}
+
+bool s3_has_conditions(const struct s3_request *r)
+{
+    return s3_header(r, "if-match").ptr != NULL || s3_header(r, "if-none-match").ptr != NULL;
 }
 
 enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, int64_t fallback,

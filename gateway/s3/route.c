@@ -2,9 +2,11 @@
 #include "gateway/s3/pipeline.h"
 
 /*
- * Arguments that may stand without a value and select nothing. Any other bare argument is a
- * sub-resource that we do not know, and is refused rather than ignored: falling through to a plain
- * PUT or DELETE would do something else than was asked.
+ * Arguments that may stand without a value and select nothing. Any other bare argument may be a
+ * sub-resource that is newer than this table, and is refused rather than ignored: falling through
+ * to a plain PUT or DELETE would do something else than was asked, and a listing would not be what
+ * was asked for. A GET of an object is told from others by S3's known sub-resources (the rows)
+ * only: what else stands there (`?1300000000`) is for caches on the way.
  */
 static const char *const harmless_bare_args[] = {
     "prefix",
@@ -72,6 +74,13 @@ static bool is_stray_part(const struct s3_op *op, const struct s3_request *r, st
     return op->query2 == NULL && is_write(r) && str_eq(name, STR("partNumber"));
 }
 
+static bool may_be_newer(const struct s3_op *op, const struct s3_request *r,
+                         const struct sigv4_arg *arg)
+{
+    return arg->value.ptr == NULL && !is_harmless(arg->name) &&
+           (is_write(r) || op->scope != S3_OBJECT);
+}
+
 /* A sub-resource beside the one that selected the row would be ignored: refuse it. */
 static bool has_foreign_argument(const struct s3_op *op, const struct s3_request *r)
 {
@@ -80,8 +89,7 @@ static bool has_foreign_argument(const struct s3_op *op, const struct s3_request
 
         if (op->query != NULL && str_eq(name, str_of(op->query)))
             continue;
-        if (selects_a_row(name) || is_stray_part(op, r, name) ||
-            (r->args[i].value.ptr == NULL && !is_harmless(name)))
+        if (selects_a_row(name) || is_stray_part(op, r, name) || may_be_newer(op, r, &r->args[i]))
             return true;
     }
     return false;

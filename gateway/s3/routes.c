@@ -27,6 +27,7 @@
 const struct s3_op s3_ops[] = {
     /* --- service ------------------------------------------------------------------------- */
     ROW("ListBuckets", "GET", SERVICE, NONE, "s3:ListAllMyBuckets", op_list_buckets),
+    { .name = "HeadService", .method = "HEAD", .scope = S3_SERVICE, .action = "s3:ListAllMyBuckets", .everybody = true, .handle = op_head_service },
 
     /* --- bucket: GET --------------------------------------------------------------------- */
     ROW("GetBucketLocation", "GET", BUCKET, Q("location"), "s3:GetBucketLocation", op_get_bucket_location),
@@ -89,7 +90,7 @@ const struct s3_op s3_ops[] = {
     XML_ROW("DeleteObjects", "POST", BUCKET, Q("delete"), "s3:DeleteObject", 8 * MIB, LONG, op_delete_objects),
     UNBUILT("CreateBucketMetadataConfiguration", "POST", BUCKET, "metadataConfiguration", "s3:CreateBucketMetadataTableConfiguration"),
     UNBUILT("CreateBucketMetadataTableConfiguration", "POST", BUCKET, "metadataTable", "s3:CreateBucketMetadataTableConfiguration"),
-    UNBUILT("PostObject", "POST", BUCKET, NULL, "s3:PutObject"),
+    { .name = "PostObject", .method = "POST", .scope = S3_BUCKET, .action = "s3:PutObject", .is_form = true },
     UNBUILT("DeleteBucketPolicy", "DELETE", BUCKET, "policy", "s3:DeleteBucketPolicy"),
     UNBUILT("DeleteBucketCors", "DELETE", BUCKET, "cors", "s3:PutBucketCORS"),
     UNBUILT("DeleteBucketLifecycle", "DELETE", BUCKET, "lifecycle", "s3:PutLifecycleConfiguration"),
@@ -132,7 +133,8 @@ const struct s3_op s3_ops[] = {
       .appends = true, .early = S3_EARLY_LARGE, .before_body = op_put_object_before_body, .handle = op_put_object },
     { .name = "PatchObject", .method = "PATCH", .scope = S3_OBJECT, .action = "s3:PutObject", .body = S3_BODY_FILE, .conditions = true,
       .patches = true, .early = S3_EARLY_LARGE, .before_body = op_patch_object_before_body, .handle = op_patch_object },
-    ROW("CreateMultipartUpload", "POST", OBJECT, Q("uploads"), "s3:PutObject", op_create_multipart_upload),
+    { .name = "CreateMultipartUpload", .method = "POST", .scope = S3_OBJECT, .query = "uploads", .action = "s3:PutObject",
+      .conditions = true, .handle = op_create_multipart_upload },
     { .name = "CompleteMultipartUpload", .method = "POST", .scope = S3_OBJECT, .query = "uploadId", .action = "s3:PutObject",
       .body = S3_BODY_MEMORY, .body_max = 8 * MIB, .object_sums = true, .conditions = true, .lane = HTTP_LANE_LONG,
       .handle = op_complete_multipart_upload },

@@ -8,6 +8,32 @@
 /* Bytes between looks whether the work is still wanted: some milliseconds. */
 #define LOOK_BYTES ((uint64_t)4 << 20)
 
+static enum err open_as(struct s3_request *r, const struct copy_source *source,
+                        enum meta_missing *out_missing)
+{
+    struct object_get get = {
+        .bucket = source->bucket, .key = source->key, .want = OBJECT_DATA, .len = UINT64_MAX};
+
+    return file_open(r->s3->fs, r->arena, &get, &r->file, out_missing);
+}
+
+/* A `+` that is no key's may be a form encoder's space: *source is the other reading then. */
+static enum err open_with_spaces(struct s3_request *r, struct copy_source *source,
+                                 enum meta_missing *out_missing)
+{
+    struct str header = s3_header(r, "x-amz-copy-source");
+    struct copy_source spaced;
+    enum err err;
+
+    if (str_find(header, '+') == header.len ||
+        names_copy_source(r->arena, header, PERCENT_PLUS_SPACE, &spaced, NULL) != S3_OK)
+        return err_set(ERR_NOT_FOUND, "no such key");
+    err = open_as(r, &spaced, out_missing);
+    if (err == OK)
+        *source = spaced;
+    return err;
+}
+
 static enum s3_code source_missing(struct s3_request *r, const struct copy_source *source,
                                    enum meta_missing missing)
 {
@@ -24,11 +50,10 @@ static enum s3_code source_missing(struct s3_request *r, const struct copy_sourc
 enum s3_code source_open(struct s3_request *r, struct copy_source *out)
 {
     struct conditions conditions;
-    struct object_get get = {.want = OBJECT_DATA, .len = UINT64_MAX};
     const struct object_attr *attr = &r->file.object.attr;
     enum meta_missing missing = META_MISSING_NONE;
-    enum s3_code code =
-        names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), out, &r->error);
+    enum s3_code code = names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"),
+                                          PERCENT_PLUS_LITERAL, out, &r->error);
     enum err err;
 
     if (code != S3_OK)
@@ -39,9 +64,9 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     code = owner_check(r, "x-amz-source-expected-bucket-owner", out->bucket);
     if (code != S3_OK)
         return code;
-    get.bucket = out->bucket;
-    get.key = out->key;
-    err = file_open(r->s3->fs, r->arena, &get, &r->file, &missing);
+    err = open_as(r, out, &missing);
+    if (err == ERR_NOT_FOUND && missing == META_MISSING_KEY)
+        err = open_with_spaces(r, out, &missing);
     if (err == ERR_NOT_FOUND)
         return source_missing(r, out, missing);
     if (err != OK)

@@ -247,21 +247,54 @@ struct str stored_class_name(struct str stored)
     return stored.len > 0 ? stored : STR("STANDARD");
 }
 
-struct object_cond stored_write_cond(const struct s3_request *r)
+/* `*`, or the one ETag; OBJECT_NO_ETAG for what names none. */
+static bool any_or_etag(struct str header, struct str *out_etag)
+{
+    switch (conditions_form(header, out_etag)) {
+    case CONDITION_ANY:
+        return true;
+    case CONDITION_NOTHING:
+    case CONDITION_LIST:
+        *out_etag = OBJECT_NO_ETAG;
+        return false;
+    default:
+        return false;
+    }
+}
+
+struct object_cond stored_cond_of(struct str match, struct str none_match)
 {
     struct object_cond cond = {0};
-    struct str match = conditions_etag_bare(str_trim(s3_header(r, "if-match")));
-    struct str none = conditions_etag_bare(str_trim(s3_header(r, "if-none-match")));
 
-    if (str_eq(match, STR("*")))
-        cond.if_present = true;
-    else
-        cond.if_match = match;
-    if (str_eq(none, STR("*")))
-        cond.if_absent = true;
-    else
-        cond.if_none_match = none;
+    cond.if_present = any_or_etag(match, &cond.if_match);
+    cond.if_absent = any_or_etag(none_match, &cond.if_none_match);
     return cond;
+}
+
+struct object_cond stored_write_cond(const struct s3_request *r)
+{
+    return stored_cond_of(s3_header(r, "if-match"), s3_header(r, "if-none-match"));
+}
+
+enum s3_code stored_check_early(struct s3_request *r)
+{
+    struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
+    struct object object = {0};
+    struct conditions conditions;
+    enum meta_missing missing = META_MISSING_NONE;
+    enum err err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+
+    if (err != OK && !(err == ERR_NOT_FOUND && missing == META_MISSING_KEY))
+        return stored_commit_code(r, err, missing, "look at the key");
+    conditions_of_headers(r->headers, r->header_count, &conditions);
+    switch (conditions_write(&conditions, err == OK ? object.attr.etag : STR_NONE)) {
+    case CONDITION_PROCEED:
+        return S3_OK;
+    case CONDITION_NO_OBJECT:
+        return s3_fail_missing(r, META_MISSING_KEY);
+    default:
+        return s3_fail(&r->error, S3_PRECONDITION_FAILED, NULL);
+    }
 }
 
 enum s3_code stored_commit_code(struct s3_request *r, enum err err, enum meta_missing missing,
@@ -314,20 +347,25 @@ static struct str override_of(const struct s3_request *r, struct str header)
     return s3_arg(r, name);
 }
 
+/* The value asked for, else the one kept; false: neither. */
+static bool reply_kept(struct s3_request *r, struct pairs headers, const char *name)
+{
+    struct str value = override_of(r, str_of(name));
+
+    if (value.len == 0)
+        value = pairs_get(headers, str_of(name));
+    if (value.len == 0)
+        return false;
+    s3_reply_header(r, name, value);
+    return true;
+}
+
 static void reply_headers(struct s3_request *r, struct pairs headers)
 {
-    bool has_type = false;
+    bool has_type = reply_kept(r, headers, kept_headers[0]);
 
-    for (size_t i = 0; i < KEPT_COUNT; i++) {
-        struct str value = override_of(r, str_of(kept_headers[i]));
-
-        if (value.len == 0)
-            value = pairs_get(headers, str_of(kept_headers[i]));
-        if (value.len == 0)
-            continue;
-        has_type = has_type || i == 0;
-        s3_reply_header(r, kept_headers[i], value);
-    }
+    for (size_t i = 1; i < KEPT_COUNT; i++)
+        (void)reply_kept(r, headers, kept_headers[i]);
     if (!has_type)
         s3_reply_header_cstr(r, "Content-Type", "binary/octet-stream");
     for (size_t i = 0; i < headers.count; i++) {
@@ -343,14 +381,8 @@ static void reply_headers(struct s3_request *r, struct pairs headers)
 
 void stored_reply_caching(struct s3_request *r, const struct object *o)
 {
-    static const char *const names[] = {"Cache-Control", "Expires"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        struct str value = pairs_get(o->headers, str_of(names[i]));
-
-        if (value.len > 0)
-            s3_reply_header(r, names[i], value);
-    }
+    (void)reply_kept(r, o->headers, "Cache-Control");
+    (void)reply_kept(r, o->headers, "Expires");
 }
 
 void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts)

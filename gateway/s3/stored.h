@@ -45,7 +45,7 @@ struct str stored_class_name(struct str stored); /* "STANDARD" for "" */
  * class, Accept-Ranges.
  */
 void stored_reply(struct s3_request *r, const struct object *o);
-/* Cache-Control and Expires only: what a 304 repeats (RFC 9110 15.4.5). */
+/* Cache-Control and Expires, as stored_reply() has them: what a 304 repeats (RFC 9110 15.4.5). */
 void stored_reply_caching(struct s3_request *r, const struct object *o);
 /* x-amz-checksum-<algo> (`value-N` if composite and `with_parts`) and -type. Nothing for NONE. */
 void stored_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts);
@@ -56,8 +56,17 @@ void stored_xml_checksum(struct buf *xml, const struct checksum *sum, bool with_
 void stored_xml_owner(const struct s3_request *r, const char *element, uint64_t id,
                       struct buf *xml);
 
-/* If-Match and If-None-Match of a write, for meta/'s transaction. */
+/*
+ * If-Match and If-None-Match of a write (ptr NULL: absent), for meta/'s transaction. One that names
+ * no ETag matches no object; a list has been refused before (refuse.c).
+ */
+struct object_cond stored_cond_of(struct str match, struct str none_match);
 struct object_cond stored_write_cond(const struct s3_request *r);
+/*
+ * Evaluates the conditions of a write on the key as it is now: only to refuse early, the commit
+ * decides. Blocks. S3_OK when the key is missing and no condition wants it; NoSuchBucket.
+ */
+enum s3_code stored_check_early(struct s3_request *r);
 
 /* The result of a commit as S3 has it; `what` for the log. */
 enum s3_code stored_commit_code(struct s3_request *r, enum err err, enum meta_missing missing,

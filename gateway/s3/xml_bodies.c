@@ -35,12 +35,6 @@ static size_t count_children(const struct xml_node *node, const char *name)
 
 /* --- Delete ------------------------------------------------------------------------------------*/
 
-static bool read_time(struct str text, int64_t *out_ms)
-{
-    text = str_trim(text);
-    return clock_parse_iso(text, out_ms) == OK || clock_parse_http(text, out_ms) == OK;
-}
-
 static bool read_delete_item(const struct xml_node *node, struct delete_item *out)
 {
     const struct xml_node *key = xml_child(node, "Key");
@@ -56,8 +50,8 @@ static bool read_delete_item(const struct xml_node *node, struct delete_item *ou
     out->has_mtime = mtime != NULL;
     out->has_size = size != NULL;
     if (etag)
-        out->etag = etag->text;
-    if (mtime && !read_time(mtime->text, &out->mtime_ms))
+        out->etag = etag->text.ptr != NULL ? etag->text : STR("");
+    if (mtime && clock_parse_any(mtime->text, &out->mtime_ms) != OK)
         return false;
     return !size || str_to_u64(str_trim(size->text), &out->size) == OK;
 }

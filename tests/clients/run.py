@@ -15,14 +15,14 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
-from clients import awscli, boto3_process, malformed, ranges, rclone, raw, s3cmd
+from clients import awscli, boto3_process, malformed, meaning, ranges, rclone, raw, s3cmd
 from harness.data import Data
 from harness.runner import Results, run_lanes
 from harness.targets import WAYS, Endpoint, Target
 from harness.workspace import Workspace
 
 LANES = (awscli.OldAws, awscli.NewAws, boto3_process.OldBoto3, boto3_process.NewBoto3,
-         s3cmd.OldS3cmd, s3cmd.NewS3cmd, rclone.OldRclone, rclone.NewRclone, raw.Raw,
+         s3cmd.OldS3cmd, s3cmd.NewS3cmd, rclone.OldRclone, rclone.NewRclone, raw.Raw, meaning.Meaning,
          ranges.Ranges, malformed.Malformed)
 PAYLOAD_KINDS = ("signed", "unsigned", "streaming-signed", "streaming-signed-trailer",
                  "streaming-unsigned-trailer")

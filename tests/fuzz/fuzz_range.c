@@ -50,7 +50,7 @@ static void check_names(struct arena *arena, struct str text)
     if (bucket.len >= text.len && text.len > 0)
         abort();
     (void)names_bucket_valid(text);
-    if (names_copy_source(arena, text, &source, NULL) == S3_OK &&
+    if (names_copy_source(arena, text, PERCENT_PLUS_SPACE, &source, NULL) == S3_OK &&
         (source.bucket.len == 0 || source.key.len == 0 || source.key.len > NAMES_KEY_MAX))
         abort();
 }

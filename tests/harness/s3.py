@@ -100,7 +100,8 @@ class S3:
             headers.setdefault("content-length", str(len(body)))
         self._conn.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
-            self._conn.putheader(name, value)
+            for one in value if isinstance(value, list) else [value]:
+                self._conn.putheader(name, one)
         self._conn.endheaders(body if body else None)
         response = self._conn.getresponse()
         answer = Answer(response, response.read())
@@ -119,7 +120,7 @@ class S3:
 
     def request(self, method, bucket="", key="", query=(), headers=None, body=b"",
                 payload="signed", wire_target=None, **bend):
-        """A signed request. payload: signed, unsigned, one of KINDS, or a literal value for
+        """A signed request. A header may be a list of values: it is sent so many times. payload: signed, unsigned, one of KINDS, or a literal value for
         x-amz-content-sha256. bend goes to prepare(). wire_target replaces the signed target."""
         path = self.path(bucket, key)
         headers, body = self.prepare(method, path, query, headers or {}, body, payload, **bend)

@@ -31,6 +31,11 @@ def crc32(data):
     return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
 
 
+def _folded(value):
+    """A header's value, or a list of them, as the canonical request has it."""
+    return ",".join(" ".join(one.split()) for one in (value if isinstance(value, list) else [value]))
+
+
 def _mac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
 
@@ -62,7 +67,7 @@ class Signer:
         canonical = "\n".join([
             method, path,
             "&".join(sorted(f"{encode(k)}={encode(v)}" for k, v in query)),
-            *(f"{k}:{' '.join(headers[k].split())}" for k in sorted(headers)), "",
+            *(f"{k}:{_folded(headers[k])}" for k in sorted(headers)), "",
             names, payload])
         return names, self.signature(amz_date, "AWS4-HMAC-SHA256", sha256(canonical.encode()))
 
@@ -72,10 +77,20 @@ class Signer:
         signed = {k.lower(): v for k, v in headers.items()}
         amz_date = signed.setdefault("x-amz-date", self.now())
         signed["x-amz-content-sha256"] = payload
+        return self._authorized(amz_date, method, path, query, signed, payload)
+
+    def _authorized(self, amz_date, method, path, query, signed, payload):
         names, signature = self._sign_request(amz_date, method, path, query, signed, payload)
         return {**signed, "authorization":
                 f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope(amz_date)}, "
                 f"SignedHeaders={names}, Signature={signature}"}
+
+    def dated(self, method, path, headers, form):
+        """As headers(), with a Date header of that strftime() form in place of x-amz-date."""
+        now = time.gmtime(time.time() + self.skew_seconds)
+        signed = {**headers, "date": time.strftime(form, now), "x-amz-content-sha256": UNSIGNED}
+        return self._authorized(time.strftime("%Y%m%dT%H%M%SZ", now), method, path, [], signed,
+                                UNSIGNED)
 
     def presign(self, method, path, query, host, expires=300, headers=None, payload=UNSIGNED):
         """The query of a presigned request, decoded; headers are those that must be sent. Another

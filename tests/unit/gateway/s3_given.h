@@ -22,7 +22,7 @@ struct s3_given {
     struct s3 s3;
     struct str domain;
     struct s3_request r;
-    enum s3_code code; /* of routing */
+    enum s3_code code; /* of opening and routing */
 };
 
 /* Fills *g; r.op is the row, or NULL with g->code. */
@@ -55,8 +55,9 @@ static inline void given(struct s3_given *g, const char *text)
             g->http.host = h->value;
     }
     g->r = (struct s3_request){.http = &g->http, .s3 = &g->s3, .arena = g->arena};
-    assert_int_equal(s3_request_open(&g->r), S3_OK);
-    g->r.op = s3_route(&g->r, &g->code);
+    g->code = s3_request_open(&g->r);
+    if (g->code == S3_OK)
+        g->r.op = s3_route(&g->r, &g->code);
 }
 
 static inline void given_free(struct s3_given *g)

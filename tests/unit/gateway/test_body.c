@@ -238,6 +238,76 @@ static void test_body__a_failure_in_the_middle_is_what_is_answered(void **state)
     close_body(&g);
 }
 
+/* 5 GiB less a byte have come, of a body that did not say how long it is. */
+static void test_body__a_put_without_a_length_has_a_limit(void **state)
+{
+    static const char *const requests[] = {"PUT /b/k", "PUT /b/k?partNumber=1&uploadId=u",
+                                           "PATCH /b/k", "PUT /b/k\nx-amz-write-offset-bytes: 0"};
+    struct s3_given g;
+
+    (void)state;
+    for (size_t i = 0; i < 2 * LENGTH_OF(requests); i++) {
+        bool framed = i % 2 == 1;
+        struct buf wire;
+        char request[128];
+
+        snprintf(request, sizeof(request), "%s%s", requests[i / 2],
+                 framed ? "\nx-amz-trailer: x-amz-checksum-crc32" : "");
+        room_each = 1000;
+        open_body(&g, request, STR(PAYLOAD), framed);
+        g.r.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD);
+        assert_ok(send_body(&g, framed ? framed_payload(&wire) : STR(PAYLOAD), 7));
+        if (framed)
+            buf_fini(&wire);
+        close_body(&g);
+
+        open_body(&g, request, STR(PAYLOAD), framed);
+        g.r.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD) + 1;
+        assert_int_equal(send_body(&g, framed ? framed_payload(&wire) : STR(PAYLOAD), 7),
+                         ERR_TOO_LARGE);
+        assert_int_equal(s3_body_end(&g.r, ERR_TOO_LARGE), S3_ENTITY_TOO_LARGE);
+        if (framed)
+            buf_fini(&wire);
+        close_body(&g);
+    }
+}
+
+/* UploadPart of an upload that was created for CRC32, as op_upload_part_before_body() found out. */
+static void test_body__a_part_has_the_uploads_checksum(void **state)
+{
+    static const struct {
+        const char *header;
+        enum s3_code code;
+    } rows[] = {
+        {"x-other: 1", S3_OK},
+        {"x-amz-checksum-crc32: QU+jOQ==", S3_OK},
+        {"x-amz-trailer: x-amz-checksum-crc32", S3_OK},
+        {"x-amz-checksum-sha256: 16j7swfXgJRpypq8sAguT41WUeRtPNt2LQLQvzfJ5ZI=", S3_INVALID_REQUEST},
+        {"x-amz-checksum-crc32c: AAAAAA==", S3_INVALID_REQUEST},
+        {"x-amz-trailer: x-amz-checksum-crc64nvme", S3_INVALID_REQUEST},
+    };
+    char request[256];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct s3_given g;
+
+        snprintf(request, sizeof(request), "PUT /b/k?partNumber=1&uploadId=u\n%s", rows[i].header);
+        given(&g, request);
+        g.http.content_length = 10;
+        g.r.auth.payload = AUTH_PAYLOAD_UNSIGNED_TRAILER;
+        g.r.auth.framed = true;
+        g.r.default_algo = CHECKSUM_CRC32;
+        g.r.algo_is_fixed = true;
+        assert_int_equal(s3_body_begin(&g.r), rows[i].code);
+        if (strstr(rows[i].header, "sha256") != NULL)
+            assert_string_equal(g.r.error.message,
+                                "Checksum Type mismatch occurred, expected checksum Type: crc32, "
+                                "actual checksum Type: sha256");
+        close_body(&g);
+    }
+}
+
 static void test_body__a_document_has_a_limit(void **state)
 {
     static char much[65 << 10];
@@ -264,6 +334,8 @@ int main(void)
         cmocka_unit_test(test_body__plain_bytes_resume_at_the_right_one),
         cmocka_unit_test(test_body__a_cut_or_changed_body_is_refused),
         cmocka_unit_test(test_body__a_failure_in_the_middle_is_what_is_answered),
+        cmocka_unit_test(test_body__a_put_without_a_length_has_a_limit),
+        cmocka_unit_test(test_body__a_part_has_the_uploads_checksum),
         cmocka_unit_test(test_body__a_document_has_a_limit),
     };
 

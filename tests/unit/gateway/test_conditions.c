@@ -1,6 +1,7 @@
 #include "tests/unit/base/unit.h"
 
 #include "gateway/s3/conditions.h"
+#include "tests/conditions_cases.h"
 
 #define ETAG "d41d8cd98f00b204e9800998ecf8427e"
 /* Sat, 29 Oct 1994 19:43:31 GMT and 250 ms */
@@ -48,6 +49,16 @@ static const struct row rows[] = {
     {NULL, NULL, NULL, AFTER, CONDITION_PROCEED},
     {NULL, NULL, NULL, FUTURE, CONDITION_PROCEED},
     {NULL, NULL, NULL, "yesterday", CONDITION_PROCEED},
+    {NULL, NULL, "Sat, 29 Oct 1994 19:43:31 UTC", NULL, CONDITION_NOT_MODIFIED},
+    {NULL, NULL, "Sat, 29 Oct 1994 21:43:31 +0200", NULL, CONDITION_NOT_MODIFIED},
+    {NULL, NULL, NULL, "Sat, 29 Oct 1994 9:43:31 GMT", CONDITION_FAILED},
+    {NULL, NULL, NULL, "1994-10-29T19:43:30Z", CONDITION_FAILED},
+    {NULL, NULL, NULL, "19941029T194331Z", CONDITION_PROCEED},
+    /* what names no ETag matches nothing */
+    {"\"\"", NULL, NULL, NULL, CONDITION_FAILED},
+    {"W/\"\"", NULL, NULL, NULL, CONDITION_FAILED},
+    {",", NULL, NULL, NULL, CONDITION_FAILED},
+    {"\"" ETAG, NULL, NULL, NULL, CONDITION_FAILED},
     /* precedence */
     {ETAG, NULL, NULL, BEFORE, CONDITION_PROCEED},
     {"x", NULL, NULL, AFTER, CONDITION_FAILED},
@@ -73,32 +84,63 @@ static void test_conditions__reads(void **state)
     }
 }
 
+/* The source of a copy: a write, so what cannot match lets nothing through. */
+static void test_conditions__an_empty_none_match_guards_a_copy(void **state)
+{
+    static const char *const empty[] = {"", "\"\"", "W/\"\"", ",", "\"" ETAG};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(empty); i++) {
+        struct conditions c = {.if_none_match = str_of(empty[i])};
+
+        assert_int_equal(conditions_read(&c, STR(ETAG), MTIME, NOW), CONDITION_PROCEED);
+        assert_int_equal(conditions_copy_source(&c, STR(ETAG), MTIME, NOW), CONDITION_FAILED);
+    }
+}
+
+static enum condition_result of_case(enum case_result result)
+{
+    return result == CASE_WRITES  ? CONDITION_PROCEED
+           : result == CASE_FAILS ? CONDITION_FAILED
+                                  : CONDITION_NO_OBJECT;
+}
+
 static void test_conditions__writes(void **state)
 {
+    (void)state;
+    for (size_t i = 0; i < CONDITION_CASES; i++) {
+        const struct condition_case *row = &condition_cases[i];
+        struct conditions c = {.if_match = given(row->match),
+                               .if_none_match = given(row->none_match)};
+
+        if (conditions_write(&c, STR_NONE) != of_case(row->on_missing) ||
+            conditions_write(&c, STR(CASE_ETAG)) != of_case(row->on_there))
+            fail_msg("If-Match %s, If-None-Match %s", row->match, row->none_match);
+    }
+}
+
+static void test_conditions__forms(void **state)
+{
     static const struct {
-        const char *match, *none_match, *etag;
-        enum condition_result result;
-    } writes[] = {
-        {NULL, NULL, NULL, CONDITION_PROCEED},
-        {NULL, "*", NULL, CONDITION_PROCEED},
-        {NULL, "*", ETAG, CONDITION_FAILED},
-        {NULL, ETAG, ETAG, CONDITION_FAILED},
-        {NULL, "badetag", ETAG, CONDITION_PROCEED},
-        {NULL, ETAG, NULL, CONDITION_PROCEED},
-        {"*", NULL, ETAG, CONDITION_PROCEED},
-        {"*", NULL, NULL, CONDITION_NO_OBJECT},
-        {"badetag", NULL, NULL, CONDITION_NO_OBJECT},
-        {"badetag", NULL, ETAG, CONDITION_FAILED},
-        {"\"" ETAG "\"", NULL, ETAG, CONDITION_PROCEED},
-        {ETAG, "*", ETAG, CONDITION_FAILED},
+        const char *header;
+        enum condition_form form;
+        const char *etag;
+    } forms[] = {
+        {NULL, CONDITION_ABSENT, ""},      {"*", CONDITION_ANY, ""},
+        {"e", CONDITION_ETAG, "e"},        {"\"a,b\"", CONDITION_ETAG, "a,b"},
+        {",\"e\" ,", CONDITION_ETAG, "e"}, {"", CONDITION_NOTHING, NULL},
+        {"a, b", CONDITION_LIST, NULL},    {"\"\", b", CONDITION_LIST, NULL},
+        {"*, b", CONDITION_LIST, NULL},    {"\"\", \"\"", CONDITION_NOTHING, NULL},
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(writes); i++) {
-        struct conditions c = {.if_match = given(writes[i].match),
-                               .if_none_match = given(writes[i].none_match)};
-        if (conditions_write(&c, given(writes[i].etag)) != writes[i].result)
-            fail_msg("row %zu", i);
+    for (size_t i = 0; i < LENGTH_OF(forms); i++) {
+        struct str etag;
+
+        if (conditions_form(given(forms[i].header), &etag) != forms[i].form)
+            fail_msg("%s", forms[i].header);
+        if (forms[i].etag != NULL)
+            assert_str(etag, str_of(forms[i].etag));
     }
 }
 
@@ -142,7 +184,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conditions__reads),
+        cmocka_unit_test(test_conditions__an_empty_none_match_guards_a_copy),
         cmocka_unit_test(test_conditions__writes),
+        cmocka_unit_test(test_conditions__forms),
         cmocka_unit_test(test_conditions__if_range),
         cmocka_unit_test(test_conditions__headers_are_picked_out),
     };

@@ -144,7 +144,8 @@ static void test_names__copy_sources(void **state)
     assert_non_null(arena);
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         struct copy_source source;
-        enum s3_code code = names_copy_source(arena, str_of(rows[i].header), &source, NULL);
+        enum s3_code code =
+            names_copy_source(arena, str_of(rows[i].header), PERCENT_PLUS_LITERAL, &source, NULL);
         if ((code == S3_OK) != (rows[i].bucket != NULL))
             fail_msg("\"%s\": %s", rows[i].header, s3_code_name(code));
         if (code != S3_OK)
@@ -156,6 +157,51 @@ static void test_names__copy_sources(void **state)
     arena_free(arena);
 }
 
+static void test_names__a_plus_in_a_copy_source_has_two_readings(void **state)
+{
+    struct arena *arena = arena_new(1 << 20);
+    struct str header = STR("/b/a+b%2Bc%20d?versionId=x+y");
+    struct copy_source source;
+
+    (void)state;
+    assert_non_null(arena);
+    assert_int_equal(names_copy_source(arena, header, PERCENT_PLUS_LITERAL, &source, NULL), S3_OK);
+    assert_str(source.key, STR("a+b+c d"));
+    assert_int_equal(names_copy_source(arena, header, PERCENT_PLUS_SPACE, &source, NULL), S3_OK);
+    assert_str(source.key, STR("a b+c d"));
+    assert_str(source.version_id, STR("x+y"));
+    arena_free(arena);
+}
+
+static void test_names__regions(void **state)
+{
+    static const char *const good[] = {"us-east-1", "EU", "garage", "default", "a", "x-1-y-2"};
+    static const char *const bad[] = {"", "us east", "us_east", "a/b", "<a>", "\xc3\xa4", "a.b"};
+    char longest[65];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(good); i++)
+        assert_true(names_region_valid(str_of(good[i])));
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
+        assert_false(names_region_valid(str_of(bad[i])));
+    memset(longest, 'r', sizeof(longest));
+    assert_true(names_region_valid((struct str){longest, 63}));
+    assert_false(names_region_valid((struct str){longest, 64}));
+}
+
+static void test_names__lower_case(void **state)
+{
+    struct arena *arena = arena_new(1 << 16);
+    struct str small = STR("my.bucket-1");
+
+    (void)state;
+    assert_non_null(arena);
+    assert_str(names_lower(arena, STR("My.Bucket-1")), small);
+    assert_ptr_equal(names_lower(arena, small).ptr, small.ptr);
+    assert_str(names_lower(arena, STR("")), STR(""));
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +210,9 @@ int main(void)
         cmocka_unit_test(test_names__bucket_of_the_host),
         cmocka_unit_test(test_names__paths),
         cmocka_unit_test(test_names__copy_sources),
+        cmocka_unit_test(test_names__a_plus_in_a_copy_source_has_two_readings),
+        cmocka_unit_test(test_names__regions),
+        cmocka_unit_test(test_names__lower_case),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

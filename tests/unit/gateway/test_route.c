@@ -9,6 +9,7 @@ static const struct {
     const char *request;
 } lines[] = {
     {"ListBuckets", "GET /?x-id=ListBuckets&max-buckets=10&prefix=a"},
+    {"HeadService", "HEAD /"},
     {"GetBucketLocation", "GET /b?location"},
     {"ListMultipartUploads", "GET /b/?uploads&prefix=a&delimiter=%2F&max-uploads=2&key-marker=k&upload-id-marker=u&encoding-type=url"},
     {"ListObjectVersions", "GET /b?versions&key-marker=a&version-id-marker=null&max-keys=1"},
@@ -187,7 +188,34 @@ static void test_route__virtual_hosts_name_the_bucket(void **state)
     assert_str(g.r.key, STR("k/x"));
     given_free(&g);
     check("PUT /\nHost: bucket.s3.test", "CreateBucket");
+    given(&g, "GET //k\nHost: BUCKET.S3.Test.:9000"); /* names of hosts have no case */
+    assert_string_equal(g.r.op->name, "GetObject");
+    assert_str(g.r.bucket, STR("bucket"));
+    assert_str(g.r.key, STR("/k"));
+    given_free(&g);
+    given(&g, "GET /Bucket/K"); /* names in paths do */
+    assert_str(g.r.bucket, STR("Bucket"));
+    given_free(&g);
     check("GET /\nHost: s3.test", "ListBuckets");
+}
+
+/* What has no bucket is not the service: a list of buckets is no object. */
+static void test_route__addresses_without_a_bucket(void **state)
+{
+    static const char *const paths[] = {"//", "//b/k", "//b", "///", "/%2Fb/k"};
+    static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "POST"};
+    char request[64];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(paths) * LENGTH_OF(methods); i++) {
+        snprintf(request, sizeof(request), "%s %s", methods[i % LENGTH_OF(methods)],
+                 paths[i / LENGTH_OF(methods)]);
+        refused(request, S3_INVALID_BUCKET_NAME);
+    }
+    refused("GET *", S3_INVALID_URI);
+    refused("DELETE *", S3_INVALID_URI);
+    refused("GET *\nHost: b.s3.test", S3_INVALID_URI);
+    refused("OPTIONS *", S3_NOT_IMPLEMENTED);
 }
 
 /* --- nothing falls through ------------------------------------------------------------------- */
@@ -253,7 +281,14 @@ static void test_route__unknown_bare_arguments_are_refused(void **state)
     refused("PUT /b?what", S3_NOT_IMPLEMENTED);
     refused("DELETE /b/k?what", S3_NOT_IMPLEMENTED);
     refused("PUT /b/k?append", S3_NOT_IMPLEMENTED);
+    refused("POST /b/k?uploads&what", S3_NOT_IMPLEMENTED);
     check("GET /b/k?what=1", "GetObject"); /* S3 ignores what it does not know, too */
+    check("PUT /b/k?v=1", "PutObject");
+    /* caches on the way are told objects apart by it */
+    check("GET /b/k?1300000000", "GetObject");
+    check("HEAD /b/k?cachebust", "HeadObject");
+    check("GET /b/k?cachebust&versionId=null", "GetObject");
+    check("GET /b/k?acl&1300000000", "GetObjectAcl");
     check("GET /b?prefix&delimiter", "ListObjects");
 }
 
@@ -343,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_route__virtual_hosts_name_the_bucket),
         cmocka_unit_test(test_route__no_sub_resource_falls_through_to_a_plain_operation),
         cmocka_unit_test(test_route__a_second_sub_resource_is_refused),
+        cmocka_unit_test(test_route__addresses_without_a_bucket),
         cmocka_unit_test(test_route__unknown_bare_arguments_are_refused),
         cmocka_unit_test(test_route__writes_take_no_version_id),
         cmocka_unit_test(test_route__other_methods_are_refused),
