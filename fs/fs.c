@@ -53,15 +53,19 @@ static enum err open_disk_cache(struct fs *fs, const struct fs_options *o)
 static enum err open_parts(struct fs *fs, const struct fs_options *o)
 {
     struct meta_options meta = o->meta;
-    enum err err = store_open(o->store_url, &o->store, &fs->store);
+    struct store_options store = o->store;
+    enum err err;
 
+    meta.must_exist = o->tool;
+    store.must_have = o->tool ? MARKER_NAME : NULL;
+    err = store_open(o->store_url, &store, &fs->store);
     if (err == OK) {
         if (meta.late_put_ms < store_put_limit_ms(fs->store))
             meta.late_put_ms = store_put_limit_ms(fs->store);
         err = meta_open(&meta, &fs->meta);
     }
     if (err == OK)
-        err = marker_check(fs->meta, fs->store);
+        err = marker_check(fs->meta, fs->store, !o->tool);
     if (err == OK)
         err = open_memory(fs, o);
     if (err == OK)

@@ -5,8 +5,8 @@
  * (fs/writer.h), and a file's range back into bytes (fs/reader.h). It knows nothing of HTTP.
  *
  * Opening checks that the store belongs to the database: a marker object named "volume" holds the
- * volume's UUID and generation. A new volume writes it into a store that has none; any other
- * difference refuses to open (DESIGN.md section 6, Identity).
+ * volume's UUID and generation (fs/marker.h). A new volume writes it into a store that has none;
+ * any other difference refuses to open. A tool makes neither a volume nor a store: ERR_NOT_FOUND.
  *
  * Threads: functions may be called by any thread; those that ask the database or the store block
  * and say so. One struct fs a process.
@@ -28,7 +28,8 @@ struct fs_options {
     uint64_t memory_bytes; /* read cache and transfer pages together; default 128 MiB */
     size_t inline_max;     /* files up to this size live in metadata; default 64 KiB */
     size_t io_threads;     /* backing-store requests at once; default 16 */
-    bool tool;             /* a command-line tool: session "tool", no background jobs */
+    bool tool;             /* a command-line tool: session "tool", no background jobs; creates
+                              nothing */
 };
 
 /* Blocks. The text of an error is one line that says what to do. */

@@ -39,7 +39,7 @@ static enum err read_marker(struct store *s, const char *uuid, struct str text, 
         return err_set(
             ERR_DENIED,
             "%s belongs to volume %s, but the database is that of volume %s: check --meta "
-            "and --store",
+            "and --store (README, \"Whose store it is\")",
             store_label(s), of, uuid);
     return OK;
 }
@@ -81,7 +81,7 @@ static enum err adopt_store(struct meta *m, struct store *s, const struct meta_v
     return write_marker(s, v);
 }
 
-enum err marker_check(struct meta *m, struct store *s)
+enum err marker_check(struct meta *m, struct store *s, bool claim)
 {
     struct meta_volume volume;
     struct buf text;
@@ -92,7 +92,7 @@ enum err marker_check(struct meta *m, struct store *s)
     err = store_get_all(s, MARKER_NAME, &text);
     if (err == OK)
         err = compare_marker(s, &volume, buf_str(&text));
-    else if (err == ERR_NOT_FOUND)
+    else if (err == ERR_NOT_FOUND && claim)
         err = adopt_store(m, s, &volume);
     buf_fini(&text);
     return err;

@@ -1,9 +1,10 @@
 /*
  * The marker object: proof that a backing store belongs to a volume's database.
  *
- * It is named "volume" and holds {"kiseki": 1, "uuid": ..., "generation": ...}. A new volume writes
- * it into a store that has none. Two volumes never share a store, and a store is never used with
- * a database that is not its own (an older dump that was loaded elsewhere has another generation).
+ * It is named "volume" and holds {"kiseki": 1, "uuid": ..., "generation": ...}. The gateway that
+ * makes a volume writes it into a store that has none; tools never do. Two volumes never share a
+ * store, and a store is never used with a database that is not its own (an older dump that was
+ * loaded elsewhere has another generation). A store is released by deleting all of it.
  */
 #ifndef KISEKI_FS_MARKER_H
 #define KISEKI_FS_MARKER_H
@@ -13,8 +14,12 @@
 
 #define MARKER_NAME "volume"
 
-/* Blocks. ERR_DENIED with a line that says what to do when the store is not this volume's. */
-MUST_USE enum err marker_check(struct meta *m, struct store *s);
+/*
+ * ERR_DENIED with a line that says what to do when the store is not this volume's. One without a
+ * marker becomes this volume's if `claim` and the volume is empty; without `claim` it is
+ * ERR_NOT_FOUND. Blocks.
+ */
+MUST_USE enum err marker_check(struct meta *m, struct store *s, bool claim);
 
 /*
  * For a database that is loaded from a dump of volume `uuid`: *out_generation is above that of the

@@ -44,10 +44,8 @@ int command_dump(const struct config *c)
     struct volume volume;
     struct meta *meta = NULL;
     FILE *out = NULL;
-    enum err err = volume_prepare(c, false, &volume);
+    enum err err = tool_open_meta(c, &volume, &meta);
 
-    if (err == OK)
-        err = meta_open(&volume.options.meta, &meta);
     if (err == OK) {
         out = stream_of(c, "wx", stdout); /* never over a dump that is there */
         if (out == NULL)
@@ -80,28 +78,38 @@ static enum err claim(void *arg, const struct dump_header *h, int64_t *out_gener
     return err;
 }
 
-static enum err load_dump(const struct config *c, struct volume *v, struct meta *m, FILE *in)
+static enum err load_dump(const struct config *c, struct owner *o, struct meta *m, FILE *in)
 {
-    struct owner owner = {.store = NULL};
     struct progress p;
     struct dump_progress rows = {count_row, &p};
-    enum err err = store_open(v->store_url, &v->options.store, &owner.store);
+    enum err err;
 
-    if (err == OK) {
-        progress_begin(&p, "rows", 0, c->quiet);
-        err = dump_load(m, in, claim, &owner, &rows);
-        progress_end(&p);
-    }
+    progress_begin(&p, "rows", 0, c->quiet);
+    err = dump_load(m, in, claim, o, &rows);
+    progress_end(&p);
     if (err == OK) /* from here on the database that the dump was made of is refused */
-        err = marker_set(owner.store, owner.header.uuid, owner.generation);
-    store_close(owner.store);
+        err = marker_set(o->store, o->header.uuid, o->generation);
     return err;
+}
+
+/* The store of the volume that is moved: it is there, and has a marker. */
+static enum err open_its_store(struct volume *v, struct store **out)
+{
+    struct store_options options = v->options.store;
+    enum err err;
+
+    options.must_have = MARKER_NAME;
+    err = store_open(v->store_url, &options, out);
+    return err != ERR_NOT_FOUND
+               ? err
+               : err_prefix(err, "this is not the store of the volume in the dump (check --store)");
 }
 
 int command_load(const struct config *c)
 {
     struct volume volume;
     struct meta *meta = NULL;
+    struct owner owner = {.store = NULL};
     FILE *in = NULL;
     enum err err = volume_prepare(c, false, &volume);
 
@@ -110,10 +118,13 @@ int command_load(const struct config *c)
         if (in == NULL)
             err = err_set(ERR_IO, "nothing was loaded");
     }
+    if (err == OK) /* before tables are made */
+        err = open_its_store(&volume, &owner.store);
     if (err == OK)
         err = meta_open(&volume.options.meta, &meta);
     if (err == OK)
-        err = load_dump(c, &volume, meta, in);
+        err = load_dump(c, &owner, meta, in);
+    store_close(owner.store);
     if (in != NULL && in != stdin)
         fclose(in);
     meta_close(meta);

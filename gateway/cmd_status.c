@@ -1,7 +1,7 @@
 #include "gateway/commands.h"
 
 #include "base/clock.h"
-#include "gateway/volume.h"
+#include "gateway/tool.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -107,12 +107,11 @@ int command_status(const struct config *c)
     struct meta_volume about;
     struct meta_status status;
     struct arena *a = arena_new(ARENA_MAX);
-    enum err err = volume_prepare(c, false, &volume);
+    int code = 0;
+    enum err err = tool_open_meta(c, &volume, &meta);
 
     if (err == OK && a == NULL)
         err = err_set(ERR_NOMEM, "out of memory");
-    if (err == OK)
-        err = meta_open(&volume.options.meta, &meta);
     if (err == OK)
         err = meta_status(meta, a, &status);
     if (err == OK) {
@@ -124,10 +123,10 @@ int command_status(const struct config *c)
             print_locks(&status);
         }
     } else {
-        fprintf(stderr, "kiseki: %s\n", err_text(err));
+        code = tool_fail(err);
     }
     meta_close(meta);
     arena_free(a);
     volume_forget(&volume);
-    return err == OK ? 0 : 1;
+    return code;
 }

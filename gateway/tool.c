@@ -1,10 +1,12 @@
 #include "gateway/tool.h"
 
 #include "base/log.h"
+#include "fs/marker.h"
 
 #include <stdio.h>
 
-#define LEASE_MS 3000 /* short: epochs, by which things are freed, come with its heartbeats */
+#define LEASE_MS      3000 /* short: epochs, by which things are freed, come with its heartbeats */
+#define STORE_LOOK_MS 5000
 
 int tool_fail(enum err err)
 {
@@ -16,6 +18,14 @@ void tool_report(void *arg, const char *finding)
 {
     (void)arg;
     puts(finding);
+}
+
+static enum err advise(enum err err)
+{
+    if (err != ERR_NOT_FOUND)
+        return err;
+    return err_prefix(err, "there is no volume here (`kiseki serve` makes one; or check --data, "
+                           "--meta and --store)");
 }
 
 bool tool_open(const struct config *c, struct tool *out)
@@ -35,7 +45,7 @@ bool tool_open(const struct config *c, struct tool *out)
         err = fs_open(&options, &out->fs);
     }
     if (err != OK)
-        (void)tool_fail(err);
+        (void)tool_fail(advise(err));
     return err == OK;
 }
 
@@ -44,4 +54,39 @@ void tool_close(struct tool *t)
     fs_close(t->fs);
     volume_forget(&t->volume);
     log_stop();
+}
+
+/* ERR_DENIED: another volume's. The store need not be there for what the database alone answers. */
+static enum err check_store(struct meta *m, const struct volume *v)
+{
+    struct store_options options = v->options.store;
+    struct store *store = NULL;
+    enum err err;
+
+    options.must_have = MARKER_NAME;
+    options.call_timeout_ms = STORE_LOOK_MS;
+    options.request_timeout_ms = STORE_LOOK_MS / 2;
+    err = store_open(v->store_url, &options, &store);
+    if (err == OK) {
+        err = marker_check(m, store, false);
+    } else {
+        fprintf(stderr, "kiseki: the store was not looked at: %s\n", err_text(err));
+        err = OK;
+    }
+    store_close(store);
+    return err == ERR_DENIED ? err : OK;
+}
+
+enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out)
+{
+    enum err err = volume_prepare(c, false, volume);
+
+    *out = NULL;
+    log_set_level(LOG_WARN);
+    volume->options.meta.must_exist = true;
+    if (err == OK)
+        err = meta_open(&volume->options.meta, out);
+    if (err == OK)
+        err = check_store(*out, volume);
+    return advise(err);
 }

@@ -1,6 +1,9 @@
 /*
  * What the command-line tools share: a volume opened as a tool (a session without background
- * jobs), and the exit code of one that could not begin.
+ * jobs), or its metadata only, and the exit code of one that could not begin.
+ *
+ * No tool but `load` makes anything: where there is no volume they say so, and no table, folder,
+ * bucket or marker was made.
  */
 #ifndef KISEKI_GATEWAY_TOOL_H
 #define KISEKI_GATEWAY_TOOL_H
@@ -14,9 +17,16 @@ struct tool {
     struct fs *fs;
 };
 
-/* Says why on standard error if it can not; tool_close() in any case. */
+/* Says why on standard error if it cannot; tool_close() in any case. */
 MUST_USE bool tool_open(const struct config *c, struct tool *out);
 void tool_close(struct tool *t);
+
+/*
+ * The metadata without a session, for what only reads it. A store that is another volume's is
+ * refused; one that is away, or lost, is a warning on standard error. meta_close(*out) and
+ * volume_forget() in any case.
+ */
+MUST_USE enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out);
 
 /* A line of standard error; the exit code of a tool that could not do its work. */
 int tool_fail(enum err err);

@@ -123,6 +123,8 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
         snprintf(text + 64, 2, "\n");
         return err == OK ? write_private_file(path, text) : err;
     }
+    if (err == ERR_NOT_FOUND)
+        return err_set(ERR_DENIED, "%s is missing: the volume's secrets are sealed with it", path);
     if (err != OK)
         return err;
     while (str_of(text).len > 0 && text[str_of(text).len - 1] == '\n')
@@ -174,6 +176,8 @@ static enum err choose_places(const struct config *c, bool create, struct volume
             return err_set(ERR_DENIED, "can not make the folder %s: %m", c->data);
         snprintf(v->meta_url, sizeof(v->meta_url), "sqlite:%s/meta.db", c->data);
         snprintf(v->store_url, sizeof(v->store_url), "dir:%s/store", c->data);
+        if (!create && access(v->meta_url + strlen("sqlite:"), F_OK) != 0 && errno == ENOENT)
+            return err_set(ERR_NOT_FOUND, "there is no %s", v->meta_url + strlen("sqlite:"));
         return OK;
     }
     err = copy_text(v->meta_url, sizeof(v->meta_url), c->meta, "--meta");

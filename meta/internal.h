@@ -164,8 +164,11 @@ uint64_t reads_published(struct meta *m);
 uint64_t reads_oldest(struct meta *m); /* of the running ones; 0: none runs */
 void reads_fetched(struct meta *m, uint64_t epoch);
 
-/* schema.c: makes the tables if they are missing, reads and checks the volume's row. */
-MUST_USE enum err schema_open(struct meta *m);
+/*
+ * schema.c: makes the tables if they are missing, reads and checks the volume's row. must_exist: it
+ * neither makes nor migrates anything (ERR_NOT_FOUND, ERR_UNSUPPORTED).
+ */
+MUST_USE enum err schema_open(struct meta *m, bool must_exist);
 
 /* account.c: key_check against the master key; a newly given one seals what is there. */
 MUST_USE enum err account_open(struct meta *m);

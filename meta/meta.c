@@ -52,8 +52,10 @@ static enum err init_locks(struct meta *m)
  */
 static enum err connect(struct meta *m, const struct meta_options *o)
 {
-    struct sql_options control = {
-        .connections = 1, .wait_ms = m->lease_ms / 3, .answer_ms = m->lease_ms / 5};
+    struct sql_options control = {.connections = 1,
+                                  .wait_ms = m->lease_ms / 3,
+                                  .answer_ms = m->lease_ms / 5,
+                                  .must_have = o->must_exist ? "volume" : NULL};
     enum err e = sql_open(o->url, &control, &m->control);
     if (e != OK)
         return e;
@@ -80,7 +82,7 @@ enum err meta_open(const struct meta_options *o, struct meta **out)
     if (e == OK)
         e = connect(m, o);
     if (e == OK)
-        e = schema_open(m);
+        e = schema_open(m, o->must_exist);
     if (e == OK)
         e = account_open(m);
     if (e == OK)

@@ -28,11 +28,13 @@ struct meta_options {
     int64_t keep_deleted_ms; /* default 0: dead slices go as soon as it is safe */
     int64_t late_put_ms;     /* second deletion after this; default 15 minutes */
     size_t connections;      /* PostgreSQL; default 4 */
+    bool must_exist;         /* a tool: makes no volume and migrates none */
 };
 
 /*
  * ERR_DENIED: database refused us, or the master key is missing or not this volume's.
- * ERR_UNSUPPORTED: a newer schema. The text is one line that says what to do.
+ * ERR_UNSUPPORTED: a newer schema; with must_exist an older one, too. ERR_NOT_FOUND: must_exist,
+ * and there is no volume; nothing was written. The text is one line that says what to do.
  */
 MUST_USE enum err meta_open(const struct meta_options *o, struct meta **out);
 /*

@@ -37,6 +37,15 @@ static void make_uuid(char out[37])
              b[14], b[15]);
 }
 
+/* As create() asks; where the tables are missing, they stay so. */
+static enum err check_exists(struct meta *m)
+{
+    enum err e = sql_script(m->control, schema_missing, "SELECT 1");
+    if (e == ERR_CONDITION)
+        return OK;
+    return e == OK ? err_set(ERR_NOT_FOUND, "the database has no table volume") : e;
+}
+
 /* Makes the tables and the volume's row, unless somebody has; sql_script() takes turns. */
 static enum err create(struct meta *m, bool *out_created)
 {
@@ -86,7 +95,7 @@ static enum err migrate_from(struct meta *m, int64_t version)
 }
 
 /* *out_again: somebody, perhaps we, changed the version. */
-static enum err check_version(struct meta *m, int64_t version, bool *out_again)
+static enum err check_version(struct meta *m, int64_t version, bool must_exist, bool *out_again)
 {
     if (version == META_SCHEMA_VERSION)
         return OK;
@@ -100,6 +109,11 @@ static enum err check_version(struct meta *m, int64_t version, bool *out_again)
                        "the volume has schema version %" PRId64 ", which this kiseki (version %d)"
                        " cannot migrate",
                        version, META_SCHEMA_VERSION);
+    if (must_exist)
+        return err_set(ERR_UNSUPPORTED,
+                       "the volume has schema version %" PRId64 ", the tools of this kiseki know"
+                       " version %d: start its `kiseki serve` first, which will migrate the volume",
+                       version, META_SCHEMA_VERSION);
     enum err e = migrate_from(m, version);
     *out_again = e == OK;
     if (e != ERR_CONDITION)
@@ -110,7 +124,7 @@ static enum err check_version(struct meta *m, int64_t version, bool *out_again)
                    version, META_SCHEMA_VERSION);
 }
 
-static enum err read_volume(struct meta *m, bool *out_again)
+static enum err read_volume(struct meta *m, bool must_exist, bool *out_again)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
@@ -123,7 +137,7 @@ static enum err read_volume(struct meta *m, bool *out_again)
         e = err_set(ERR_CORRUPT, "the table `volume` is empty: not a Kiseki database?");
         goto out;
     }
-    e = check_version(m, sql_int(c, 0, 1), out_again);
+    e = check_version(m, sql_int(c, 0, 1), must_exist, out_again);
     snprintf(m->volume.uuid, sizeof(m->volume.uuid), STR_FMT, STR_ARG(sql_str(c, 0, 0)));
     m->volume.generation = sql_int(c, 0, 2);
     m->volume.created_ms = sql_int(c, 0, 3);
@@ -132,14 +146,14 @@ out:
     return e;
 }
 
-enum err schema_open(struct meta *m)
+enum err schema_open(struct meta *m, bool must_exist)
 {
     bool created = false;
     bool again = true;
-    enum err e = create(m, &created);
+    enum err e = must_exist ? check_exists(m) : create(m, &created);
     while (e == OK && again) {
         again = false;
-        e = read_volume(m, &again);
+        e = read_volume(m, must_exist, &again);
     }
     if (e != OK)
         return e;

@@ -4,8 +4,10 @@
 
 #include "fs/store/store.h"
 
-/* `path` is created when missing; fails when it can not be written. */
-MUST_USE enum err store_dir_open(const char *path, struct store **out);
+/*
+ * `path` is created when missing; fails when it cannot be written. must_have as in store_options.
+ */
+MUST_USE enum err store_dir_open(const char *path, const char *must_have, struct store **out);
 /* `spec` is what follows "s3://"; defaults of `opts` are filled in already. */
 MUST_USE enum err store_s3_open(const char *spec, const struct store_options *opts,
                                 struct store **out);

@@ -252,11 +252,17 @@ static const struct store_ops dir_ops = {
     .close = dir_close,
 };
 
-static enum err open_folders(struct dir_store *d, const char *path)
+static enum err open_folders(struct dir_store *d, const char *path, const char *must_have)
 {
+    struct stat st;
+
     d->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->root < 0 && must_have != NULL && is_absent(errno))
+        return err_set(ERR_NOT_FOUND, "there is no store %s", d->base.label);
     if (d->root < 0)
         return dir_fail(d, "open", path);
+    if (must_have != NULL && fstatat(d->root, must_have, &st, 0) < 0)
+        return is_absent(errno) ? absent(d, must_have) : dir_fail(d, "look at", must_have);
     if (mkdirat(d->root, DIR_TMP, 0700) < 0 && errno != EEXIST)
         return dir_fail(d, "make the folder", DIR_TMP);
     d->tmp = openat(d->root, DIR_TMP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -265,10 +271,10 @@ static enum err open_folders(struct dir_store *d, const char *path)
     return OK;
 }
 
-enum err store_dir_open(const char *path, struct store **out)
+enum err store_dir_open(const char *path, const char *must_have, struct store **out)
 {
     char label[sizeof(((struct store *)0)->label)];
-    enum err e = dir_make_root(path);
+    enum err e = must_have == NULL ? dir_make_root(path) : OK;
     if (e != OK)
         return e;
 
@@ -280,7 +286,7 @@ enum err store_dir_open(const char *path, struct store **out)
     d->base.put_limit_ms = PUT_LIMIT_MS;
     d->root = d->tmp = d->lock_fd = -1;
     d->known = calloc(DIR_KNOWN_SLOTS, sizeof(*d->known));
-    e = d->known ? open_folders(d, path) : err_set(ERR_NOMEM, "no memory for the store");
+    e = d->known ? open_folders(d, path, must_have) : err_set(ERR_NOMEM, "no memory for the store");
     if (e == OK)
         e = dir_settle_owners(d);
     if (e == OK) {

@@ -261,6 +261,9 @@ static enum err probe(struct s3_store *s, bool may_create)
         e = create_bucket(s);
         if (e == OK)
             e = probe(s, false);
+    } else if (e != OK && s->opts.must_have != NULL && strcmp(a.code, "NoSuchBucket") == 0) {
+        e = err_set(ERR_NOT_FOUND, "there is no store %s: its bucket does not exist",
+                    s->base.label);
     } else if (e != OK) {
         e = advise(s, &a, e);
     }
@@ -324,9 +327,12 @@ enum err store_s3_open(const char *spec, const struct store_options *opts, struc
         return err_set(ERR_NOMEM, "no memory for the store");
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->cancel, NULL);
+    uint64_t size;
     enum err e = set_up(s, spec, opts);
     if (e == OK)
-        e = probe(s, true);
+        e = probe(s, opts->must_have == NULL);
+    if (e == OK && opts->must_have != NULL)
+        e = s3_size(&s->base, opts->must_have, &size);
     if (e == OK) {
         *out = &s->base;
         return OK;

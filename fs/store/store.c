@@ -40,7 +40,7 @@ enum err store_open(const char *url, const struct store_options *opts, struct st
 {
     *out = NULL;
     if (strncmp(url, "dir:", 4) == 0)
-        return store_dir_open(url + 4, out);
+        return store_dir_open(url + 4, opts != NULL ? opts->must_have : NULL, out);
     if (strncmp(url, "s3://", 5) == 0) {
         struct store_options filled = with_defaults(opts);
         return store_s3_open(url + 5, &filled, out);

@@ -44,6 +44,7 @@ struct store_options {
     unsigned int call_timeout_ms;    /* a call with all its retries (60,000) */
     unsigned int max_attempts;       /* (6) */
     unsigned int retry_base_ms;      /* backoff: random below base * 2^n, at most 5 s (100) */
+    const char *must_have; /* an object without which it is not opened (none: it is created) */
 };
 
 enum store_op { STORE_PUT, STORE_GET, STORE_SIZE, STORE_DEL, STORE_LIST, STORE_OPS };
@@ -118,6 +119,8 @@ struct store {
  * Without endpoint it is AWS at that region, virtual-host style, https; with one it is path style.
  * Region defaults to us-east-1. checksum=off stops sending CRC32C with each put, for a store that
  * refuses it. The text of a failure says what to do. `opts` may be NULL.
+ * With opts->must_have nothing is created or written: ERR_NOT_FOUND where there is no such folder,
+ * bucket or object.
  */
 MUST_USE enum err store_open(const char *url, const struct store_options *opts, struct store **out);
 /*

@@ -143,6 +143,9 @@ struct sql_options {
                            in reads, which wait for nobody's lock */
     int64_t lock_ms;    /* 0: 10,000. Longest wait for one row lock */
     bool unflushed; /* PostgreSQL: commits do not wait for the disk; for what a crash may undo */
+    const char *must_have; /* NULL: SQLite's file is made where there is none. Else a table's name:
+                              what does not hold it is left as it is, ERR_NOT_FOUND. PostgreSQL
+                              makes nothing by itself, and ignores this */
     const struct sql_text *catalogue; /* NULL: the program's */
     size_t statements;                /* of catalogue */
     const struct sql_db *sibling;     /* NULL; or a handle of the same database, closed after this

@@ -1,5 +1,5 @@
 /*
- * SQLite under meta/sql/driver.h; the only file that includes sqlite3.h.
+ * SQLite under meta/sql/driver.h; with sqlite_file.c the only file that includes sqlite3.h.
  *
  * One connection writes (the batching has one slot): BEGIN IMMEDIATE, a SAVEPOINT a unit, COMMIT,
  * WAL with synchronous=FULL, so that COMMIT returns after the fsync. Reads run in the calling
@@ -564,7 +564,8 @@ static enum err lite_open(const char *url, const struct sql_options *o, struct s
     d->path = strdup(path);
     enum err e = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
     if (e == OK)
-        e = sqlite_file_make(d->path);
+        e = o->must_have != NULL ? sqlite_file_holds(d->path, o->must_have)
+                                 : sqlite_file_make(d->path);
     if (e != OK) {
         lite_close(&d->base);
         return e;

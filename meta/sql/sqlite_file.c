@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOOK_MS 5000 /* a writer that holds the whole file waits for nobody longer */
 
 /* Makes the folders above `path`, as mkdir -p does. */
 static enum err make_folders(char *path)
@@ -71,4 +74,41 @@ enum err sqlite_file_make(char *path)
 {
     enum err e = make_folders(path);
     return e == OK ? make_file(path) : e;
+}
+
+/* Readers of a log that nobody has open make the files beside it, and remove them again. */
+static enum err holds(sqlite3 *db, const char *path, const char *table)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+                                -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(s, 1, table, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    (void)sqlite3_finalize(s);
+    return rc == SQLITE_DONE
+               ? err_set(ERR_NOT_FOUND, "the SQLite database %s has no table %s", path, table)
+               : OK;
+}
+
+enum err sqlite_file_holds(const char *path, const char *table)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? err_set(ERR_NOT_FOUND, "there is no SQLite database %s", path)
+                   : refused(path, errno);
+    if (access(path, R_OK | W_OK) != 0)
+        return refused(path, errno);
+    if (st.st_size == 0)
+        return err_set(ERR_NOT_FOUND, "the SQLite database %s is empty", path);
+    sqlite3 *db = NULL;
+    enum err e = OK;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(db, LOOK_MS);
+        e = holds(db, path, table);
+    }
+    (void)sqlite3_close(db);
+    return e;
 }

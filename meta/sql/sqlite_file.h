@@ -11,4 +11,11 @@
  */
 MUST_USE enum err sqlite_file_make(char *path);
 
+/*
+ * ERR_NOT_FOUND unless `path` is a database with this table: a missing or empty file, or a database
+ * of something else, which is read and not written to. ERR_DENIED, ERR_IO as above. What cannot be
+ * read as a database is passed: opening it will say why.
+ */
+MUST_USE enum err sqlite_file_holds(const char *path, const char *table);
+
 #endif

@@ -112,6 +112,26 @@ static void test_meta_session__an_older_schema_is_migrated_once_nobody_uses_it(v
     meta_close(m);
 }
 
+/* What tools ask for: they neither make a volume nor migrate one. */
+static void test_meta_session__must_exist_makes_and_migrates_nothing(void **state)
+{
+    struct world *w = *state;
+    struct meta_options o = w->options;
+    struct meta *m = NULL;
+    o.must_exist = true;
+    assert_err(ERR_NOT_FOUND, meta_open(&o, &m));
+    assert_null(m);
+    run(w, "CREATE TABLE another_program (id BIGINT)");
+    assert_err(ERR_NOT_FOUND, meta_open(&o, &m));
+    run(w, "DROP TABLE another_program");
+    meta_close(open_volume(w));
+    assert_ok(meta_open(&o, &m));
+    meta_close(m);
+    run(w, "UPDATE volume SET schema_version = 1");
+    assert_err(ERR_UNSUPPORTED, meta_open(&o, &m));
+    assert_int_equal(ask(w, "SELECT schema_version FROM volume"), 1);
+}
+
 static void test_meta_session__without_one_nothing_is_written(void **state)
 {
     struct world *w = *state;
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_meta_session__processes_that_start_at_once_all_succeed),
         cmocka_unit_test(test_meta_session__a_newer_schema_is_refused),
         cmocka_unit_test(test_meta_session__an_older_schema_is_migrated_once_nobody_uses_it),
+        cmocka_unit_test(test_meta_session__must_exist_makes_and_migrates_nothing),
         cmocka_unit_test(test_meta_session__without_one_nothing_is_written),
         cmocka_unit_test(test_meta_session__ids_never_repeat),
         cmocka_unit_test(test_meta_session__a_database_that_went_back_does_not_repeat_ids),

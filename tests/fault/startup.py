@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A gateway that cannot serve says why in one clear line and ends.
+"""A gateway that cannot serve says why in one clear line and ends; a tool makes no volume.
 
     tests/fault/startup.py --way sqlite|pg [--only TEXT]
 
@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
+from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY, Kiseki
 from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -25,6 +25,8 @@ from harness.workspace import free_port, unprivileged_user, user_group
 
 LIMIT_SECONDS = 20
 KEY, OTHER_KEY = "11" * 32, "22" * 32
+TOOLS = (("fsck",), ("fsck", "--check-store", "--repair"), ("gc",), ("gc", "--apply"), ("scrub",),
+         ("status",), ("status", "--json"), ("dump", "-"))
 
 
 class Startup:
@@ -173,6 +175,101 @@ class Startup:
         self.refused("127.0.0.1", KISEKI_STORE=self.store.replace(
             endpoint, f"http://127.0.0.1:{free_port()}"))
 
+    # --- tools where there is no volume
+
+    def empty_places(self):
+        """(name, settings, what is there): databases and stores that hold nothing, of each kind."""
+        def files(folder):
+            return lambda: sorted(os.path.join(f, n) for f, d, names in os.walk(folder)
+                                  for n in d + names)
+
+        empty = self.ws.make_dir("nothing")
+        yield "embedded", {"KISEKI_META": None, "KISEKI_STORE": None, "KISEKI_MASTER_KEY": None,
+                           "KISEKI_DATA": f"{empty}/data"}, files(empty)
+        zero = self.ws.make_dir("zero")
+        open(f"{zero}/meta.db", "wb").close()
+        os.mkdir(f"{zero}/store")
+        if self.user:
+            for path in (zero, f"{zero}/store"):
+                os.chmod(path, 0o777)
+            os.chmod(f"{zero}/meta.db", 0o666)
+        yield "empty file and folder", {"KISEKI_META": f"sqlite:{zero}/meta.db",
+                                        "KISEKI_STORE": f"dir:{zero}/store"}, files(zero)
+        if self.way != "pg":
+            return
+        for database, kind in (("nothing-s3", "s3"), ("nothing-dir", "dir")):
+            folder = self.ws.make_dir(database)
+            store = (self.store.replace("s3://startup/", f"s3://{database}/") if kind == "s3"
+                     else f"dir:{folder}/store")
+            self.volume.postgres.create_database(database)
+            look = files(folder)
+            yield f"PostgreSQL and {kind}", {
+                "KISEKI_META": self.volume.postgres.url(database, "tcp"), "KISEKI_STORE": store,
+            }, lambda database=database, look=look: (look(), self.buckets(),
+                                                     self.volume.postgres.sql(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+                database))
+
+    def buckets(self):
+        s3 = S3(self.volume.minio.endpoint, self.volume.minio.access_key,
+                self.volume.minio.secret_key)
+        try:
+            return s3.request("GET").body
+        finally:
+            s3.close()
+
+    def run(self, words, **env):
+        settings = {**os.environ, "KISEKI_META": self.meta, "KISEKI_STORE": self.store,
+                    "KISEKI_MASTER_KEY": KEY, **self.volume.env, **env}
+        return subprocess.run([self.binary, *words], capture_output=True, text=True,
+                              env={k: v for k, v in settings.items() if v is not None},
+                              cwd="/", timeout=LIMIT_SECONDS, check=False)
+
+    def tools_make_nothing(self):
+        """No tool makes a table, a folder, a bucket or a marker; then a gateway starts as if
+        nobody had been there."""
+        for name, env, there in self.empty_places():
+            before = there()
+            for words in TOOLS:
+                done = self.run(words, **env)
+                equal(done.returncode, 2, f"{name}: {words}: {done!r}")
+                check("there is no volume here" in done.stderr and "kiseki serve" in done.stderr
+                      and done.stderr.count("kiseki: ") == 1, f"{name}: {words}: {done!r}")
+                equal(done.stdout, "", f"{name}: {words}: standard output")
+                equal(there(), before, f"{name}: {words}: what is there")
+            settings = {"KISEKI_MASTER_KEY": KEY, **self.volume.env, **env}
+            gateway = Kiseki(self.ws, "", "", "after-tools",
+                             env={k: v or "" for k, v in settings.items()})
+            s3 = S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY)
+            equal(s3.make_bucket("after").status, 200, f"{name}: making a bucket")
+            s3.close()
+            gateway.stop()
+            for words in TOOLS[:-1]:
+                done = self.run(words, **env)
+                equal(done.returncode, 0, f"{name}: {words} on the volume: {done!r}")
+
+    def tools_refuse_another_store(self):
+        """As gateways do; nothing is written to it."""
+        other = self.make_volume("others")
+        for words in TOOLS:
+            done = self.run(words, KISEKI_STORE=other.store)
+            check(done.returncode == 2 and "belongs to volume" in done.stderr, f"{words}: {done!r}")
+        folder = self.ws.make_dir("unmarked")
+        for words in TOOLS[:-3]:
+            done = self.run(words, KISEKI_STORE=f"dir:{folder}")
+            check(done.returncode == 2 and "no object volume" in done.stderr, f"{words}: {done!r}")
+        equal(os.listdir(folder), [], "what tools wrote")
+
+    def load_wants_the_store(self):
+        """It makes tables only when the store of the dumped volume is there."""
+        dump = self.ws.path("startup.jsonl")
+        equal(self.run(("dump", dump)).returncode, 0, "dump")
+        empty = self.ws.make_dir("no-store")
+        done = self.run(("load", dump), KISEKI_META=f"sqlite:{empty}/meta.db",
+                        KISEKI_STORE=f"dir:{empty}/store")
+        check(done.returncode == 2 and "not the store" in done.stderr, f"{done!r}")
+        equal(os.listdir(empty), [], "what load made")
+
     def nothing_was_spoilt(self):
         """After all of it the right settings start, and the bytes are there."""
         gateway = self.volume.gateway(env={"KISEKI_MASTER_KEY": KEY}, user=self.user)
@@ -185,7 +282,8 @@ class Startup:
 
 
 TESTS = ("flags", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
-         "other_store", "empty_store", "database_unreachable", "store_denied",
+         "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
+         "load_wants_the_store", "database_unreachable", "store_denied",
          "nothing_was_spoilt")
 
 

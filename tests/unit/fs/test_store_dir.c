@@ -403,11 +403,32 @@ static void test_store_dir__refuses_a_path_that_can_not_be_a_folder(void **state
     assert_int_equal(store_open("/plain", NULL, &s), ERR_INVALID);
 }
 
+/* What tools ask for: a folder that is no store, or none, stays as it is. */
+static void test_store_dir__must_have_makes_nothing(void **state)
+{
+    struct store_options o = {.must_have = "volume"};
+    struct store *s;
+    char url[5000];
+
+    (void)state;
+    snprintf(url, sizeof(url), "dir:%s/none", root);
+    assert_int_equal(store_open(url, &o, &s), ERR_NOT_FOUND);
+    assert_int_equal(access(url + 4, F_OK), -1);
+    snprintf(url, sizeof(url), "dir:%s", root);
+    assert_int_equal(store_open(url, &o, &s), ERR_NOT_FOUND);
+    assert_null(s);
+    assert_int_equal(access(below(".tmp"), F_OK), -1);
+    touch("volume");
+    assert_int_equal(store_open(url, &o, &s), OK);
+    store_close(s);
+}
+
 #define IN_NEW_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_NEW_ROOT(test_store_dir__must_have_makes_nothing),
         IN_NEW_ROOT(test_store_dir__syncs_file_then_renames_then_syncs_folders),
         IN_NEW_ROOT(test_store_dir__reports_every_step_that_fails),
         IN_NEW_ROOT(test_store_dir__goes_on_after_a_short_write),

@@ -392,6 +392,30 @@ static void test_store_s3__makes_the_bucket_that_is_missing(void **state)
     expect_open(ERR_IO, "can not be used");
 }
 
+/* What tools ask for: the bucket and an object in it, or nothing is made. */
+static void test_store_s3__must_have_makes_no_bucket(void **state)
+{
+    struct store_options o = {
+        .access_key = "k", .secret_key = "s", .max_attempts = 2, .must_have = "volume"};
+    char url[128];
+
+    (void)state;
+    store_close(s);
+    fake_s3_reset(&fake);
+    snprintf(url, sizeof(url), "s3://bucket?endpoint=http://127.0.0.1:%d", fake.port);
+    expect(404, ERROR("NoSuchBucket"));
+    assert_int_equal(store_open(url, &o, &s), ERR_NOT_FOUND);
+    expect(200, EMPTY_LIST);
+    expect(404, NULL);
+    assert_int_equal(store_open(url, &o, &s), ERR_NOT_FOUND);
+    assert_null(s);
+    assert_int_equal(fake.request_count, 3);
+    assert_true(head_has(2, "HEAD /bucket/volume HTTP/1.1"));
+    expect(200, EMPTY_LIST);
+    expect(200, NULL);
+    assert_ok(store_open(url, &o, &s));
+}
+
 static void test_store_s3__needs_keys_without_line_ends(void **state)
 {
     struct store *other;
@@ -442,6 +466,7 @@ int main(void)
         WITH_FAKE(test_store_s3__tells_the_size),
         WITH_FAKE(test_store_s3__says_what_to_do_when_it_can_not_open),
         WITH_FAKE(test_store_s3__makes_the_bucket_that_is_missing),
+        WITH_FAKE(test_store_s3__must_have_makes_no_bucket),
         cmocka_unit_test(test_store_s3__needs_keys_without_line_ends),
         cmocka_unit_test(test_store_s3__is_busy_while_nobody_listens),
     };

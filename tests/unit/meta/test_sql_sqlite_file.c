@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,11 +88,34 @@ static void test_sqlite_file__locks_of_this_process_stay(void **state)
     (void)close(fd);
 }
 
+/* Of a file that something else made, not a byte is written. */
+static void test_sqlite_file__holds_reads_only(void **state)
+{
+    struct place *p = *state;
+    sqlite3 *db = NULL;
+    struct stat before, after;
+
+    assert_int_equal(sqlite_file_holds(p->path, "volume"), ERR_NOT_FOUND);
+    assert_int_equal(stat(p->path, &before), -1);
+    assert_int_equal(sqlite_file_make(p->path), OK);
+    assert_int_equal(sqlite_file_holds(p->path, "volume"), ERR_NOT_FOUND);
+    assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "CREATE TABLE x (y)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(stat(p->path, &before), 0);
+    assert_int_equal(sqlite_file_holds(p->path, "volume"), ERR_NOT_FOUND);
+    assert_int_equal(stat(p->path, &after), 0);
+    assert_int_equal(after.st_mtim.tv_sec, before.st_mtim.tv_sec);
+    assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+    assert_int_equal(sqlite_file_holds(p->path, "x"), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sqlite_file__makes_folders_and_a_private_file, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_sqlite_file__holds_reads_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sqlite_file__locks_of_this_process_stay, set_up,
                                         tear_down),
     };
