@@ -85,7 +85,7 @@ static void fetch_free(struct fetch *f)
     if (f->unheld && f->state == FETCH_QUEUED)
         meta_read_end(f->fs->meta, &f->read);
     for (uint32_t i = 0; i < f->count; i++)
-        page_unref(&f->fs->pages, f->pages[i]);
+        pages_drop(&f->fs->pages, PAGE_READ, f->pages[i]);
     atomic_fetch_sub(&f->fs->slices->pages_held, f->count);
     pthread_cond_destroy(&f->done);
     free(f);
@@ -114,7 +114,7 @@ enum err fetch_new(struct fs *fs, struct slice_shard *s, const struct record *re
     if (f == NULL)
         return err_set(ERR_NOMEM, "out of memory for a fetch");
     while (f->count < count) {
-        struct page *page = pages_take(&fs->pages);
+        struct page *page = pages_take(&fs->pages, PAGE_READ);
 
         if (page == NULL)
             break;

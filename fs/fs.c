@@ -14,20 +14,12 @@
 
 static enum err open_memory(struct fs *fs, const struct fs_options *o)
 {
-    uint64_t bytes = o->memory_bytes > 0 ? o->memory_bytes : DEFAULT_MEMORY;
     size_t threads = o->io_threads > 0 ? o->io_threads : DEFAULT_THREADS;
-    enum err err = pages_init(&fs->pages, bytes);
+    enum err err = memory_open(fs, o->memory_bytes > 0 ? o->memory_bytes : DEFAULT_MEMORY);
 
     if (err == OK)
-        err = cache_new(&fs->pages, &fs->cache);
-    if (err == OK) {
-        pages_set_reclaim(&fs->pages, cache_evict_one, fs->cache);
-        readahead_init(&fs->readahead, bytes);
-        err = slice_table_new(fs, &fs->slices);
-    }
-    if (err == OK)
-        err = pool_new("io", threads, QUEUE_MAX, &fs->io);
-    return err;
+        err = relief_start(fs);
+    return err == OK ? pool_new("io", threads, QUEUE_MAX, &fs->io) : err;
 }
 
 /* A disk that fails is no reason not to serve; a folder that is another's is a mistake. */
@@ -87,7 +79,6 @@ enum err fs_open(const struct fs_options *o, struct fs **out)
         return err_set(ERR_NOMEM, "out of memory for a volume");
     fs->inline_max = o->inline_max;
     fs->tool = o->tool;
-    pthread_mutex_init(&fs->writers_lock, NULL);
     err = open_parts(fs, o);
     if (err != OK) {
         struct err_info info;
@@ -118,15 +109,12 @@ void fs_close(struct fs *fs)
     if (fs == NULL)
         return;
     jobs_stop(fs->jobs);
+    relief_stop(fs);
     pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
-    slice_table_free(fs->slices);
     disk_cache_close(fs->disk);
-    readahead_fini(&fs->readahead);
-    cache_free(fs->cache);
-    pages_fini(&fs->pages);
+    memory_close(fs);
     meta_close(fs->meta);
     store_close(fs->store);
-    pthread_mutex_destroy(&fs->writers_lock);
     free(fs);
 }
 
@@ -139,12 +127,17 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
 {
     struct cache_stats cache;
     struct disk_cache_stats disk;
+    struct pages_stats pages;
 
+    pages_stats(&fs->pages, &pages);
     cache_stats(fs->cache, &cache);
     disk_cache_stats(fs->disk, &disk);
     *out = (struct fs_stats){
         .memory_bytes = fs->pages.limit * PAGE_BYTES,
-        .memory_used = pages_in_use(&fs->pages) * PAGE_BYTES,
+        .memory_used = (pages.in_use + pages.reserved) * PAGE_BYTES,
+        .memory_uploads = pages.used[PAGE_UPLOAD] * PAGE_BYTES,
+        .memory_reads = pages.used[PAGE_READ] * PAGE_BYTES,
+        .memory_requests = pages.reserved * PAGE_BYTES,
         .cache_hits = cache.hits,
         .cache_misses = cache.misses,
         .cache_bytes = cache.entries * PAGE_BYTES,
@@ -153,7 +146,8 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
         .disk_bytes = disk.bytes,
         .disk_dropped = disk.dropped,
         .disk_failures = disk.failures,
-        .uploads_waiting = pages_waiting(&fs->pages),
+        .uploads_waiting = pages.waiting[PAGE_UPLOAD],
+        .reads_waiting = pages.waiting[PAGE_READ],
     };
     store_stats(fs->store, &out->store);
 }

@@ -51,10 +51,12 @@ bool fs_is_cancelled(const struct fs *fs);
 /* Gauges and counters for metrics and `kiseki status`. Never blocks. */
 struct fs_stats {
     uint64_t memory_bytes, memory_used;             /* the whole budget, and what is taken now */
+    uint64_t memory_uploads, memory_reads;          /* of it, held by uploads, and by reads */
+    uint64_t memory_requests;                       /* of it, reserved: bodies, answers */
     uint64_t cache_hits, cache_misses, cache_bytes; /* memory cache, in granules */
     uint64_t disk_hits, disk_misses, disk_bytes;    /* disk cache, in granules */
     uint64_t disk_dropped, disk_failures;           /* wrong entries; errors of the disk */
-    uint64_t uploads_waiting;                       /* writers that wait for pages */
+    uint64_t uploads_waiting, reads_waiting;        /* for pages */
     struct store_stats store;
 };
 void fs_stats(struct fs *fs, struct fs_stats *out);

@@ -1,9 +1,10 @@
 /*
  * The inside of a volume, shared by the files of fs/ only.
  *
- * Lock ranks, outer first: writers_lock, a writer's lock, a slice shard's lock (fs/fetch.h), the
- * cache's lock, pages.wake_lock, pages.lock; the read-ahead's is a leaf. None is held across SQL or
- * the store.
+ * Lock ranks, outer first: holders.lock (fs/relief.h), a writer's lock, a slice shard's lock
+ * (fs/fetch.h), the cache's lock, pages.wake_lock, pages.lock; the read-ahead's and the watch's are
+ * leaves. A reader's lock ranks before all of them; whoever has holders.lock only tries it. None
+ * is held across SQL or the store but a reader's, which nobody waits for.
  */
 #ifndef KISEKI_FS_INTERNAL_H
 #define KISEKI_FS_INTERNAL_H
@@ -15,13 +16,13 @@
 #include "fs/jobs.h"
 #include "fs/pages.h"
 #include "fs/readahead.h"
+#include "fs/relief.h"
 #include "meta/object.h"
 #include "meta/record.h"
 
 #include <stdatomic.h>
 
 struct slice_table;
-struct writer;
 
 struct fs {
     /* immutable after open */
@@ -30,8 +31,11 @@ struct fs {
     struct pool *io; /* backing-store requests */
     size_t inline_max;
     bool tool;
+    int64_t page_wait_ms; /* how long an upload waits for a page */
     /* each guards itself */
     struct pages pages;
+    struct holders writers, readers;
+    struct relief relief;
     struct cache *cache;
     struct disk_cache *disk;    /* NULL: none */
     struct slice_table *slices; /* fetches in flight: fs/slice_reader.h */
@@ -40,9 +44,7 @@ struct fs {
     /* atomic */
     atomic_bool cancelled;     /* by fs_cancel() */
     _Atomic uint64_t unfolded; /* range writes since the start: each so many the job is poked */
-    /* guarded by writers_lock: writers with bytes not yet sent, oldest first */
-    pthread_mutex_t writers_lock;
-    struct writer *first_writer, *last_writer;
+    _Atomic size_t coming;     /* pages of uploads that are on their way to the store */
 };
 
 /* "slices/3f/a2/<id>-<tag>": two levels of fan-out by the low bits of the id. */
@@ -55,7 +57,12 @@ bool slice_name_parse(const char *text, struct slice_name *out);
 MUST_USE enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,
                                     struct content *out);
 
-/* writer.c: the oldest writer with whole pages sends them as a shorter slice. False: none has. */
-bool writers_relieve(struct fs *fs);
+/* memory.c: pages, cache, readers' and writers' lists; not the watch. */
+MUST_USE enum err memory_open(struct fs *fs, uint64_t bytes);
+void memory_close(struct fs *fs); /* fine on a zeroed struct */
+
+/* writer.c, reader.c: the holders that are asked by relief_now(). */
+void writers_relieve(struct fs *fs);
+void readers_relieve(struct fs *fs);
 
 #endif

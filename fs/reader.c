@@ -17,6 +17,7 @@
 #define HOLDS           3
 #define FEW_ITEMS       9 /* extents that come with an object, and its data */
 #define PAGE_TIMEOUT_MS 30000
+#define IDLE_MS         500 /* of a reader that others may take its fetches from */
 
 /* The records of one extent. */
 struct unpacked {
@@ -49,9 +50,15 @@ struct reader {
     struct unpacked unpacked[UNPACKED];
     unsigned unpacked_next;
     struct page *page; /* given out by the last call */
+    /* with the lock held: whoever waits for memory may take the holds from a reader that rests */
+    pthread_mutex_t lock;
     struct hold holds[HOLDS];
     size_t hold_count;
     uint64_t ahead; /* bytes before it have been seen to */
+    /* in fs->readers while there are holds */
+    struct holder holder;
+    _Atomic int64_t used_ms; /* boot clock */
+    /* of the one thread that reads */
     uint64_t until; /* the end of what is worth to be seen to: beyond `end` for later readers */
     struct overlay_item few[FEW_ITEMS];
 };
@@ -292,6 +299,30 @@ static void drop_holds(struct reader *r)
     r->ahead = r->at;
 }
 
+static bool wants_more(struct fs *fs)
+{
+    return pages_short(&fs->pages, PAGE_READ) > 0;
+}
+
+static bool relieve(struct fs *fs, struct holder *one, int *out_class)
+{
+    struct reader *r = (struct reader *)((char *)one - offsetof(struct reader, holder));
+
+    (void)fs;
+    if (clock_boot_ms() - r->used_ms < IDLE_MS || pthread_mutex_trylock(&r->lock) != 0) {
+        *out_class = 0; /* it does not rest: at the end of the list */
+        return true;
+    }
+    drop_holds(r);
+    pthread_mutex_unlock(&r->lock);
+    return true;
+}
+
+void readers_relieve(struct fs *fs)
+{
+    holders_ask(&fs->readers, IDLE_MS, wants_more, fs, relieve);
+}
+
 /* Those that lie behind us. */
 static void drop_passed_holds(struct reader *r)
 {
@@ -378,6 +409,8 @@ enum err reader_new(struct file *f, uint64_t offset, uint64_t len, struct reader
     r->at = r->ahead = offset;
     r->end = offset + len;
     r->until = readahead_until(&f->fs->readahead, f->object.attr.inode, offset, r->end, size);
+    pthread_mutex_init(&r->lock, NULL);
+    holder_init(&r->holder);
     r->items = r->few;
     r->batch_size = BATCH_EXTENTS;
     r->has_data = f->object.data.ptr != NULL;
@@ -481,23 +514,7 @@ static enum err next_place(struct reader *r, bool may_block, struct place *out)
     return err == OK ? locate(r, r->at, known_end(r), out) : err;
 }
 
-enum err reader_skip_hole(struct reader *r, uint64_t *out_len)
-{
-    struct place place;
-    enum err err;
-
-    *out_len = 0;
-    if (r->at >= r->end)
-        return OK;
-    err = next_place(r, true, &place);
-    if (err == OK && !place.data && place.record == NULL) {
-        *out_len = place.len;
-        r->at += place.len;
-    }
-    return err;
-}
-
-enum err reader_next(struct reader *r, bool may_block, struct str *out)
+static enum err next(struct reader *r, bool may_block, struct str *out)
 {
     struct fs *fs = r->file->fs;
     struct place place;
@@ -522,10 +539,52 @@ enum err reader_next(struct reader *r, bool may_block, struct str *out)
     return err;
 }
 
+/* Takes the reader from those who wait for memory. */
+static void begin(struct reader *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->used_ms = clock_boot_ms();
+}
+
+static void end(struct reader *r)
+{
+    holders_file(&r->file->fs->readers, &r->holder, r->hold_count > 0 ? 0 : HOLDER_NONE);
+    pthread_mutex_unlock(&r->lock);
+}
+
+enum err reader_skip_hole(struct reader *r, uint64_t *out_len)
+{
+    struct place place;
+    enum err err;
+
+    *out_len = 0;
+    if (r->at >= r->end)
+        return OK;
+    begin(r);
+    err = next_place(r, true, &place);
+    if (err == OK && !place.data && place.record == NULL) {
+        *out_len = place.len;
+        r->at += place.len;
+    }
+    end(r);
+    return err;
+}
+
+enum err reader_next(struct reader *r, bool may_block, struct str *out)
+{
+    enum err err;
+
+    begin(r);
+    err = next(r, may_block, out);
+    end(r);
+    return err;
+}
+
 void reader_free(struct reader *r)
 {
     if (r == NULL)
         return;
+    holders_remove(&r->file->fs->readers, &r->holder);
     page_unref(&r->file->fs->pages, r->page);
     drop_holds(r);
     for (size_t i = 0; i < UNPACKED; i++)
@@ -533,5 +592,6 @@ void reader_free(struct reader *r)
     arena_free(r->batch);
     if (r->items != r->few)
         free(r->items);
+    pthread_mutex_destroy(&r->lock);
     free(r);
 }

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "fs/fetch.h"
 
-#define NAP_MS   100 /* between looks for a writer that can be relieved */
+#define NAP_MS   100 /* between looks for those who can be relieved */
 #define HELD_MAX (2 * META_GRANULES_MAX)
 
 /* No reading ahead, or beyond a reader's range, when fetches hold this part of all memory. */
@@ -275,14 +275,14 @@ static void nap(struct page_wait *wait)
 enum err slice_wait_page(struct fs *fs, int64_t deadline_boot_ms)
 {
     struct page_wait wait = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct pages_waiter waiter = {.wake = wake, .arg = &wait};
+    struct pages_waiter waiter = {.use = PAGE_READ, .wake = wake, .arg = &wait};
 
     if (atomic_load(&fs->cancelled))
         return err_set(ERR_CANCELLED, "the process stops");
     if (clock_boot_ms() >= deadline_boot_ms)
         return err_set(ERR_BUSY, "no memory came free for a read in time");
-    (void)writers_relieve(fs);
-    pages_wait(&fs->pages, &waiter);
+    pages_wait(&fs->pages, &waiter, deadline_boot_ms);
+    relief_now(fs);
     nap(&wait);
     pages_forget(&fs->pages, &waiter);
     return OK;

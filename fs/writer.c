@@ -1,5 +1,6 @@
 #include "fs/writer.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "fs/internal.h"
@@ -12,8 +13,9 @@
 #define IN_FLIGHT_MAX     4 /* slices of one writer on their way to the store */
 #define PACKED_PIECE_MAX  ((size_t)4 << 20)
 #define PIECE_RECORDS_MAX (META_PIECE_MAX / META_SLICE_MIN)
+#define OWN_BYTES         WRITER_OWN_BYTES
 
-/* One slice: from full pages to a record. Owned by the writer's list until the writer goes. */
+/* One slice: from pages to a record. Owned by the writer's list until the writer goes. */
 struct upload {
     struct pool_job job;
     struct writer *writer;
@@ -21,6 +23,7 @@ struct upload {
     struct slice_name name; /* id 0 until it is drawn */
     uint32_t len;
     size_t page_count;
+    uint8_t *own;        /* the bytes, if they are in no page; let go of once stored */
     struct page **pages; /* behind the CRCs; let go of once stored */
     uint64_t crcs[];     /* one a page: a short slice costs little, however many there are */
 };
@@ -29,9 +32,8 @@ struct writer {
     /* immutable */
     struct fs *fs;
     struct writer_options options;
-    /* guarded by fs->writers_lock */
-    struct writer *next, *prev;
-    bool listed;
+    /* in fs->writers while there are pages that could go out */
+    struct holder holder;
     /* guarded by lock */
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight went down */
@@ -45,42 +47,43 @@ struct writer {
     uint64_t size;
     struct page *pages[SLICE_PAGES]; /* bytes not yet sent */
     size_t page_count, tail_len;     /* tail_len: bytes in the last page */
+    uint8_t *own;                    /* bytes not yet sent while there are no pages */
+    size_t own_len;
+    bool waits; /* of the one who writes: in the queue for a page, or woken from it */
     /* its own lock */
     struct pages_waiter waiter;
 };
 
-/* --- the list of writers that hold bytes, for writers_relieve() ------------------------------- */
+/* --- what could go out ------------------------------------------------------------------------ */
 
-static void list_add(struct writer *w)
+/* Pages whose bytes are all there. With the lock held. */
+static size_t full_pages(const struct writer *w)
 {
-    struct fs *fs = w->fs;
-
-    pthread_mutex_lock(&fs->writers_lock);
-    w->listed = true;
-    w->prev = fs->last_writer;
-    w->next = NULL;
-    if (fs->last_writer != NULL)
-        fs->last_writer->next = w;
-    else
-        fs->first_writer = w;
-    fs->last_writer = w;
-    pthread_mutex_unlock(&fs->writers_lock);
+    return w->page_count > 0 && w->tail_len < PAGE_BYTES ? w->page_count - 1 : w->page_count;
 }
 
-static void list_remove(struct writer *w)
+/* Its list in fs->writers: the more full pages, the higher. With the lock held. */
+static int class_of(const struct writer *w)
 {
-    struct fs *fs = w->fs;
+    size_t full = full_pages(w);
+    int class = 0;
 
-    pthread_mutex_lock(&fs->writers_lock);
-    if (w->listed) {
-        *(w->prev != NULL ? &w->prev->next : &fs->first_writer) = w->next;
-        *(w->next != NULL ? &w->next->prev : &fs->last_writer) = w->prev;
-        w->listed = false;
-    }
-    pthread_mutex_unlock(&fs->writers_lock);
+    if (w->page_count == 0)
+        return HOLDER_NONE;
+    for (; full > 0; full /= 2)
+        class ++;
+    return class;
 }
 
 /* --- the end of a writer ---------------------------------------------------------------------- */
+
+/* What was not sent. With the lock held, or when nobody else has the writer. */
+static void drop_pages(struct writer *w)
+{
+    for (size_t i = 0; i < w->page_count; i++)
+        pages_drop(&w->fs->pages, PAGE_UPLOAD, w->pages[i]);
+    w->page_count = w->tail_len = w->own_len = 0;
+}
 
 static void writer_destroy(struct writer *w)
 {
@@ -88,12 +91,10 @@ static void writer_destroy(struct writer *w)
         struct upload *u = w->first;
 
         w->first = u->next;
-        for (size_t i = 0; i < u->page_count; i++)
-            page_unref(&w->fs->pages, u->pages[i]);
         free(u);
     }
-    for (size_t i = 0; i < w->page_count; i++)
-        page_unref(&w->fs->pages, w->pages[i]);
+    drop_pages(w);
+    free(w->own);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->idle);
     free(w);
@@ -145,6 +146,12 @@ static enum err store_slice(struct fs *fs, struct upload *u)
 
     if (err != OK)
         return err;
+    slice_name_text(u->name, name);
+    if (u->own != NULL) {
+        iov[0] = (struct iovec){u->own, u->len};
+        u->crcs[0] = crc64nvme(0, u->own, u->len);
+        return store_put(fs->store, name, iov, 1, u->len);
+    }
     for (size_t i = 0; i < u->page_count; i++) {
         size_t len = left < PAGE_BYTES ? left : PAGE_BYTES;
 
@@ -152,7 +159,6 @@ static enum err store_slice(struct fs *fs, struct upload *u)
         u->crcs[i] = crc64nvme(0, u->pages[i]->data, len);
         left -= (uint32_t)len;
     }
-    slice_name_text(u->name, name);
     return store_put(fs->store, name, iov, (int)u->page_count, u->len);
 }
 
@@ -166,9 +172,10 @@ static void release_pages(struct fs *fs, struct upload *u, bool to_cache)
             disk_cache_put(fs->disk, u->name, (uint32_t)i, u->pages[i],
                            left < PAGE_BYTES ? left : (uint32_t)PAGE_BYTES);
         }
-        page_unref(&fs->pages, u->pages[i]);
+        pages_drop(&fs->pages, PAGE_UPLOAD, u->pages[i]);
     }
-    u->page_count = 0;
+    free(u->own);
+    u->own = NULL;
 }
 
 static void run_upload(struct pool_job *job)
@@ -179,6 +186,7 @@ static void run_upload(struct pool_job *job)
     bool last;
 
     release_pages(w->fs, u, err == OK);
+    atomic_fetch_sub(&w->fs->coming, u->page_count);
     pthread_mutex_lock(&w->lock);
     if (err != OK && w->failure.code == OK)
         err_save(err, &w->failure);
@@ -197,60 +205,95 @@ static void run_upload(struct pool_job *job)
     }
 }
 
+static struct upload *upload_new(struct writer *w, size_t page_count)
+{
+    size_t crcs = page_count > 0 ? page_count : 1;
+    struct upload *u =
+        calloc(1, sizeof(*u) + crcs * sizeof(u->crcs[0]) + page_count * sizeof(u->pages[0]));
+
+    if (u == NULL)
+        return NULL;
+    u->job.run = run_upload;
+    u->writer = w;
+    u->page_count = page_count;
+    u->pages = (struct page **)&u->crcs[crcs];
+    return u;
+}
+
+/* With the lock held. */
+static void submit(struct writer *w, struct upload *u)
+{
+    *w->last = u;
+    w->last = &u->next;
+    w->upload_count++;
+    w->in_flight++;
+    atomic_fetch_add(&w->fs->coming, u->page_count);
+    pool_submit_always(w->fs->io, &u->job);
+}
+
 /* Sends the first `count` pages held as one slice. With the lock held. */
 static enum err send_slice(struct writer *w, size_t count)
 {
     bool whole = count == w->page_count;
-    struct upload *u = calloc(1, sizeof(*u) + count * (sizeof(u->crcs[0]) + sizeof(u->pages[0])));
+    struct upload *u = upload_new(w, count);
 
     if (u == NULL)
         return err_set(ERR_NOMEM, "out of memory for a slice of %zu pages", count);
-    u->job.run = run_upload;
-    u->writer = w;
-    u->page_count = count;
     u->len = (uint32_t)(whole ? (count - 1) * PAGE_BYTES + w->tail_len : count * PAGE_BYTES);
-    u->pages = (struct page **)&u->crcs[count];
     memcpy(u->pages, w->pages, count * sizeof(u->pages[0]));
     memmove(w->pages, w->pages + count, (w->page_count - count) * sizeof(w->pages[0]));
     w->page_count -= count;
     if (whole)
         w->tail_len = 0;
-    *w->last = u;
-    w->last = &u->next;
-    w->upload_count++;
-    w->in_flight++;
-    pool_submit_always(w->fs->io, &u->job);
+    submit(w, u);
     return OK;
 }
 
-/* Whole pages that could go out now as a shorter slice. With the lock held. */
-static size_t pages_to_spare(const struct writer *w)
+/* Sends what is in no page as a slice. With the lock held. */
+static enum err send_own(struct writer *w)
 {
-    size_t whole = w->page_count;
+    struct upload *u = upload_new(w, 0);
 
-    if (whole > 0 && w->tail_len < PAGE_BYTES)
-        whole--;
-    if (w->failure.code != OK || (w->first == NULL && w->size <= w->fs->inline_max))
-        return 0;
-    return whole;
+    if (u == NULL)
+        return err_set(ERR_NOMEM, "out of memory for a slice");
+    u->len = (uint32_t)w->own_len;
+    u->own = w->own;
+    w->own = NULL;
+    w->own_len = 0;
+    submit(w, u);
+    return OK;
 }
 
-bool writers_relieve(struct fs *fs)
+/* --- relief ----------------------------------------------------------------------------------- */
+
+static bool wants_more(struct fs *fs)
 {
-    bool sent = false;
+    return pages_short(&fs->pages, PAGE_UPLOAD) > atomic_load(&fs->coming);
+}
 
-    pthread_mutex_lock(&fs->writers_lock);
-    for (struct writer *w = fs->first_writer; w != NULL && !sent; w = w->next) {
-        size_t spare;
+/*
+ * Full pages go out as a shorter slice; the last one, which is being filled, only if it is all
+ * there is. It has over OWN_BYTES: who is relieved again and again makes no smaller slices.
+ */
+static bool relieve(struct fs *fs, struct holder *one, int *out_class)
+{
+    struct writer *w = (struct writer *)((char *)one - offsetof(struct writer, holder));
+    size_t full;
 
-        if (pthread_mutex_trylock(&w->lock) != 0)
-            continue; /* it is being written to: not the slowest */
-        spare = w->in_flight == 0 ? pages_to_spare(w) : 0;
-        sent = spare > 0 && send_slice(w, spare) == OK;
-        pthread_mutex_unlock(&w->lock);
-    }
-    pthread_mutex_unlock(&fs->writers_lock);
-    return sent;
+    (void)fs;
+    pthread_mutex_lock(&w->lock);
+    full = full_pages(w);
+    if (w->failure.code != OK)
+        drop_pages(w);
+    else if (w->page_count > 0 && send_slice(w, full > 0 ? full : 1) == OK)
+        *out_class = class_of(w);
+    pthread_mutex_unlock(&w->lock);
+    return true;
+}
+
+void writers_relieve(struct fs *fs)
+{
+    holders_ask(&fs->writers, 0, wants_more, fs, relieve);
 }
 
 /* --- taking bytes ----------------------------------------------------------------------------- */
@@ -273,77 +316,95 @@ enum err writer_new(struct fs *fs, const struct writer_options *o, struct writer
     w->options = *o;
     w->owned = true;
     w->last = &w->first;
-    w->waiter = (struct pages_waiter){.wake = wake, .arg = w};
+    w->waiter = (struct pages_waiter){.use = PAGE_UPLOAD, .wake = wake, .arg = w};
+    holder_init(&w->holder);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->idle, NULL);
-    list_add(w);
     return OK;
 }
 
+/* ERR_AGAIN: there is none; a writer that waits already keeps its turn. */
 static enum err add_page(struct writer *w)
 {
-    struct page *page = pages_take(&w->fs->pages);
+    struct pages *pages = &w->fs->pages;
+    bool expired = false;
+    struct page *page =
+        w->waits ? pages_take_given(pages, &w->waiter, &expired) : pages_take(pages, PAGE_UPLOAD);
 
+    if (expired) {
+        err_save(err_set(ERR_BUSY, "no memory came free for an upload in time"), &w->failure);
+        return err_restore(&w->failure);
+    }
     if (page == NULL)
         return ERR_AGAIN;
+    w->waits = false;
     w->pages[w->page_count++] = page;
-    w->tail_len = 0;
+    w->tail_len = w->own_len;
+    if (w->own_len > 0)
+        memcpy(page->data, w->own, w->own_len);
+    w->own_len = 0;
+    free(w->own);
+    w->own = NULL;
     return OK;
 }
 
-/* Copies into the last page; with the lock held. */
+/* Room in the last page, or in the writer's own bytes while it has no page. */
+static enum err make_room(struct writer *w, size_t wanted, uint8_t **out, size_t *out_room)
+{
+    enum err err = OK;
+
+    if (w->page_count == 0 && w->own_len < OWN_BYTES && (w->own_len > 0 || wanted <= OWN_BYTES)) {
+        if (w->own == NULL)
+            w->own = malloc(OWN_BYTES);
+        if (w->own == NULL)
+            return err_set(ERR_NOMEM, "out of memory for an upload");
+        *out = w->own + w->own_len;
+        *out_room = OWN_BYTES - w->own_len;
+        return OK;
+    }
+    if (w->page_count == 0 || w->tail_len == PAGE_BYTES)
+        err = add_page(w);
+    if (err != OK)
+        return err;
+    *out = w->pages[w->page_count - 1]->data + w->tail_len;
+    *out_room = PAGE_BYTES - w->tail_len;
+    return OK;
+}
+
+/* With the lock held. */
 static enum err take_some(struct writer *w, struct str data, size_t *out_taken)
 {
-    size_t room, len;
+    uint8_t *to = NULL;
+    size_t room = 0, len;
+    enum err err = OK;
 
     *out_taken = 0;
     if (w->failure.code != OK)
         return err_restore(&w->failure);
     if (w->page_count == SLICE_PAGES && w->tail_len == PAGE_BYTES) {
-        enum err err;
-
         if (w->in_flight >= IN_FLIGHT_MAX) {
             w->want_room = true;
             return ERR_AGAIN;
         }
         err = send_slice(w, w->page_count);
-        if (err != OK)
-            return err;
     }
-    if (w->page_count == 0 || w->tail_len == PAGE_BYTES) {
-        enum err err = add_page(w);
-
-        if (err != OK)
-            return err;
-    }
-    room = PAGE_BYTES - w->tail_len;
+    if (err == OK)
+        err = make_room(w, data.len, &to, &room);
+    if (err != OK)
+        return err;
     len = data.len < room ? data.len : room;
-    memcpy(w->pages[w->page_count - 1]->data + w->tail_len, data.ptr, len);
-    w->tail_len += len;
+    memcpy(to, data.ptr, len);
+    *(w->page_count > 0 ? &w->tail_len : &w->own_len) += len;
     w->size += len;
     *out_taken = len;
     return OK;
-}
-
-/* No page is free: what this writer, or the slowest one, holds goes out; then it waits its turn. */
-static void wait_for_room(struct writer *w)
-{
-    size_t spare;
-
-    pthread_mutex_lock(&w->lock);
-    spare = pages_to_spare(w);
-    if (spare > 0 && w->in_flight == 0 && send_slice(w, spare) != OK)
-        spare = 0;
-    pthread_mutex_unlock(&w->lock);
-    if (spare == 0)
-        (void)writers_relieve(w->fs);
-    pages_wait(&w->fs->pages, &w->waiter);
 }
 
 enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
 {
     enum err err = OK;
     bool no_page = false;
+    int class;
 
     *out_taken = 0;
     if (!meta_session_alive(w->fs->meta))
@@ -356,9 +417,16 @@ enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
         *out_taken += taken;
     }
     no_page = err == ERR_AGAIN && !w->want_room;
+    w->waits = w->waits || no_page;
+    if (err != OK && err != ERR_AGAIN)
+        drop_pages(w); /* others need not wait until the client has seen the answer */
+    class = class_of(w);
     pthread_mutex_unlock(&w->lock);
-    if (no_page)
-        wait_for_room(w);
+    holders_file(&w->fs->writers, &w->holder, class);
+    if (no_page) {
+        pages_wait(&w->fs->pages, &w->waiter, clock_boot_ms() + w->fs->page_wait_ms);
+        relief_now(w->fs);
+    }
     return err;
 }
 
@@ -367,16 +435,19 @@ enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
 static enum err make_data(struct writer *w, struct arena *a, struct content *out)
 {
     char *data = arena_alloc(a, (size_t)w->size + 1);
-    size_t at = 0;
+    size_t at = w->own_len;
 
     if (data == NULL)
         return err_set(ERR_NOMEM, "out of memory for %llu bytes", (unsigned long long)w->size);
+    if (w->own_len > 0)
+        memcpy(data, w->own, w->own_len);
     for (size_t i = 0; i < w->page_count; i++) {
         size_t len = i + 1 == w->page_count ? w->tail_len : PAGE_BYTES;
 
         memcpy(data + at, w->pages[i]->data, len);
         at += len;
     }
+    drop_pages(w);
     out->data = (struct str){data, at};
     return OK;
 }
@@ -420,10 +491,16 @@ static enum err make_piece(struct writer *w, struct arena *a, struct upload **at
     return err;
 }
 
+/* How many pieces at most: each but the last of a file has enough bytes or enough records. */
+static size_t pieces_max(const struct writer *w)
+{
+    return (size_t)(w->size / (META_PIECE_MAX - META_SLICE_MAX)) +
+           w->upload_count / PIECE_RECORDS_MAX + 2;
+}
+
 static enum err make_pieces(struct writer *w, struct arena *a, struct content *out)
 {
-    size_t most = (size_t)(w->size / (META_PIECE_MAX - META_SLICE_MAX)) + 2;
-    struct content_piece *pieces = arena_array(a, most, sizeof(*pieces));
+    struct content_piece *pieces = arena_array(a, pieces_max(w), sizeof(*pieces));
     struct upload *at = w->first;
     uint64_t start = 0;
     enum err err = pieces != NULL ? OK : err_set(ERR_NOMEM, "out of memory for pieces");
@@ -438,9 +515,22 @@ static enum err make_pieces(struct writer *w, struct arena *a, struct content *o
     return err;
 }
 
-bool writer_waits(const struct writer *w)
+bool writer_waits(struct writer *w)
 {
-    return w->first != NULL || w->size > w->fs->inline_max;
+    bool waits;
+
+    pthread_mutex_lock(&w->lock);
+    waits = w->first != NULL || w->size > w->fs->inline_max;
+    pthread_mutex_unlock(&w->lock);
+    return waits;
+}
+
+/* The last bytes go into a page, for the cache, if there is one. With the lock held. */
+static enum err send_rest(struct writer *w)
+{
+    if (w->own_len > 0 && add_page(w) != OK)
+        return send_own(w);
+    return w->page_count > 0 ? send_slice(w, w->page_count) : OK;
 }
 
 enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
@@ -448,12 +538,15 @@ enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
     enum err err = OK;
 
     *out = (struct content){.size = w->size};
-    list_remove(w);
-    if (!writer_waits(w))
-        return make_data(w, a, out);
+    holders_remove(&w->fs->writers, &w->holder);
     pthread_mutex_lock(&w->lock);
-    if (w->page_count > 0)
-        err = send_slice(w, w->page_count);
+    if (w->first == NULL && w->size <= w->fs->inline_max && w->failure.code == OK) {
+        err = make_data(w, a, out);
+        pthread_mutex_unlock(&w->lock);
+        return err;
+    }
+    if (w->failure.code == OK)
+        err = send_rest(w);
     while (w->in_flight > 0)
         pthread_cond_wait(&w->idle, &w->lock);
     pthread_mutex_unlock(&w->lock);
@@ -473,7 +566,7 @@ void writer_free(struct writer *w)
     struct last_job *last;
     bool busy, doom;
 
-    list_remove(w);
+    holders_remove(&w->fs->writers, &w->holder);
     pages_forget(&w->fs->pages, &w->waiter);
     pthread_mutex_lock(&w->lock);
     w->owned = false;

@@ -3,15 +3,23 @@
  *
  *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_settle -> free
  *
- * Bytes are copied into 64 KiB pages from the volume's bounded budget as they arrive. Up to
- * inline_max bytes stay in memory and become the content's `data`. Beyond that, each full slice
- * (4 MiB; shorter at the end, or when memory is short) is handed to an I/O thread, which stores it
- * while more bytes arrive. A granule's CRC64NVME is computed once, here.
+ * The first WRITER_OWN_BYTES are the writer's own memory, in proportion to what arrived: a small
+ * upload, or one that has just begun, costs the budget nothing. Then bytes are copied into 64 KiB
+ * pages from the volume's bounded budget. Up to inline_max bytes stay in memory and become the
+ * content's `data`. Beyond that, each full slice (4 MiB; shorter at the end, or when memory is
+ * short) is handed to an I/O thread, which stores it while more bytes arrive. A granule's CRC64NVME
+ * is computed once, here.
  *
- * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN;
- * on_room is called once, from any thread, when it is worth trying again. A writer that holds pages
- * while others starve is made to send them as a shorter slice, so that no set of slow uploads can
- * lock up the budget.
+ * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN; the
+ * writer has its turn in the queue (fs/pages.h), and on_room is called once, from any thread, when
+ * it is worth trying again. A wait that takes too long fails the writer: ERR_BUSY.
+ *
+ * Relief (fs/relief.h): while others wait, those who hold the most pages for the longest are made
+ * to send them as a shorter slice, whatever their size will be: also what might have become
+ * `data`, also a page that is not full. So no set of uploads, fast, slow or still, locks up the
+ * budget. It makes no flood of tiny slices: a page has more than WRITER_OWN_BYTES before anything
+ * of it can be sent, and after that the writer fills its own memory first again. Records have
+ * arbitrary lengths, so that slices of any length follow each other.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_settle tells which case it is.
@@ -21,6 +29,8 @@
 
 #include "fs/fs.h"
 #include "meta/object.h"
+
+#define WRITER_OWN_BYTES ((size_t)16 << 10)
 
 struct writer;
 
@@ -37,8 +47,11 @@ MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, stru
  */
 MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
 
-/* True when writer_finish() waits for the store: more was written than stays in memory. */
-bool writer_waits(const struct writer *w);
+/*
+ * True when writer_finish() waits for the store: more was written than stays in memory. What is so
+ * small that it does not may still be sent when others need its memory: then it waits for that.
+ */
+bool writer_waits(struct writer *w);
 
 /*
  * Blocks until every slice is durable. *out is valid until writer_free and borrows from the writer

@@ -166,7 +166,12 @@ static void write_fs(struct fs *fs, struct buf *out)
     one(out, "kiseki_memory_limit_bytes", "gauge", "Budget of transfers and cache.",
         s.memory_bytes);
     one(out, "kiseki_memory_used_bytes", "gauge", "Of it, in use.", s.memory_used);
+    one(out, "kiseki_memory_uploads_bytes", "gauge", "Held by uploads.", s.memory_uploads);
+    one(out, "kiseki_memory_reads_bytes", "gauge", "Held by reads.", s.memory_reads);
+    one(out, "kiseki_memory_requests_bytes", "gauge", "Reserved for bodies and answers.",
+        s.memory_requests);
     one(out, "kiseki_uploads_waiting", "gauge", "Uploads that wait for memory.", s.uploads_waiting);
+    one(out, "kiseki_reads_waiting", "gauge", "Reads that wait for memory.", s.reads_waiting);
     one(out, "kiseki_cache_hits_total", "counter", "Granules found in memory.", s.cache_hits);
     one(out, "kiseki_cache_misses_total", "counter", "Granules not found.", s.cache_misses);
     one(out, "kiseki_disk_cache_hits_total", "counter", "Granules found on disk.", s.disk_hits);

@@ -286,29 +286,10 @@ static inline struct volume *volume_new(size_t memory_bytes)
     assert_ok(store_fault_new(&v->mem->base, 1, &fs->store));
     fs->meta = (struct meta *)&fake;
     fs->inline_max = 64 << 10;
-    pthread_mutex_init(&fs->writers_lock, NULL);
-    assert_ok(pages_init(&fs->pages, memory_bytes));
-    assert_ok(cache_new(&fs->pages, &fs->cache));
-    pages_set_reclaim(&fs->pages, cache_evict_one, fs->cache);
-    readahead_init(&fs->readahead, memory_bytes);
-    assert_ok(slice_table_new(fs, &fs->slices));
+    assert_ok(memory_open(fs, memory_bytes));
+    assert_ok(relief_start(fs));
     assert_ok(pool_new("io", 8, 4096, &fs->io));
     return v;
-}
-
-static inline void volume_free(struct volume *v)
-{
-    pool_free(v->fs.io);
-    slice_table_free(v->fs.slices);
-    readahead_fini(&v->fs.readahead);
-    cache_free(v->fs.cache);
-    assert_int_equal(pages_in_use(&v->fs.pages), 0); /* nothing leaked */
-    assert_int_equal(pages_waiting(&v->fs.pages), 0);
-    assert_int_equal(fake.reads, 0);
-    pages_fini(&v->fs.pages);
-    store_close(v->fs.store);
-    pthread_mutex_destroy(&v->fs.writers_lock);
-    free(v);
 }
 
 /* Everything out of the cache. */
@@ -316,6 +297,24 @@ static inline void volume_cold(struct volume *v)
 {
     while (cache_evict_one(v->fs.cache))
         ;
+}
+
+static inline void volume_free(struct volume *v)
+{
+    struct pages_stats s;
+
+    pool_free(v->fs.io);
+    relief_stop(&v->fs);
+    volume_cold(v);
+    pages_stats(&v->fs.pages, &s);
+    assert_int_equal(s.in_use, 0); /* nothing leaked */
+    assert_int_equal(s.used[PAGE_UPLOAD] + s.used[PAGE_READ] + s.reserved, 0);
+    assert_int_equal(s.waiting[PAGE_UPLOAD] + s.waiting[PAGE_READ], 0);
+    assert_int_equal(v->fs.coming, 0);
+    assert_int_equal(fake.reads, 0);
+    memory_close(&v->fs);
+    store_close(v->fs.store);
+    free(v);
 }
 
 /* Eight bytes of the file with this seed. */

@@ -36,14 +36,14 @@ static struct slice_name slice(uint64_t id)
 /* Puts a new page that says which granule it is; false when there was no page. */
 static bool put(uint64_t id, uint32_t granule)
 {
-    struct page *page = pages_take(&pages);
+    struct page *page = pages_take(&pages, PAGE_READ);
     uint64_t label[2] = {id, granule};
 
     if (page == NULL)
         return false;
     memcpy(page->data, label, sizeof(label));
     cache_put(cache, slice(id), granule, page);
-    page_unref(&pages, page);
+    pages_drop(&pages, PAGE_READ, page);
     return true;
 }
 
@@ -103,6 +103,12 @@ static void test_cache__peeks_without_a_trace(void **state)
     assert_int_equal(stats.hits + stats.misses, 0);
 }
 
+/* Page i of all there are: a quarter is for uploads. */
+static enum page_use use_of(size_t i)
+{
+    return i < LIMIT / 4 ? PAGE_UPLOAD : PAGE_READ;
+}
+
 static void test_cache__gives_its_pages_to_transfers(void **state)
 {
     struct page *taken[LIMIT];
@@ -112,13 +118,13 @@ static void test_cache__gives_its_pages_to_transfers(void **state)
         assert_true(put(1, g));
     assert_int_equal(pages_in_use(&pages), LIMIT);
     for (size_t i = 0; i < LIMIT; i++) {
-        taken[i] = pages_take(&pages);
+        taken[i] = pages_take(&pages, use_of(i));
         assert_non_null(taken[i]);
     }
-    assert_null(pages_take(&pages));
+    assert_null(pages_take(&pages, PAGE_READ));
     assert_false(cache_evict_one(cache));
     for (size_t i = 0; i < LIMIT; i++)
-        page_unref(&pages, taken[i]);
+        pages_drop(&pages, use_of(i), taken[i]);
 }
 
 static void test_cache__does_not_evict_what_frees_nothing(void **state)
@@ -145,37 +151,40 @@ static void test_cache__lets_nobody_wait_beside_it(void **state)
 {
     struct page *taken[LIMIT], *sent;
     int woken = 0;
-    struct pages_waiter w = {.wake = count_wake, .arg = &woken};
+    bool expired;
+    struct pages_waiter w = {.use = PAGE_UPLOAD, .wake = count_wake, .arg = &woken};
 
     (void)state;
     for (size_t i = 0; i < LIMIT; i++)
-        taken[i] = pages_take(&pages);
+        taken[i] = pages_take(&pages, use_of(i));
     /* It came into the cache after the taker was refused, before it waits. */
-    assert_null(pages_take(&pages));
+    assert_null(pages_take(&pages, PAGE_UPLOAD));
     cache_put(cache, slice(1), 0, taken[0]);
-    page_unref(&pages, taken[0]);
-    pages_wait(&pages, &w);
+    pages_drop(&pages, PAGE_UPLOAD, taken[0]);
+    pages_wait(&pages, &w, INT64_MAX);
     assert_int_equal(woken, 1);
-    taken[0] = pages_take(&pages);
+    taken[0] = pages_take_given(&pages, &w, &expired);
     assert_non_null(taken[0]);
     /* It is in the cache but sent, and the response ends. */
     cache_put(cache, slice(1), 1, taken[1]);
     sent = taken[1];
-    pages_wait(&pages, &w);
+    pages_uncount(&pages, PAGE_UPLOAD, 1);
+    pages_wait(&pages, &w, INT64_MAX);
     assert_int_equal(woken, 1);
     page_unref(&pages, sent);
     assert_int_equal(woken, 2);
-    taken[1] = pages_take(&pages);
+    taken[1] = pages_take_given(&pages, &w, &expired);
     assert_non_null(taken[1]);
     /* It would come into the cache while somebody waits. */
-    pages_wait(&pages, &w);
+    pages_wait(&pages, &w, INT64_MAX);
     cache_put(cache, slice(1), 2, taken[2]);
-    page_unref(&pages, taken[2]);
+    pages_drop(&pages, PAGE_UPLOAD, taken[2]);
     assert_int_equal(woken, 3);
     assert_false(cache_has(cache, slice(1), 2));
-    taken[2] = NULL;
+    taken[2] = pages_take_given(&pages, &w, &expired);
+    assert_non_null(taken[2]);
     for (size_t i = 0; i < LIMIT; i++)
-        page_unref(&pages, taken[i]);
+        pages_drop(&pages, use_of(i), taken[i]);
 }
 
 static void test_cache__resists_a_scan(void **state)
@@ -228,11 +237,12 @@ static void *use(void *arg)
         uint64_t label[2] = {id, granule};
 
         if (page == NULL) {
-            page = pages_take(&pages);
+            page = pages_take(&pages, PAGE_READ);
             if (page == NULL)
                 continue;
             memcpy(page->data, label, sizeof(label));
             cache_put(cache, slice(id), granule, page);
+            pages_uncount(&pages, PAGE_READ, 1);
         } else if (memcmp(page->data, label, sizeof(label)) != 0) {
             stop = true;
         }

@@ -74,12 +74,12 @@ static uint8_t byte_of(uint64_t id, uint32_t granule)
 
 static void put(struct rig *r, uint64_t id, uint32_t granule, uint32_t len)
 {
-    struct page *page = pages_take(&r->pages);
+    struct page *page = pages_take(&r->pages, PAGE_READ);
 
     assert_non_null(page);
     memset(page->data, byte_of(id, granule), len);
     disk_cache_put(r->cache, slice(id), granule, page, len);
-    page_unref(&r->pages, page);
+    pages_drop(&r->pages, PAGE_READ, page);
     disk_cache_flush(r->cache);
 }
 
@@ -298,12 +298,12 @@ static void *read_and_write(void *arg)
 
         if (has(r, id, granule, GRANULE)) /* which compares: a slot never gives another's bytes */
             continue;
-        page = pages_take(&r->pages);
+        page = pages_take(&r->pages, PAGE_READ);
         if (page == NULL)
             continue;
         memset(page->data, byte_of(id, granule), GRANULE);
         disk_cache_put(r->cache, slice(id), granule, page, GRANULE);
-        page_unref(&r->pages, page);
+        pages_drop(&r->pages, PAGE_READ, page);
         if (i % 50 == 0)
             disk_cache_forget(r->cache, slice((uint64_t)rand_r(&seed) % 100));
     }

@@ -303,13 +303,13 @@ static void test_slice_reader__asks_for_less_when_memory_is_short(void **state)
 static void *give_back(void *arg)
 {
     nap_ms(20);
-    page_unref(&v->fs.pages, arg);
+    pages_drop(&v->fs.pages, PAGE_READ, arg);
     return NULL;
 }
 
 static void test_slice_reader__waits_for_a_page_with_none_in_hand(void **state)
 {
-    size_t limit = v->fs.pages.limit;
+    size_t limit = v->fs.pages.limit - v->fs.pages.limit / 4; /* the rest is for uploads */
     struct page **taken = calloc(limit, sizeof(*taken)), *page;
     struct slice_want want = {&record, 0, LEN};
     struct fetch *fetch;
@@ -319,7 +319,7 @@ static void test_slice_reader__waits_for_a_page_with_none_in_hand(void **state)
     (void)state;
     assert_non_null(taken);
     for (size_t i = 0; i < limit; i++)
-        taken[i] = pages_take(&v->fs.pages);
+        taken[i] = pages_take(&v->fs.pages, PAGE_READ);
     assert_int_equal(slice_read(&v->fs, &want, NULL, true, &page, &fetch), ERR_AGAIN);
     assert_int_equal(slice_wait_page(&v->fs, 0), ERR_BUSY);
     assert_int_equal(pthread_create(&thread, NULL, give_back, taken[0]), 0);
@@ -333,7 +333,7 @@ static void test_slice_reader__waits_for_a_page_with_none_in_hand(void **state)
     page_unref(&v->fs.pages, page);
     fetch_unref(fetch);
     for (size_t i = 1; i < limit; i++)
-        page_unref(&v->fs.pages, taken[i]);
+        pages_drop(&v->fs.pages, PAGE_READ, taken[i]);
     free(taken);
 }
 

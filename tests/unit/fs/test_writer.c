@@ -268,7 +268,111 @@ static void test_writer__and_readers_share_a_small_budget(void **state)
     volume_free(v);
 }
 
-/* --- failures --------------------------------------------------------------------------------- */
+/* --- turns and relief ------------------------------------------------------------------------- */
+
+static struct pages_stats stats_of(struct volume *v)
+{
+    struct pages_stats s;
+
+    pages_stats(&v->fs.pages, &s);
+    return s;
+}
+
+/* `len` more bytes; waits for its turn if need be. */
+static enum err write_more(struct client *c, uint64_t at, size_t len)
+{
+    static uint8_t bytes[1 << 20];
+    struct str data = {(const char *)bytes, len};
+    enum err err = OK;
+
+    assert_in_range(len, 1, sizeof(bytes));
+    fill(bytes, c->seed, at, len);
+    while (err == OK && data.len > 0) {
+        size_t taken;
+
+        err = writer_write(c->w, data, &taken);
+        data = str_sub(data, taken, data.len);
+        if (err == ERR_AGAIN)
+            err = wait_for_room(c);
+    }
+    return err;
+}
+
+static void begin(struct client *c, struct volume *v, uint64_t seed)
+{
+    struct writer_options o = {.on_room = on_room, .arg = c};
+
+    client_init(c, v, seed, 0);
+    assert_ok(writer_new(&v->fs, &o, &c->w));
+}
+
+static void test_writer__costs_the_budget_nothing_while_it_is_small(void **state)
+{
+    struct volume *v = volume_new(4 << 20);
+    struct client c;
+
+    (void)state;
+    begin(&c, v, 1);
+    for (uint64_t at = 0; at < WRITER_OWN_BYTES; at += 1024)
+        assert_ok(write_more(&c, at, 1024));
+    assert_int_equal(stats_of(v).used[PAGE_UPLOAD], 0);
+    assert_ok(write_more(&c, WRITER_OWN_BYTES, 1));
+    assert_int_equal(stats_of(v).used[PAGE_UPLOAD], 1);
+    writer_free(c.w);
+    volume_free(v);
+}
+
+/* More uploads than there are pages, each with less than stays in memory: all the same they end. */
+static void test_writer__is_relieved_below_the_inline_size(void **state)
+{
+    static struct client clients[150];
+    struct volume *v = volume_new(4 << 20); /* 48 pages for uploads */
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(clients); i++) {
+        begin(&clients[i], v, i + 1);
+        assert_ok(write_more(&clients[i], 0, 20000 + i));
+    }
+    for (size_t i = 0; i < LENGTH_OF(clients); i++)
+        assert_ok(write_more(&clients[i], 20000 + i, 30000));
+    for (size_t i = 0; i < LENGTH_OF(clients); i++) {
+        struct client *c = &clients[i];
+        struct arena *a = arena_new(16 << 20);
+        struct content content;
+
+        assert_ok(write_more(c, 50000 + i, 200000));
+        assert_ok(writer_finish(c->w, a, &content));
+        assert_int_equal(content.size, 250000 + i);
+        publish(a, &content);
+        writer_settle(c->w, OK);
+        check_content(v, c->seed, content.size);
+        volume_cold(v);
+        check_content(v, c->seed, content.size);
+        writer_free(c->w);
+        arena_free(a);
+    }
+    assert_int_equal(fake.doomed_count, 0);
+    volume_free(v);
+}
+
+/* Takes what uploads may have, but `left` pages; NULL behind them. */
+static void take_pages(struct volume *v, struct page **out, size_t left)
+{
+    size_t n = 0;
+
+    while ((out[n] = pages_take(&v->fs.pages, PAGE_UPLOAD)) != NULL)
+        n++;
+    while (left-- > 0) {
+        pages_drop(&v->fs.pages, PAGE_UPLOAD, out[--n]);
+        out[n] = NULL;
+    }
+}
+
+static void drop_taken(struct volume *v, struct page **taken)
+{
+    for (size_t i = 0; taken[i] != NULL; i++)
+        pages_drop(&v->fs.pages, PAGE_UPLOAD, taken[i]);
+}
 
 /* Waits for what the I/O threads still do. */
 static void settle_io(struct volume *v)
@@ -276,6 +380,99 @@ static void settle_io(struct volume *v)
     pool_free(v->fs.io);
     assert_ok(pool_new("io", 8, 4096, &v->fs.io));
 }
+
+static void test_writer__that_holds_the_most_is_relieved_and_only_that_one(void **state)
+{
+    struct volume *v = volume_new(4 << 20);
+    struct client few, most, some, waits;
+    struct page *taken[65];
+
+    (void)state;
+    begin(&few, v, 1);
+    begin(&most, v, 2);
+    begin(&some, v, 3);
+    begin(&waits, v, 4);
+    assert_ok(write_more(&few, 0, 65536));
+    assert_ok(write_more(&most, 0, 5 * 65536));
+    assert_ok(write_more(&some, 0, 2 * 65536));
+    take_pages(v, taken, 0);
+    v->mem->nap_us = 20000; /* what is relieved is on its way while others come to wait */
+    assert_ok(write_more(&waits, 0, 40000));
+    settle_io(v);
+    assert_int_equal(v->mem->puts, 1);
+    assert_int_equal(stats_of(v).used[PAGE_UPLOAD], 48 - 5 + 1);
+    drop_taken(v, taken);
+    writer_free(few.w);
+    writer_free(most.w);
+    writer_free(some.w);
+    writer_free(waits.w);
+    volume_free(v);
+}
+
+/* A slow upload, and never a page but what it gives back itself: slices are not tiny. */
+static void test_writer__relieved_again_and_again_makes_no_tiny_slices(void **state)
+{
+    struct volume *v = volume_new(4 << 20);
+    struct arena *a = arena_new(16 << 20);
+    struct page *taken[65];
+    struct client c;
+    struct pages_waiter other = {.use = PAGE_UPLOAD, .wake = on_room, .arg = &c};
+    struct content content;
+    uint64_t size = 1 << 20;
+    bool expired;
+
+    (void)state;
+    begin(&c, v, 1);
+    take_pages(v, taken, 1);
+    for (uint64_t at = 0; at < size; at += 1024) {
+        assert_ok(write_more(&c, at, 1024));
+        pages_wait(&v->fs.pages, &other, INT64_MAX); /* and it wants the page at once */
+        relief_now(&v->fs);
+        pages_forget(&v->fs.pages, &other);
+        pages_drop(&v->fs.pages, PAGE_UPLOAD, pages_take_given(&v->fs.pages, &other, &expired));
+    }
+    assert_ok(writer_finish(c.w, a, &content));
+    assert_in_range(v->mem->puts, 16, size / WRITER_OWN_BYTES);
+    publish(a, &content);
+    writer_settle(c.w, OK);
+    check_content(v, c.seed, size);
+    writer_free(c.w);
+    drop_taken(v, taken);
+    arena_free(a);
+    volume_free(v);
+}
+
+static void test_writer__waits_for_a_page_for_a_limited_time(void **state)
+{
+    struct volume *v = volume_new(4 << 20);
+    struct page *taken[65];
+    struct client c;
+    size_t n;
+
+    (void)state;
+    v->fs.page_wait_ms = 300;
+    begin(&c, v, 1);
+    take_pages(v, taken, 0);
+    assert_int_equal(write_more(&c, 0, 40000), ERR_BUSY);
+    assert_int_equal(writer_write(c.w, STR("more"), &n), ERR_BUSY);
+    writer_free(c.w);
+    /* One that leaves the queue before its time, and one that is served. */
+    begin(&c, v, 2);
+    assert_ok(write_more(&c, 0, 16384));
+    assert_int_equal(writer_write(c.w, STR("more"), &n), ERR_AGAIN);
+    assert_int_equal(stats_of(v).waiting[PAGE_UPLOAD], 1);
+    writer_free(c.w);
+    assert_int_equal(stats_of(v).waiting[PAGE_UPLOAD], 0);
+    begin(&c, v, 3);
+    assert_ok(write_more(&c, 0, 16384));
+    assert_int_equal(writer_write(c.w, STR("more"), &n), ERR_AGAIN);
+    drop_taken(v, taken);
+    assert_ok(write_more(&c, 16384, 1000));
+    writer_free(c.w);
+    volume_free(v);
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
 
 static void assert_doomed_once(struct volume *v, size_t at_least)
 {
@@ -381,6 +578,11 @@ int main(void)
         cmocka_unit_test(test_writer__sends_shorter_slices_in_little_memory),
         cmocka_unit_test(test_writer__32_at_once_finish_in_a_small_budget),
         cmocka_unit_test(test_writer__and_readers_share_a_small_budget),
+        cmocka_unit_test(test_writer__costs_the_budget_nothing_while_it_is_small),
+        cmocka_unit_test(test_writer__is_relieved_below_the_inline_size),
+        cmocka_unit_test(test_writer__that_holds_the_most_is_relieved_and_only_that_one),
+        cmocka_unit_test(test_writer__relieved_again_and_again_makes_no_tiny_slices),
+        cmocka_unit_test(test_writer__waits_for_a_page_for_a_limited_time),
         cmocka_unit_test(test_writer__dooms_what_it_stored_when_a_put_fails),
         cmocka_unit_test(test_writer__dooms_an_abandoned_upload_at_any_point),
         cmocka_unit_test(test_writer__settles_by_the_commits_result),
