@@ -62,22 +62,30 @@ static const struct rule foreign = {{"", 0}, APART, COUNTS, ANYWHERE, NULL};
 
 static bool may_be_ours(struct str name)
 {
-    return name.len >= 4 && name.len <= UINT8_MAX &&
-           memchr("xXcCiIdDeErR", name.ptr[0], 12) != NULL;
+    return name.len >= 4 && memchr("xXcCiIdDeErR", name.ptr[0], 12) != NULL;
 }
 
-static const struct rule *rule_of(struct str name)
+static const struct rule *rule_named(struct str name)
 {
     const uint8_t *at = lengths, *end = lengths + RULES;
 
-    if (!may_be_ours(name))
-        return str_starts_nocase(name, STR("x-amz-")) ? &unknown : &foreign;
+    if (name.len > UINT8_MAX)
+        return NULL;
     while ((at = memchr(at, (int)name.len, (size_t)(end - at))) != NULL) {
         const struct rule *rule = &rules[at++ - lengths];
 
         if (str_eq_nocase(name, rule->name))
             return rule;
     }
+    return NULL;
+}
+
+static const struct rule *rule_of(struct str name)
+{
+    const struct rule *rule = may_be_ours(name) ? rule_named(name) : &foreign;
+
+    if (rule != NULL)
+        return rule;
     if (!str_starts_nocase(name, STR("x-amz-")))
         return &foreign;
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
