@@ -114,6 +114,20 @@ static void test_meta_bucket__one_with_keys_is_not_deleted(void **state)
     meta_close(m);
 }
 
+/* Earlier gateways stored whatever region they were given: what was made so must go again. */
+static void test_meta_bucket__one_with_an_absurd_region_is_deleted(void **state)
+{
+    static char region[65000];
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket b;
+    memset(region, 'r', sizeof(region));
+    assert_ok(bucket_create(m, w->arena, STR("far"), 7, (struct str){region, sizeof(region)}, &b));
+    assert_ok(bucket_delete(m, STR("far")));
+    assert_int_equal(ask(w, "SELECT count(*) FROM buckets"), 0);
+    meta_close(m);
+}
+
 static void test_meta_bucket__one_with_only_versions_is_not_deleted(void **state)
 {
     struct world *w = *state;
@@ -323,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_meta_bucket__one_that_exists_is_described),
         cmocka_unit_test(test_meta_bucket__lists_in_byte_order_by_owner_and_prefix),
         cmocka_unit_test(test_meta_bucket__one_with_keys_is_not_deleted),
+        cmocka_unit_test(test_meta_bucket__one_with_an_absurd_region_is_deleted),
         cmocka_unit_test(test_meta_bucket__one_with_only_versions_is_not_deleted),
         cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
         cmocka_unit_test(test_meta_bucket__no_put_survives_its_bucket),
