@@ -5,6 +5,17 @@
  * libmicrohttpd 0.9.75 closes the connection when a response is queued at the first on_access, so
  * only a refusal that must keep a body from coming is sent there. Everything else waits for the
  * last on_access (a GET has two calls), which also lets `100 Continue` go out for an empty body.
+ *
+ * A client may end its stream behind its request (`shutdown(SHUT_WR)`, or a close_notify) and still
+ * wait for the answer. libmicrohttpd gives up such a request when it reads the end before the last
+ * on_access is over; and after each resume it reads, if that is what it was about before. So a
+ * connection is not suspended while all that is left to read may be the end:
+ *   - work() that a head asks for runs when the body comes, or at the last call, not at the first
+ *     (but for `Expect: 100-continue`, where the body waits for it);
+ *   - the end of a body that its sink has no room for is kept by us (receive.c), so that the last
+ *     call comes, which waits for the sink instead;
+ *   - the last call is made twice before it suspends: between the two libmicrohttpd notes that it
+ *     reads no more for this request (MHD_EVENT_LOOP_INFO_BLOCK), and remembers it when resumed.
  */
 #include "gateway/http/internal.h"
 
@@ -54,6 +65,7 @@ void http_request_unref(struct http_request *r)
 {
     if (atomic_fetch_sub(&exchange_of(r)->refs, 1) == 1) {
         buf_fini(&r->body);
+        buf_fini(&exchange_of(r)->kept);
         arena_free(r->arena); /* the exchange itself is in it */
     }
 }
@@ -106,7 +118,7 @@ static void begin(struct exchange *x, const char *method, const char *version)
     x->next_step = HTTP_REPLY;
 }
 
-enum outcome { GO_ON, SUSPENDED, CLOSE };
+enum outcome { GO_ON, SUSPENDED /* on_access will be called again */, CLOSE };
 
 /* While the handler wants work: runs it, suspended on the pool or in place when there is none. */
 static enum outcome settle(struct exchange *x)
@@ -115,6 +127,9 @@ static enum outcome settle(struct exchange *x)
         if (!x->server->options.pool) {
             x->next_step = x->server->handler.work(&x->r);
             continue;
+        }
+        if (!http_may_suspend(x)) {
+            return SUSPENDED;
         }
         if (atomic_load(&x->gone) || !http_hold(x)) {
             return CLOSE;
@@ -158,39 +173,40 @@ static void end_body(struct exchange *x, enum err result)
     x->next_step = x->server->handler.body_end(&x->r, result);
 }
 
-static enum MHD_Result after_head(struct exchange *x)
+/* Until the handler says what is to become of the body: it is taken, or an answer is there. */
+static enum outcome obey_head(struct exchange *x)
 {
-    switch (settle(x)) {
-    case SUSPENDED:
-        return MHD_YES;
-    case CLOSE:
-        return MHD_NO;
-    case GO_ON:
-        break;
-    }
-    if (x->next_step == HTTP_BODY && !x->takes_body) {
+    for (;;) {
+        enum outcome outcome = settle(x);
+        if (outcome != GO_ON || x->next_step != HTTP_BODY || x->takes_body) {
+            return outcome;
+        }
         x->takes_body = true;
         enum err e = http_receive_begin(x);
-        if (e != OK) { /* too large by its own word: say so before it comes */
-            end_body(x, e);
-            return after_head(x);
+        if (e == OK) {
+            return GO_ON;
         }
-    } else if (must_send_early(x)) {
-        return send_early(x);
-    } else {
-        x->discards = true;
+        end_body(x, e); /* too large by its own word: say so before it comes */
     }
-    x->phase = PHASE_BODY;
-    http_receive_waits(x, true);
-    return MHD_YES;
+}
+
+static bool wants_body(const struct exchange *x)
+{
+    return x->takes_body && !x->body_ended;
 }
 
 static enum MHD_Result at_end(struct exchange *x)
 {
     if (x->phase == PHASE_BODY) {
+        if (wants_body(x)) {
+            enum err e = http_receive_rest(x);
+            if (e != OK) {
+                return e == ERR_AGAIN ? MHD_YES : MHD_NO;
+            }
+        }
         x->phase = PHASE_END;
         http_receive_waits(x, false);
-        if (x->takes_body && !x->body_ended) {
+        if (wants_body(x)) {
             end_body(x, http_receive_end(x));
         }
     }
@@ -205,13 +221,30 @@ static enum MHD_Result at_end(struct exchange *x)
     return http_send(x);
 }
 
+static enum MHD_Result after_head(struct exchange *x)
+{
+    enum outcome outcome = obey_head(x);
+    if (outcome != GO_ON) {
+        return outcome == SUSPENDED ? MHD_YES : MHD_NO;
+    }
+    if (!wants_body(x)) {
+        if (!x->all_came && must_send_early(x)) {
+            return send_early(x);
+        }
+        x->discards = true;
+    }
+    x->phase = PHASE_BODY;
+    http_receive_waits(x, true);
+    return x->all_came ? at_end(x) : MHD_YES;
+}
+
 /* In the middle of a body that is not wanted any more: answers, then lingers. */
 static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
 {
     if (x->phase == PHASE_BODY) {
         x->phase = PHASE_END;
         http_receive_waits(x, false);
-        if (x->takes_body && !x->body_ended) {
+        if (wants_body(x)) {
             end_body(x, err_restore(&x->body_error));
         }
     }
@@ -232,9 +265,6 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
 
 static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *size)
 {
-    if (http_is_parked(x)) {
-        return MHD_YES; /* the next chunk, offered although we are suspended: later */
-    }
     if (!x->fed_up && x->phase == PHASE_BODY) {
         enum MHD_Result result = http_receive_piece(x, data, size);
         if (!x->fed_up) {
@@ -244,17 +274,51 @@ static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *
     return answer_abruptly(x, size);
 }
 
+/* The body comes while the handler has not yet said what it wants with it. */
+static enum MHD_Result take_early_piece(struct exchange *x, const char *data, size_t *size)
+{
+    if (x->next_step == HTTP_WORK && http_receive_keep(x, data, size)) {
+        return MHD_YES; /* the last call will ask */
+    }
+    enum outcome outcome = obey_head(x);
+    if (outcome != GO_ON) {
+        return outcome == SUSPENDED ? MHD_YES : MHD_NO;
+    }
+    if (!wants_body(x)) {
+        x->discards = true;
+        x->fed_up = must_send_early(x);
+    }
+    x->phase = PHASE_BODY;
+    return take_piece(x, data, size);
+}
+
+/* What is to be done can wait until the body comes, or the last call. */
+static bool is_in_time_later(const struct exchange *x)
+{
+    return x->next_step == HTTP_WORK && !x->r.wants_100;
+}
+
 static enum MHD_Result take_step(struct exchange *x, const char *method, const char *version,
                                  const char *data, size_t *size)
 {
     if (atomic_load(&x->server->cutting)) {
         return MHD_NO;
     }
+    if (*size > 0 && http_is_parked(x)) {
+        return MHD_YES; /* the next chunk, offered although we are suspended: later */
+    }
     if (x->phase == PHASE_NEW) {
         begin(x, method, version);
+        if (!is_in_time_later(x)) {
+            return after_head(x);
+        }
+        http_receive_waits(x, true);
+        return MHD_YES;
     }
+    /* Asked again at the first call, if it was suspended there; else this is the last. */
+    x->all_came = *size == 0 && !(x->phase == PHASE_HEAD && x->r.wants_100);
     if (x->phase == PHASE_HEAD) {
-        return after_head(x);
+        return *size > 0 ? take_early_piece(x, data, size) : after_head(x);
     }
     if (*size > 0) {
         return take_piece(x, data, size);

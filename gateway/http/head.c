@@ -79,6 +79,7 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     r->is_tls = s->options.tls_cert_path != NULL;
     r->target.raw = raw;
     buf_init(&r->body, 0);
+    buf_init(&x->kept, (size_t)2 * HTTP_CONNECTION_MEMORY);
     make_id(s, r->id);
     if (s->parses_in_place) {
         hide_query(x->mhd_target);

@@ -40,6 +40,9 @@
 /* A client that says nothing for so long after such a refusal has seen it, or never will. */
 #define HTTP_LINGER_QUIET_MS 2000
 
+/* A close_notify that GnuTLS has not read yet (TLS 1.2 and 1.3, any cipher). */
+#define HTTP_CLOSE_NOTIFY_MAX 64
+
 /* How often the watch looks at deadlines. */
 #define HTTP_SWEEP_MS 500
 
@@ -52,6 +55,7 @@ struct http_peer {
     _Atomic int64_t deadline_ms; /* boot clock: for a head, or for lingering; 0: in flight */
     atomic_bool lingers;         /* answered, and only waits for the client to see it */
     int64_t linger_until_ms;     /* not beyond; the epoll thread's */
+    atomic_bool half_closed;     /* the client has ended its stream */
     atomic_bool wants_body;      /* all that came of a body was taken, and more must come */
 
     /* Guarded by server->lock. */
@@ -110,6 +114,9 @@ struct exchange {
     struct pool_job job;
     bool job_is_next; /* the job reads the generator, else it is work() */
 
+    bool all_came;      /* libmicrohttpd's last call: the body, if any, has ended */
+    bool reads_no_more; /* ... and this is it once more: see connection.c */
+
     bool takes_body;            /* HTTP_BODY was said: body_end() is owed ... */
     bool body_ended;            /* ... and was called */
     bool discards;              /* the rest of the body is thrown away */
@@ -120,6 +127,9 @@ struct exchange {
     int64_t discard_since_us;
     uint64_t rate_bytes;   /* minimum rate: taken since ... */
     int64_t rate_since_us; /* ... 0: begins with the next piece */
+
+    struct buf kept;   /* of the body, not given to the handler yet: see http_receive_keep() */
+    size_t kept_given; /* so much of it was */
 
     struct str piece; /* the generator's, not yet handed on */
     bool has_fetched; /* a job has brought `fetched`, or failed */
@@ -220,10 +230,20 @@ void http_receive_waits(struct exchange *x, bool waits);
 MUST_USE enum err http_receive_begin(struct exchange *x);
 /* Sets fed_up, leaving the piece, when no more is to be taken or thrown away. */
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size);
+/*
+ * Keeps a piece that nobody can take now, when it may be all that the client still sends: left in
+ * libmicrohttpd's buffer, the request would be lost if the client ended its stream meanwhile.
+ * False: it is left where it is, and the connection is to be suspended.
+ */
+bool http_receive_keep(struct exchange *x, const char *data, size_t *size);
+/* At the last call: gives away what was kept. ERR_AGAIN: be called again; ERR_CANCELLED: close. */
+MUST_USE enum err http_receive_rest(struct exchange *x);
 /* Trailers, and the error to give to body_end() with its text set in this thread. */
 enum err http_receive_end(struct exchange *x);
 
 /* wait.c */
+/* At the last call: false the first time, when on_access has to return and be called again. */
+bool http_may_suspend(struct exchange *x);
 /* Announces that the connection may be suspended; false: stopping, close it instead. */
 bool http_hold(struct exchange *x);
 void http_unhold(struct exchange *x);

@@ -4,6 +4,11 @@
 
 #include "base/clock.h"
 
+#include <gnutls/gnutls.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 static void fail(struct exchange *x, enum err e)
 {
     err_save(e, &x->body_error);
@@ -69,61 +74,138 @@ static bool keeps_pace(struct exchange *x, size_t more)
     return fast;
 }
 
-/* Gives the piece to the sink; ERR_AGAIN: suspended with *size bytes left; ERR_CANCELLED: stop. */
-static enum err to_sink(struct exchange *x, const char *data, size_t *size)
+/* Something has come that libmicrohttpd and GnuTLS have not read yet, but for a mere end. */
+static bool has_more_to_read(const struct exchange *x)
 {
-    while (*size > 0) {
-        size_t taken = 0;
-        struct http_sink *sink = x->r.sink;
-        enum err e = sink->write(sink, (struct str){data, *size}, &taken);
-        if (e == OK) {
-            taken = *size;
-        } else if (e != ERR_AGAIN) {
-            return e;
-        }
-        taken = taken < *size ? taken : *size;
-        data += taken;
-        *size -= taken;
-        if (e == OK) {
-            return OK;
-        }
-        if (atomic_load(&x->gone)) {
-            return err_set(ERR_CANCELLED, "the client went away");
-        }
-        if (!http_hold(x)) {
-            return err_set(ERR_CANCELLED, "the server is stopping");
-        }
-        x->rate_since_us = 0; /* this wait is not the client's fault */
-        if (http_park_for_sink(x)) {
-            return ERR_AGAIN;
-        }
+    char byte;
+    if (!x->r.is_tls) {
+        return recv(x->peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
     }
-    return OK;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    int unread = 0;
+    (void)ioctl(x->peer->fd, FIONREAD, &unread);
+    return unread > HTTP_CLOSE_NOTIFY_MAX ||
+           (info && gnutls_record_check_pending(info->tls_session) > 0);
 }
 
-static enum err collect(struct exchange *x, const char *data, size_t *size)
+/*
+ * Is what libmicrohttpd offers now, and may hold behind it, all that will come? With a length it is
+ * known. With chunks it may be as long as nothing else is there to be read: then it is better kept
+ * than left, but only so much of it.
+ */
+static bool may_be_the_end(const struct exchange *x, size_t offered)
+{
+    const struct http_request *r = &x->r;
+    if (!r->is_chunked) {
+        return r->bytes_in + offered >= (uint64_t)r->content_length;
+    }
+    return x->kept.len + offered <= HTTP_CONNECTION_MEMORY && !has_more_to_read(x);
+}
+
+bool http_receive_keep(struct exchange *x, const char *data, size_t *size)
+{
+    if (!may_be_the_end(x, *size)) {
+        return false;
+    }
+    char *room = buf_reserve(&x->kept, *size);
+    if (!room) {
+        x->kept.failed = OK; /* suspending will do */
+        return false;
+    }
+    memcpy(room, data, *size);
+    buf_added(&x->kept, *size);
+    x->r.bytes_in += *size;
+    *size = 0;
+    http_receive_waits(x, true);
+    return true;
+}
+
+static enum err collect(struct exchange *x, struct str data)
 {
     struct http_request *r = &x->r;
-    if (*size > r->collect_max - r->body.len) {
+    if (data.len > r->collect_max - r->body.len) {
         return err_set(ERR_TOO_LARGE, "a body of more than %zu bytes", r->collect_max);
     }
-    buf_append(&r->body, data, *size);
-    *size = 0;
+    buf_append_str(&r->body, data);
     return buf_check(&r->body);
+}
+
+/* Takes bytes from the front of *data; ERR_AGAIN: the sink has no room for the rest. */
+static enum err consume(struct exchange *x, struct str *data)
+{
+    struct http_sink *sink = x->r.sink;
+    size_t taken = 0;
+    enum err e;
+    if (data->len == 0) {
+        return OK;
+    }
+    e = sink ? sink->write(sink, *data, &taken) : collect(x, *data);
+    if (e == OK) {
+        taken = data->len;
+    }
+    if (e == OK || e == ERR_AGAIN) {
+        *data = str_sub(*data, taken < data->len ? taken : data->len, data->len);
+    }
+    return e;
+}
+
+/* First what was kept, then *data. */
+static enum err consume_all(struct exchange *x, struct str *data)
+{
+    struct str kept = str_sub(buf_str(&x->kept), x->kept_given, x->kept.len);
+    enum err e = consume(x, &kept);
+    x->kept_given = x->kept.len - kept.len;
+    if (e == OK && x->kept.len > 0) {
+        buf_fini(&x->kept);
+        x->kept_given = 0;
+    }
+    return e == OK ? consume(x, data) : e;
+}
+
+/* The sink has no room. OK: it has again; ERR_AGAIN: suspended; ERR_CANCELLED: give up. */
+static enum err wait_for_sink(struct exchange *x)
+{
+    if (atomic_load(&x->gone)) {
+        return err_set(ERR_CANCELLED, "the client went away");
+    }
+    if (!http_hold(x)) {
+        return err_set(ERR_CANCELLED, "the server is stopping");
+    }
+    x->rate_since_us = 0; /* this wait is not the client's fault */
+    return http_park_for_sink(x) ? ERR_AGAIN : OK;
+}
+
+/* As consume_all; ERR_AGAIN: suspended with *size bytes left. */
+static enum err take(struct exchange *x, const char *data, size_t *size)
+{
+    struct str left = {data, *size};
+    enum err e;
+    do {
+        e = consume_all(x, &left);
+        x->r.bytes_in += *size - left.len;
+        *size = left.len;
+        if (e == ERR_AGAIN && *size == 0) {
+            return OK; /* the next piece will wait, or the last call */
+        }
+        if (e == ERR_AGAIN) {
+            e = http_receive_keep(x, left.ptr, size) ? OK : wait_for_sink(x);
+        }
+    } while (e == OK && *size > 0);
+    return e;
 }
 
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
 {
-    size_t offered = *size;
     http_receive_waits(x, false);
-    if (!x->discards && !keeps_pace(x, offered)) {
+    if (!x->discards && !keeps_pace(x, *size)) {
         atomic_fetch_add(&x->server->timeouts_total, 1);
         fail(x, err_set(ERR_TIMEOUT, "the client was too slow"));
         x->fed_up = true;
         return MHD_YES;
     }
     if (!x->discards) {
-        enum err e = x->r.sink ? to_sink(x, data, size) : collect(x, data, size);
+        enum err e = take(x, data, size);
         if (e != OK && e != ERR_AGAIN) {
             fail(x, e);
         }
@@ -132,11 +214,29 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
         }
     }
     if (x->discards) {
+        size_t offered = *size;
         discard(x, size);
+        x->r.bytes_in += offered - *size;
     }
-    x->r.bytes_in += offered - *size;
     http_receive_waits(x, *size == 0 && !x->fed_up);
     return MHD_YES;
+}
+
+enum err http_receive_rest(struct exchange *x)
+{
+    while (!x->discards && x->kept.len > 0) {
+        struct str nothing = STR_NONE;
+        enum err e = consume_all(x, &nothing);
+        if (e == ERR_AGAIN) {
+            e = http_may_suspend(x) ? wait_for_sink(x) : ERR_AGAIN;
+            if (e != OK) {
+                return e;
+            }
+        } else if (e != OK) {
+            fail(x, e);
+        }
+    }
+    return OK;
 }
 
 enum err http_receive_end(struct exchange *x)

@@ -25,6 +25,13 @@ void http_unhold(struct exchange *x)
     atomic_fetch_sub(&x->server->held, 1);
 }
 
+bool http_may_suspend(struct exchange *x)
+{
+    bool may = !x->all_came || x->reads_no_more;
+    x->reads_no_more = x->all_came;
+    return may;
+}
+
 /* Suspends until `woken` is seen; false when it was there already (then nothing was suspended). */
 static bool park(struct exchange *x, int parked, int woken)
 {

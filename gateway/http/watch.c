@@ -26,9 +26,6 @@
 
 #define EVENTS_MAX 64
 
-/* A close_notify that GnuTLS has not read yet (TLS 1.2 and 1.3, any cipher). */
-#define CLOSE_NOTIFY_MAX 64
-
 /* What libmicrohttpd and GnuTLS (a record) may hold of a body that we have not been given. */
 #define BUFFERED_MAX ((int64_t)HTTP_CONNECTION_MEMORY + 16 * 1024)
 
@@ -123,7 +120,7 @@ static void stream_ended(struct http_peer *peer, int64_t now)
         }
         return;
     }
-    bool is_read = unread <= (s->options.tls_cert_path ? CLOSE_NOTIFY_MAX : 0);
+    bool is_read = unread <= (s->options.tls_cert_path ? HTTP_CLOSE_NOTIFY_MAX : 0);
     if (is_read && age_ms >= HTTP_SWEEP_MS && !(x && atomic_load(&x->answers))) {
         leave_ended(peer);
         cut(peer);
@@ -140,6 +137,7 @@ static void on_event(struct http_peer *peer, uint32_t events, int64_t now)
         return;
     }
     struct http_server *s = peer->server;
+    atomic_store(&peer->half_closed, true);
     peer->ended_ms = now > 0 ? now : 1;
     peer->ended_next = s->ended;
     if (s->ended) {

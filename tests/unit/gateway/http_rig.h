@@ -37,6 +37,7 @@ struct rig {
     _Atomic uint64_t bytes_in, bytes_out;
     atomic_bool hold_sink; /* /stuck never resumes */
     atomic_int inside;     /* works that run now */
+    atomic_int sink_full;  /* writes that a stuck sink did not take */
     atomic_int saw_gone;   /* works that ended because their client left */
     atomic_bool release;   /* lets /wait go on */
     bool is_tls;           /* clients speak TLS */
@@ -94,9 +95,11 @@ static inline enum err rig_sink_write(struct http_sink *base, struct str data, s
         s->total += data.len;
         return OK;
     }
-    *out_taken = data.len < s->room ? data.len : s->room;
+    size_t room = s->stuck ? s->room - (size_t)s->total : s->room; /* stuck: in all */
+    *out_taken = data.len < room ? data.len : room;
     s->total += *out_taken;
     if (s->stuck) {
+        atomic_fetch_add(&((struct rig *)s->r->ctx)->sink_full, 1);
         return ERR_AGAIN;
     }
     if (s->early) {

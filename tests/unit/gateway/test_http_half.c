@@ -1,0 +1,199 @@
+#include "tests/unit/gateway/http_cert.h"
+#include "tests/unit/gateway/http_rig.h"
+
+/* Clients that end their stream behind the request, and wait for the answer. */
+
+static struct rig rig;
+static char folder[] = "/tmp/kiseki-half-XXXXXX";
+static char cert_path[100], key_path[100];
+
+static int setup_files(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder)) {
+        return -1;
+    }
+    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
+    snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
+    cert_make_pair(cert_path, key_path, 1);
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    unlink(cert_path);
+    unlink(key_path);
+    rmdir(folder);
+    return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    return 0;
+}
+
+static int start_tls(void **state)
+{
+    (void)state;
+    struct http_options options = {.tls_cert_path = cert_path, .tls_key_path = key_path};
+    rig_start_with(&rig, &options);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    rig_stop(&rig);
+    return 0;
+}
+
+struct half_case {
+    const char *method, *target;
+    size_t body;
+    bool chunked;
+    const char *answer; /* NULL: any */
+};
+
+static const struct half_case cases[] = {
+    {"GET", "/hello", 0, false, "hello"},
+    {"GET", "/work", 0, false, "worked"},
+    {"GET", "/gen?size=100000&piece=5000", 0, false, NULL},
+    {"GET", "/gen?size=100000&piece=5000&block=1", 0, false, NULL},
+    {"DELETE", "/work", 0, false, "worked"},
+    {"PUT", "/sink", 0, false, "0"},
+    {"PUT", "/sink", 100, false, "100"},
+    {"PUT", "/sink", 200000, false, "200000"},
+    {"PUT", "/sink?room=10000", 100000, false, "100000"},
+    {"PUT", "/sink?room=50", 100, false, "100"},
+    {"PUT", "/sink?room=50&early=1", 100, false, "100"},
+    {"PUT", "/workecho", 100, false, NULL},
+    {"PUT", "/workecho", 100000, false, NULL},
+    {"PUT", "/work", 100, false, "worked"},
+    {"PUT", "/sink", 100, true, "100"},
+    {"PUT", "/sink?room=50", 100, true, "100"},
+    {"PUT", "/sink?room=2000", 60000, true, "60000"},
+    {"PUT", "/workecho", 100, true, NULL},
+    {"PUT", "/workecho", 60000, true, NULL},
+    {"PUT", "/sink", 0, true, "0"},
+};
+
+static struct buf request_of(const struct half_case *k)
+{
+    enum { CHUNK = 5000 };
+    struct buf out;
+    char block[CHUNK];
+    memset(block, 'x', sizeof(block));
+    buf_init(&out, 1 << 20);
+    buf_printf(&out, "%s %s HTTP/1.1\r\nHost: h\r\n", k->method, k->target);
+    if (k->chunked) {
+        buf_append_cstr(&out, "Transfer-Encoding: chunked\r\n\r\n");
+    } else if (strcmp(k->method, "PUT") == 0) {
+        buf_printf(&out, "Content-Length: %zu\r\n\r\n", k->body);
+    } else {
+        buf_append_cstr(&out, "\r\n");
+    }
+    for (size_t left = k->body, n; left > 0; left -= n) {
+        n = left < CHUNK ? left : CHUNK;
+        if (k->chunked) {
+            buf_printf(&out, "%zx\r\n", n);
+        }
+        buf_append(&out, block, n);
+        if (k->chunked) {
+            buf_append_cstr(&out, "\r\n");
+        }
+    }
+    if (k->chunked) {
+        buf_append_cstr(&out, "0\r\n\r\n");
+    }
+    assert_ok(buf_check(&out));
+    return out;
+}
+
+static void ask(const struct half_case *k, const struct buf *request, int after_us)
+{
+    struct client *c = client_connect(&rig);
+    assert_true(client_try_send(c, request->data, request->len));
+    if (after_us > 0) {
+        usleep((unsigned)after_us);
+    }
+    client_end_stream(c);
+    struct answer a = client_read(c);
+    if (a.status != 200 || !a.whole || (k->answer && strcmp(a.body, k->answer) != 0)) {
+        fail_msg("%s %s, %zu bytes%s: %u '%.100s'%s", k->method, k->target, k->body,
+                 k->chunked ? " in chunks" : "", a.status, a.body, a.whole ? "" : ", cut off");
+    }
+    answer_free(&a);
+    client_close(c);
+}
+
+static void test_half__closed_connections_are_answered_every_time(void **state)
+{
+    (void)state;
+    int times = rig.is_tls ? 3 : 10; /* handshakes take their time */
+    static const int after_us[] = {0, 0, 20, 200};
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct buf request = request_of(&cases[i]);
+        for (int n = 0; n < times * (int)LENGTH_OF(after_us); n++) {
+            ask(&cases[i], &request, after_us[n % (int)LENGTH_OF(after_us)]);
+        }
+        buf_fini(&request);
+    }
+}
+
+/* Nothing more can be asked: the server does not wait for it. */
+static void test_half__closed_connections_are_closed_after_the_answer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct buf request = request_of(&cases[i]);
+        struct client *c = client_connect(&rig);
+        assert_true(client_try_send(c, request.data, request.len));
+        client_end_stream(c);
+        struct answer a = client_read(c);
+        assert_int_equal(a.status, 200);
+        answer_free(&a);
+        int64_t begun = clock_boot_ms();
+        assert_true(client_is_closed(c));
+        assert_true(clock_boot_ms() - begun < 2000);
+        client_close(c);
+        buf_fini(&request);
+    }
+}
+
+/* Half of a request is none. */
+static void test_half__a_body_that_is_cut_is_not_answered(void **state)
+{
+    (void)state;
+    for (int chunked = 0; chunked < 2; chunked++) {
+        int dones = atomic_load(&rig.dones);
+        struct client *c = client_connect(&rig);
+        client_send(c, chunked ? "PUT /sink?room=3 HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                                 "chunked\r\n\r\n5\r\nhello\r\n"
+                               : "PUT /sink?room=3 HTTP/1.1\r\nHost: h\r\nContent-Length: "
+                                 "20\r\n\r\nhello");
+        client_end_stream(c);
+        assert_true(client_is_closed(c));
+        rig_wait(&rig.dones, dones + 1);
+        assert_int_equal(atomic_load(&rig.last_result), ERR_CANCELLED);
+        client_close(c);
+    }
+}
+
+#define BOTH(test)                                                                                 \
+    {#test ", http", test, start, stop, NULL},                                                     \
+    {                                                                                              \
+#test ", https", test, start_tls, stop, NULL                                               \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(test_half__closed_connections_are_answered_every_time),
+        BOTH(test_half__closed_connections_are_closed_after_the_answer),
+        BOTH(test_half__a_body_that_is_cut_is_not_answered),
+    };
+    return cmocka_run_group_tests(tests, setup_files, remove_files);
+}
