@@ -15,6 +15,9 @@
  * If the key is overwritten meanwhile, the write goes to the new file: its conditions are judged
  * again. Each write gives the file a new ETag; checksum and parts are given no more.
  *
+ * While others write there, nobody need block: file_write_begin() and file_change_go_on() answer
+ * ERR_AGAIN and call on_turn() when it is worth going on. file_write() does that and blocks.
+ *
  * Threads: any; all block on the database, at most some WRITE_DEADLINE_MS. Errors: ERR_NOT_FOUND
  * with *out_missing; what `judge` answered; ERR_UNSUPPORTED: not in a bucket with versions;
  * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX; ERR_BUSY: others held the range for too
@@ -37,12 +40,29 @@ struct file_write {
      */
     enum err (*judge)(void *arg, const struct object *now);
     void *arg;
+    /* Of file_write_begin(): by any thread, must not block; it ends an ERR_AGAIN. */
+    void (*on_turn)(void *arg);
+    void *turn_arg;
 };
 
 /* *out lies in `a`. A content of no bytes changes nothing. */
 MUST_USE enum err file_write(struct fs *fs, struct arena *a, const struct file_write *w,
                              uint64_t offset, const struct content *content,
                              struct write_result *out, enum meta_missing *out_missing);
+
+/*
+ * The same without blocking for other writers: a change that lies in `a`. file_change_go_on() is
+ * called first and after each on_turn(); ERR_AGAIN: on_turn() will be called once, until then the
+ * change must not be touched. Any other answer ends it.
+ */
+struct file_change;
+MUST_USE enum err file_write_begin(struct fs *fs, struct arena *a, const struct file_write *w,
+                                   uint64_t offset, const struct content *content,
+                                   struct file_change **out);
+MUST_USE enum err file_change_go_on(struct file_change *x, struct write_result *out,
+                                    enum meta_missing *out_missing);
+/* Instead of going on: nothing is written. Not between ERR_AGAIN and on_turn(). */
+void file_change_give_up(struct file_change *x);
 
 /* Cuts the file, or makes it longer by zeros. */
 MUST_USE enum err file_resize(struct fs *fs, struct arena *a, const struct file_write *w,

@@ -184,6 +184,8 @@ void locks_fini(struct meta *m);
 void locks_sweep(struct meta *m);
 /* All that wait, and all that would, get ERR_CANCELLED. */
 void locks_cancel(struct meta *m);
+/* Ends the thread of those who wait; nobody may wait any more. Before `sql` is closed. */
+void locks_stop(struct meta *m);
 
 /*
  * reclaim.c: removes sessions whose lease is over; any session may, at any time. What they left is

@@ -106,6 +106,7 @@ void meta_close(struct meta *m)
 {
     if (m == NULL)
         return;
+    locks_stop(m);
     session_stop(m);
     sql_close(m->grants);
     sql_close(m->sql);

@@ -110,6 +110,11 @@ struct object_cond {
     struct str if_none_match; /* etag, without quotes: refuse when the key has it */
     bool has_size, has_mtime; /* DELETE: x-amz-if-match-size and -last-modified-time */
     int64_t if_size, if_mtime_s;
+    /*
+     * The condition on a file that is written at ranges waits for writes under way; with this set
+     * it does not: ERR_AGAIN, nothing was done, ask again without it.
+     */
+    bool no_wait;
 };
 
 struct object_put {

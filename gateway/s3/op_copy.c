@@ -85,8 +85,9 @@ static enum s3_code answer(struct s3_request *r, const struct copy *c)
     return s3_reply_xml(r, &xml);
 }
 
-static enum s3_code commit(struct s3_request *r, struct copy *c)
+static enum s3_code commit(struct s3_request *r)
 {
+    struct copy *c = r->state;
     struct object_put *put = &c->put;
     enum meta_missing missing = META_MISSING_NONE;
     enum s3_code code;
@@ -100,6 +101,10 @@ static enum s3_code commit(struct s3_request *r, struct copy *c)
     err = meta_next_id(r->s3->meta, &put->inode);
     if (err == OK)
         err = object_copy(r->s3->meta, put, &r->file.object, &missing);
+    if (err == ERR_AGAIN) { /* its condition wants writers at ranges to be done */
+        put->cond.no_wait = false;
+        return s3_go_on(r, HTTP_LANE_LONG, commit);
+    }
     code = stored_commit_code(r, err, missing, "commit the copy");
     return code == S3_OK ? answer(r, c) : code;
 }
@@ -110,7 +115,8 @@ static enum s3_code read_and_commit(struct s3_request *r)
     enum s3_code code =
         source_checksum(r, c->asked, 0, (uint64_t)r->file.object.attr.size, &c->sum);
 
-    return code == S3_OK ? commit(r, c) : code;
+    c->put.cond.no_wait = false; /* these threads may wait */
+    return code == S3_OK ? commit(r) : code;
 }
 
 /* CopyObject: links the source's pieces to a new file; no data moves. */
@@ -141,7 +147,7 @@ enum s3_code op_copy_object(struct s3_request *r)
     if (code != S3_OK)
         return code;
     if (c->asked == CHECKSUM_NONE)
-        return commit(r, c);
+        return commit(r);
     return source_is_in_memory(r) ? read_and_commit(r)
                                   : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }

@@ -47,6 +47,8 @@ enum s3_code op_delete_object(struct s3_request *r)
     if (code != S3_OK)
         return code;
     object_delete(r->s3->meta, &item, 1);
+    if (item.result == ERR_AGAIN) /* its condition wants writers at ranges to be done */
+        return s3_go_on(r, HTTP_LANE_LONG, op_delete_object);
     code = delete_code(r, &item);
     return code == S3_OK ? s3_reply_empty(r, 204) : code;
 }

@@ -37,40 +37,47 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
     return S3_OK;
 }
 
-/* *out_made: the object is `put`; false, and S3_OK: it was appended to, which is answered. */
-static enum s3_code commit(struct s3_request *r, struct object_put *put, bool *out_made)
+static enum s3_code answer(struct s3_request *r, const struct object_put *put)
 {
+    s3_reply_empty(r, 200);
+    s3_reply_etag(r, put->attr.etag);
+    stored_reply_checksum(r, &r->digest.sum, true);
+    return S3_OK;
+}
+
+static enum s3_code commit(struct s3_request *r)
+{
+    struct object_put *put = r->state;
     enum meta_missing missing = META_MISSING_NONE;
     enum s3_code code;
-    enum err err = writer_finish(r->writer, r->arena, &put->content);
+    enum err err = object_put(r->s3->meta, put, &missing);
 
-    *out_made = false;
-    if (err == OK)
-        err = meta_next_id(r->s3->meta, &put->inode);
-    if (err == OK && range_is_append(r)) {
-        code = range_append(r, put, &err, out_made);
-        writer_settle(r->writer, err);
-        return code;
+    if (err == ERR_AGAIN) { /* its condition wants writers at ranges to be done */
+        put->cond.no_wait = false;
+        return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
-    if (err == OK)
-        err = object_put(r->s3->meta, put, &missing);
     writer_settle(r->writer, err);
-    *out_made = err == OK;
-    return stored_commit_code(r, err, missing, "commit the object");
+    code = stored_commit_code(r, err, missing, "commit the object");
+    return code == S3_OK ? answer(r, put) : code;
 }
 
 enum s3_code op_put_object(struct s3_request *r)
 {
-    struct object_put put = {0};
-    bool made = false;
-    enum s3_code code = describe(r, &put);
+    struct object_put *put = arena_alloc(r->arena, sizeof(*put));
+    enum s3_code code;
+    enum err err;
 
-    if (code == S3_OK)
-        code = commit(r, &put, &made);
-    if (code != S3_OK || !made)
+    if (put == NULL)
+        return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "put");
+    *put = (struct object_put){0};
+    code = describe(r, put);
+    if (code != S3_OK)
         return code;
-    s3_reply_empty(r, 200);
-    s3_reply_etag(r, put.attr.etag);
-    stored_reply_checksum(r, &r->digest.sum, true);
-    return S3_OK;
+    err = writer_finish(r->writer, r->arena, &put->content);
+    if (err == OK)
+        err = meta_next_id(r->s3->meta, &put->inode);
+    if (err != OK)
+        return s3_fail_err(r, err, "store the object");
+    r->state = put;
+    return range_is_append(r) ? range_append(r, put, answer) : commit(r);
 }

@@ -85,17 +85,52 @@ static enum s3_code judge_early(struct s3_request *r, struct terms *t, bool *out
 
 /* --- committing ------------------------------------------------------------------------------- */
 
-static enum err write_content(struct s3_request *r, struct terms *t, uint64_t offset,
-                              const struct content *content, struct write_result *out,
-                              enum meta_missing *out_missing)
-{
-    struct file_write w = {.bucket = r->bucket, .key = r->key};
+/* A write under way: it waits for other writers without a thread. */
+struct write_op {
+    struct terms terms;
+    uint64_t offset;
+    struct content content; /* the writer's */
+    struct file_change *change;
+    enum s3_code (*done)(struct s3_request *r, enum err err, enum meta_missing missing,
+                         const struct write_result *result);
+    /* of an append */
+    struct object_put *put;
+    enum s3_code (*made)(struct s3_request *r, const struct object_put *put);
+    unsigned tries;
+};
 
-    if (t->append || conditions_any(&t->conditions)) {
+static void on_turn(void *http)
+{
+    http_request_resume_work(http);
+}
+
+static enum s3_code go_on(struct s3_request *r)
+{
+    struct write_op *op = r->state;
+    struct write_result result = {0};
+    enum meta_missing missing = META_MISSING_NONE;
+    enum err err = s3_still_wanted(r);
+
+    if (err == OK)
+        err = file_change_go_on(op->change, &result, &missing);
+    else
+        file_change_give_up(op->change);
+    return err == ERR_AGAIN ? s3_wait(r, go_on) : op->done(r, err, missing, &result);
+}
+
+static enum s3_code begin_write(struct s3_request *r)
+{
+    struct write_op *op = r->state;
+    struct file_write w = {
+        .bucket = r->bucket, .key = r->key, .on_turn = on_turn, .turn_arg = r->http};
+    enum err err;
+
+    if (op->terms.append || conditions_any(&op->terms.conditions)) {
         w.judge = judge;
-        w.arg = t;
+        w.arg = &op->terms;
     }
-    return file_write(r->s3->fs, r->arena, &w, offset, content, out, out_missing);
+    err = file_write_begin(r->s3->fs, r->arena, &w, op->offset, &op->content, &op->change);
+    return err == OK ? go_on(r) : op->done(r, err, META_MISSING_NONE, NULL);
 }
 
 static enum s3_code write_code(struct s3_request *r, const struct terms *t, enum err err,
@@ -104,6 +139,16 @@ static enum s3_code write_code(struct s3_request *r, const struct terms *t, enum
     if (err == ERR_CONDITION && t->code != S3_OK)
         return refuse(r, t->code);
     return stored_commit_code(r, err, missing, "write into the object");
+}
+
+static struct write_op *new_write(struct s3_request *r)
+{
+    struct write_op *op = arena_alloc(r->arena, sizeof(*op));
+
+    if (op != NULL)
+        *op = (struct write_op){.terms = {.code = S3_OK}};
+    r->state = op;
+    return op;
 }
 
 /* --- PatchObject ------------------------------------------------------------------------------ */
@@ -150,30 +195,39 @@ static enum s3_code answer_patch(struct s3_request *r, const struct write_result
     return s3_reply_xml(r, &xml);
 }
 
+static enum s3_code patched(struct s3_request *r, enum err err, enum meta_missing missing,
+                            const struct write_result *result)
+{
+    const struct write_op *op = r->state;
+    enum s3_code code;
+
+    writer_settle(r->writer, err);
+    code = write_code(r, &op->terms, err, missing);
+    return code == S3_OK ? answer_patch(r, result) : code;
+}
+
 enum s3_code op_patch_object(struct s3_request *r)
 {
-    struct terms t = {.code = S3_OK};
+    struct write_op *op = new_write(r);
     struct range range;
-    struct content content;
-    struct write_result result;
-    enum meta_missing missing = META_MISSING_NONE;
     enum s3_code code = patch_range(r, &range);
     enum err err;
 
     if (code != S3_OK)
         return code;
-    terms_of(r, &t);
-    err = writer_finish(r->writer, r->arena, &content);
-    if (err == OK && content.size != range.len && range.len > 0)
+    err = op != NULL ? writer_finish(r->writer, r->arena, &op->content)
+                     : err_set(ERR_NOMEM, "the request's memory is full");
+    if (err != OK)
+        return s3_fail_err(r, err, "store the bytes");
+    if (op->content.size != range.len && range.len > 0)
         return s3_fail(&r->error, S3_INVALID_REQUEST,
                        "The body is not as long as Content-Range says");
-    if (err == OK && content.size == 0)
+    if (op->content.size == 0)
         return s3_fail(&r->error, S3_MISSING_REQUEST_BODY, NULL);
-    if (err == OK)
-        err = write_content(r, &t, range.first, &content, &result, &missing);
-    writer_settle(r->writer, err);
-    code = write_code(r, &t, err, missing);
-    return code == S3_OK ? answer_patch(r, &result) : code;
+    terms_of(r, &op->terms);
+    op->offset = range.first;
+    op->done = patched;
+    return begin_write(r);
 }
 
 /* --- appending -------------------------------------------------------------------------------- */
@@ -227,33 +281,57 @@ static void answer_append(struct s3_request *r, const struct write_result *resul
     s3_reply_header_cstr(r, "x-amz-object-size", size);
 }
 
-enum s3_code range_append(struct s3_request *r, struct object_put *put, enum err *out_err,
-                          bool *out_made)
+/* There is no such key: the bytes become a new object. */
+static enum s3_code make_object(struct s3_request *r)
 {
-    struct terms t;
-    struct write_result result;
-    enum meta_missing missing;
-    enum s3_code code = append_terms(r, &t);
+    struct write_op *op = r->state;
+    enum meta_missing missing = META_MISSING_NONE;
+    enum s3_code code = append_to_nothing(r, &op->terms);
+    enum err err;
 
-    *out_made = false;
-    *out_err = ERR_INVALID;
-    for (int i = 0; code == S3_OK && i < APPEND_RETRIES; i++) {
-        *out_err = write_content(r, &t, t.offset, &put->content, &result, &missing);
-        if (*out_err != ERR_NOT_FOUND || missing != META_MISSING_KEY) {
-            code = write_code(r, &t, *out_err, missing);
-            if (code == S3_OK)
-                answer_append(r, &result);
-            return code;
-        }
-        code = append_to_nothing(r, &t);
-        if (code != S3_OK)
-            return code;
-        put->cond = (struct object_cond){.if_absent = true};
-        *out_err = object_put(r->s3->meta, put, &missing);
-        *out_made = *out_err == OK;
-        if (*out_err != ERR_CONDITION)
-            return stored_commit_code(r, *out_err, missing, "commit the object");
-        /* somebody else made it a moment ago: append to that */
-    }
-    return code == S3_OK ? s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL) : code;
+    if (code != S3_OK)
+        return code;
+    op->put->cond = (struct object_cond){.if_absent = true};
+    err = object_put(r->s3->meta, op->put, &missing);
+    if (err == ERR_CONDITION && op->tries++ < APPEND_RETRIES)
+        return begin_write(r); /* somebody else made it a moment ago: append to that */
+    writer_settle(r->writer, err);
+    if (err == ERR_CONDITION)
+        return s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL);
+    code = stored_commit_code(r, err, missing, "commit the object");
+    return code == S3_OK ? op->made(r, op->put) : code;
+}
+
+static enum s3_code appended(struct s3_request *r, enum err err, enum meta_missing missing,
+                             const struct write_result *result)
+{
+    const struct write_op *op = r->state;
+    enum s3_code code;
+
+    if (err == ERR_NOT_FOUND && missing == META_MISSING_KEY)
+        return make_object(r);
+    writer_settle(r->writer, err);
+    code = write_code(r, &op->terms, err, missing);
+    if (code == S3_OK)
+        answer_append(r, result);
+    return code;
+}
+
+enum s3_code range_append(struct s3_request *r, struct object_put *put,
+                          enum s3_code (*made)(struct s3_request *r, const struct object_put *put))
+{
+    struct write_op *op = new_write(r);
+    enum s3_code code;
+
+    if (op == NULL)
+        return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "append");
+    code = append_terms(r, &op->terms);
+    if (code != S3_OK)
+        return code;
+    op->offset = op->terms.offset;
+    op->content = put->content;
+    op->put = put;
+    op->made = made;
+    op->done = appended;
+    return begin_write(r);
 }

@@ -13,10 +13,10 @@ bool range_is_append(const struct s3_request *r);
 enum s3_code range_append_before_body(struct s3_request *r);
 
 /*
- * put->content is finished; *out_err is for writer_settle(). *out_made: the object was made of
- * `put`, which is answered as any PUT; else S3_OK has been answered.
+ * The rest of a handler: put->content is finished, `put` lies in the arena. made() answers when the
+ * object was made of it, as any PUT is answered.
  */
-enum s3_code range_append(struct s3_request *r, struct object_put *put, enum err *out_err,
-                          bool *out_made);
+enum s3_code range_append(struct s3_request *r, struct object_put *put,
+                          enum s3_code (*made)(struct s3_request *r, const struct object_put *put));
 
 #endif

@@ -273,7 +273,11 @@ struct object_cond stored_cond_of(struct str match, struct str none_match)
 
 struct object_cond stored_write_cond(const struct s3_request *r)
 {
-    return stored_cond_of(s3_header(r, "if-match"), s3_header(r, "if-none-match"));
+    struct object_cond cond =
+        stored_cond_of(s3_header(r, "if-match"), s3_header(r, "if-none-match"));
+
+    cond.no_wait = r->http->lane != HTTP_LANE_LONG;
+    return cond;
 }
 
 enum s3_code stored_check_early(struct s3_request *r)

@@ -6,31 +6,12 @@
 #include "meta/lock/internal.h"
 
 #include <errno.h>
+#include <semaphore.h>
+#include <stddef.h>
 #include <stdlib.h>
 
-#define BUCKETS 256
-
-/* A file that somebody here has locked, or waits for. */
-struct locked_file {
-    struct locked_file *next;
-    uint64_t inode;
-    struct byte_ranges ranges;
-    size_t requests;
-    pthread_cond_t changed; /* a request of this file was granted */
-};
-
-struct lock_table {
-    pthread_mutex_t lock;
-    /* guarded by lock */
-    struct locked_file *buckets[BUCKETS];
-    struct leftover *leftovers;
-};
-
-/* A row that could not be deleted. */
-struct leftover {
-    struct leftover *next;
-    uint64_t inode, id;
-};
+/* Inodes are positive as SQL counts: turns have numbers of their own. */
+#define TURN_BIT (UINT64_C(1) << 63)
 
 /* --- the queue in this process ---------------------------------------------------------------- */
 
@@ -43,6 +24,7 @@ enum err locks_init(struct meta *m)
         m->locks = NULL;
         return err_set(ERR_NOMEM, "no memory for range locks");
     }
+    pthread_cond_init(&t->changed, NULL);
     return OK;
 }
 
@@ -56,6 +38,7 @@ void locks_fini(struct meta *m)
         t->leftovers = l->next;
         free(l);
     }
+    pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
     free(t);
     m->locks = NULL;
@@ -64,16 +47,14 @@ void locks_fini(struct meta *m)
 /* With the lock held; NULL: no memory. */
 static struct locked_file *file_of(struct lock_table *t, uint64_t inode)
 {
-    struct locked_file **at = &t->buckets[inode % BUCKETS];
+    struct locked_file **at = &t->buckets[inode % LOCK_BUCKETS];
     while (*at != NULL && (*at)->inode != inode)
         at = &(*at)->next;
     if (*at != NULL)
         return *at;
     struct locked_file *f = calloc(1, sizeof(*f));
-    if (f == NULL || pthread_cond_init(&f->changed, NULL) != 0) {
-        free(f);
+    if (f == NULL)
         return NULL;
-    }
     f->inode = inode;
     *at = f;
     return f;
@@ -82,71 +63,80 @@ static struct locked_file *file_of(struct lock_table *t, uint64_t inode)
 /* With the lock held. */
 static void forget_file(struct lock_table *t, struct locked_file *f)
 {
-    struct locked_file **at = &t->buckets[f->inode % BUCKETS];
+    struct locked_file **at = &t->buckets[f->inode % LOCK_BUCKETS];
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
-    pthread_cond_destroy(&f->changed);
     free(f);
+}
+
+/* With the lock held. Adds whose turn it is now to `due`. */
+static void remove_request(struct lock_table *t, struct range_lock *l, struct range_lock **due)
+{
+    struct locked_file *f = l->file;
+    struct byte_range *next;
+    l->file = NULL;
+    byte_ranges_remove(&f->ranges, &l->range);
+    while ((next = byte_ranges_next(&f->ranges)) != NULL) {
+        struct range_lock *granted =
+            (struct range_lock *)((char *)next - offsetof(struct range_lock, range));
+        if (!granted->waiting) /* its time is over: it is about to leave */
+            continue;
+        granted->stage = LOCK_TURN;
+        waiting_take(t, granted, due);
+    }
+    if (--f->requests == 0)
+        forget_file(t, f);
 }
 
 static void leave(struct lock_table *t, struct range_lock *l)
 {
-    struct locked_file *f = l->file;
-    bool granted = false;
+    struct range_lock *due = NULL;
     pthread_mutex_lock(&t->lock);
-    byte_ranges_remove(&f->ranges, &l->range);
-    while (byte_ranges_next(&f->ranges) != NULL)
-        granted = true;
-    if (granted)
-        pthread_cond_broadcast(&f->changed);
-    if (--f->requests == 0)
-        forget_file(t, f);
+    remove_request(t, l, &due);
     pthread_mutex_unlock(&t->lock);
-    l->file = NULL;
+    waiting_call(due);
 }
 
-/* Waits for our turn in this process. */
-static enum err enter(struct lock_table *t, struct range_lock *l, int64_t deadline_boot_ms)
+/* With the lock held: OK: our turn; ERR_AGAIN: waits. */
+static enum err queue_up(struct meta *m, struct range_lock *l, struct range_lock **due)
 {
-    int64_t left = deadline_boot_ms - clock_boot_ms();
-    struct timespec until = clock_mono_after(left > 0 ? left : 0);
-    int got = 0;
-    pthread_mutex_lock(&t->lock);
+    struct lock_table *t = m->locks;
     l->file = file_of(t, l->inode);
-    if (l->file == NULL) {
-        pthread_mutex_unlock(&t->lock);
+    if (l->file == NULL)
         return err_set(ERR_NOMEM, "no memory for a range lock");
+    if (l->file->requests >= LOCK_WAITERS_MAX) {
+        l->file = NULL;
+        return err_set(ERR_BUSY, "%d requests wait already for a range of this file",
+                       LOCK_WAITERS_MAX);
     }
     l->file->requests++;
     byte_ranges_add(&l->file->ranges, &l->range);
-    while (!l->range.granted && got != ETIMEDOUT)
-        got = pthread_cond_clockwait(&l->file->changed, &t->lock, CLOCK_MONOTONIC, &until);
-    bool granted = l->range.granted;
-    pthread_mutex_unlock(&t->lock);
-    if (granted)
+    if (l->range.granted) {
+        l->stage = LOCK_TURN;
         return OK;
-    leave(t, l);
-    return err_set(ERR_TIMEOUT, "another request here has the range locked");
-}
-
-/* --- taking and giving back ------------------------------------------------------------------- */
-
-/* Looks again and again until the row is granted. */
-static enum err wait_for_grant(struct meta *m, struct range_lock *l, int64_t deadline_boot_ms)
-{
-    int64_t pause = 1;
-    bool granted = false;
-    enum err e = OK;
-    while (e == OK && !granted) {
-        if (clock_boot_ms() >= deadline_boot_ms)
-            return err_set(ERR_TIMEOUT, "another gateway has the range locked");
-        clock_nap(pause);
-        pause = pause * 2 < LOCK_POLL_MS ? pause * 2 : LOCK_POLL_MS;
-        e = lock_row_try(m, l, &granted);
     }
+    l->stage = LOCK_QUEUED;
+    enum err e = clock_boot_ms() < l->deadline_ms
+                     ? waiting_add(m, l)
+                     : err_set(ERR_TIMEOUT, "another request here has the range locked");
+    if (e == OK)
+        return ERR_AGAIN;
+    remove_request(t, l, due);
     return e;
 }
+
+static enum err enter(struct meta *m, struct range_lock *l)
+{
+    struct range_lock *due = NULL;
+    pthread_mutex_lock(&m->locks->lock);
+    enum err e = queue_up(m, l, &due); /* ERR_AGAIN: from here on l is not ours */
+    pthread_mutex_unlock(&m->locks->lock);
+    waiting_call(due);
+    return e;
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
 
 /* The row that we do not want any more is deleted now, or when the database answers again. */
 static void drop_row(struct meta *m, uint64_t inode, uint64_t id)
@@ -177,16 +167,68 @@ void locks_sweep(struct meta *m)
     }
 }
 
-void locks_cancel(struct meta *m)
+/* Gives up what there is of it, and keeps the error's text. */
+static enum err fail(struct meta *m, struct range_lock *l, enum err e)
 {
-    (void)m;
+    struct err_info why;
+    err_save(e, &why);
+    lock_release(m, l, false);
+    return err_restore(&why);
 }
 
-enum err lock_take(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enum lock_mode mode,
-                   int64_t deadline_boot_ms, struct range_lock *out)
+static enum err wait_for_row(struct meta *m, struct range_lock *l)
+{
+    enum err e = OK;
+    int64_t now = clock_boot_ms();
+    if (now >= l->deadline_ms)
+        return fail(m, l, err_set(ERR_TIMEOUT, "another gateway has the range locked"));
+    pthread_mutex_lock(&m->locks->lock);
+    l->stage = LOCK_WAITS;
+    l->look_ms = now + l->pause_ms;
+    e = waiting_add(m, l); /* OK: from here on l is not ours */
+    pthread_mutex_unlock(&m->locks->lock);
+    return e == OK ? ERR_AGAIN : fail(m, l, e);
+}
+
+/* Our turn has come in this process: the row is asked for, or granted. */
+static enum err take_row(struct meta *m, struct range_lock *l)
+{
+    bool granted = l->local, asks = l->stage == LOCK_TURN;
+    enum err e = OK;
+    l->stage = asks ? LOCK_WAITS : l->stage; /* there may be a row from now on */
+    if (!granted && asks)
+        e = lock_row_ask(m, l, &granted);
+    else if (!granted)
+        e = lock_row_grant(m, l, &granted);
+    if (e != OK)
+        return fail(m, l, e);
+    if (!granted)
+        return wait_for_row(m, l);
+    l->stage = LOCK_HELD;
+    return OK;
+}
+
+/* --- interface -------------------------------------------------------------------------------- */
+
+static enum err begin(struct meta *m, struct range_lock *l)
+{
+    enum err e = enter(m, l);
+    return e == OK ? take_row(m, l) : e;
+}
+
+enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enum lock_mode mode,
+                    int64_t deadline_boot_ms, void (*on_turn)(void *arg), void *arg,
+                    struct range_lock *out)
 {
     bool exclusive = mode == LOCK_EXCLUSIVE;
-    *out = (struct range_lock){.inode = inode, .lo = lo, .hi = hi, .mode = mode};
+    *out = (struct range_lock){.inode = inode,
+                               .lo = lo,
+                               .hi = hi,
+                               .mode = mode,
+                               .deadline_ms = deadline_boot_ms,
+                               .pause_ms = 1,
+                               .on_turn = on_turn,
+                               .arg = arg};
     out->range = (struct byte_range){.lo = lo, .hi = hi, .exclusive = exclusive};
     if (lo >= hi || hi > LOCK_TO_END)
         return err_set(ERR_BUG, "a lock on a range that is none");
@@ -194,28 +236,91 @@ enum err lock_take(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enu
     if (out->session == 0)
         return err_set(ERR_FENCED, "no session is open: nothing may be locked");
     enum err e = meta_next_id(m, &out->id);
-    if (e == OK)
-        e = enter(m->locks, out, deadline_boot_ms);
-    if (e != OK)
-        return e;
-    bool granted = false;
-    e = lock_row_ask(m, out, &granted);
-    if (e == OK && !granted)
-        e = wait_for_grant(m, out, deadline_boot_ms);
-    if (e == OK)
+    return e == OK ? begin(m, out) : e;
+}
+
+enum err lock_turn_begin(struct meta *m, uint64_t number, int64_t deadline_boot_ms,
+                         void (*on_turn)(void *arg), void *arg, struct range_lock *out)
+{
+    *out = (struct range_lock){.inode = number | TURN_BIT,
+                               .hi = 1,
+                               .mode = LOCK_EXCLUSIVE,
+                               .local = true,
+                               .deadline_ms = deadline_boot_ms,
+                               .on_turn = on_turn,
+                               .arg = arg,
+                               .range = {.hi = 1, .exclusive = true}};
+    return begin(m, out);
+}
+
+enum err lock_nap_begin(struct meta *m, int64_t ms, void (*on_turn)(void *arg), void *arg,
+                        struct range_lock *out)
+{
+    *out = (struct range_lock){.stage = LOCK_NAPS,
+                               .local = true,
+                               .deadline_ms = clock_boot_ms() + ms,
+                               .on_turn = on_turn,
+                               .arg = arg};
+    pthread_mutex_lock(&m->locks->lock);
+    enum err e = waiting_add(m, out);
+    pthread_mutex_unlock(&m->locks->lock);
+    return e == OK ? ERR_AGAIN : e;
+}
+
+static enum err outcome_of(const struct range_lock *l)
+{
+    switch (l->outcome) {
+    case OK:
         return OK;
-    struct err_info why;
-    err_save(e, &why);
-    drop_row(m, out->inode, out->id);
-    leave(m->locks, out);
-    return err_restore(&why);
+    case ERR_TIMEOUT:
+        return err_set(ERR_TIMEOUT, l->stage == LOCK_QUEUED
+                                        ? "another request here has the range locked"
+                                        : "another gateway has the range locked");
+    case ERR_CANCELLED:
+        return err_set(ERR_CANCELLED, "the process stops: nothing waits for a range lock");
+    default:
+        return err_set(l->outcome, "the session that waited for a range lock is over");
+    }
+}
+
+enum err lock_go_on(struct meta *m, struct range_lock *l)
+{
+    enum err e = outcome_of(l);
+    if (e != OK)
+        return fail(m, l, e);
+    if (l->stage != LOCK_NAPS)
+        return take_row(m, l);
+    l->stage = LOCK_NONE;
+    return OK;
+}
+
+static void post(void *arg)
+{
+    (void)sem_post(arg);
+}
+
+enum err lock_take(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enum lock_mode mode,
+                   int64_t deadline_boot_ms, struct range_lock *out)
+{
+    sem_t turn;
+    (void)sem_init(&turn, 0, 0);
+    enum err e = lock_begin(m, inode, lo, hi, mode, deadline_boot_ms, post, &turn, out);
+    while (e == ERR_AGAIN) {
+        while (sem_wait(&turn) != 0 && errno == EINTR)
+            continue;
+        e = lock_go_on(m, out);
+    }
+    (void)sem_destroy(&turn);
+    return e;
 }
 
 void lock_release(struct meta *m, struct range_lock *l, bool committed)
 {
-    if (l->file == NULL)
-        return;
-    if (!committed)
+    bool has_row =
+        !l->local && (l->stage == LOCK_WAITS || l->stage == LOCK_FREE || l->stage == LOCK_HELD);
+    if (has_row && !committed)
         drop_row(m, l->inode, l->id);
-    leave(m->locks, l); /* only now: who comes next must not find our row */
+    if (l->file != NULL)
+        leave(m->locks, l); /* only now: who comes next must not find our row */
+    l->stage = LOCK_NONE;
 }

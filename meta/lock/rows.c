@@ -43,8 +43,9 @@ enum err lock_row_ask(struct meta *m, struct range_lock *l, bool *out_granted)
     return e;
 }
 
-static enum err grant(struct meta *m, struct arena *a, struct range_lock *l, bool *out_granted)
+enum err lock_row_grant(struct meta *m, struct range_lock *l, bool *out_granted)
 {
+    struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     begin(&u, a, l->inode);
     sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
@@ -53,22 +54,26 @@ static enum err grant(struct meta *m, struct arena *a, struct range_lock *l, boo
     *out_granted = e == OK && c->rows > 0;
     if (*out_granted)
         l->token = (uint64_t)sql_int(c, 0, 0);
+    arena_free(a);
     return e;
 }
 
-enum err lock_row_try(struct meta *m, struct range_lock *l, bool *out_granted)
+enum err lock_rows_look(struct meta *m, struct range_lock *const *locks, size_t count,
+                        enum lock_row_state *out, bool *out_expired)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = of_row(&u, SQL_lock_look, l->inode, l->id);
+    for (size_t i = 0; i < count; i++)
+        (void)of_row(&u, SQL_lock_look, locks[i]->inode, locks[i]->id);
     enum err e = sql_read(m->sql, &u);
-    if (e == OK && c->rows == 0)
-        e = err_set(ERR_FENCED, "the session that waited for a range lock is over");
-    else if (e == OK && sql_int(c, 0, 0) == 1)
-        e = grant(m, a, l, out_granted);
-    else if (e == OK && sql_int(c, 0, 1) > 0)
-        e = reap_sessions(m); /* it may be one of them that is in the way */
+    const struct sql_call *c = u.first;
+    for (size_t i = 0; e == OK && i < count; i++, c = c->next) {
+        out[i] = c->rows == 0            ? LOCK_ROW_GONE
+                 : sql_int(c, 0, 0) == 1 ? LOCK_ROW_FREE
+                                         : LOCK_ROW_WAITS;
+        *out_expired |= out[i] == LOCK_ROW_WAITS && sql_int(c, 0, 1) > 0;
+    }
     arena_free(a);
     return e;
 }

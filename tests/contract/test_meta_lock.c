@@ -288,6 +288,140 @@ static void test_meta_lock__no_two_hold_a_byte_that_one_has_alone(void **state)
     meta_close(gateways[0]);
 }
 
+/* --- waiting without a thread ----------------------------------------------------------------- */
+
+static void count_turn(void *arg)
+{
+    atomic_fetch_add((_Atomic int *)arg, 1);
+}
+
+enum { CROWD = 40 };
+
+/* All wait here or for the other gateway; they are granted in order, each by one call. */
+static void test_meta_lock__a_crowd_waits_without_threads(void **state)
+{
+    struct world *w = *state;
+    struct meta *a = open_gateway(w), *b = open_gateway(w);
+    struct range_lock held, crowd[CROWD];
+    _Atomic int turns[CROWD] = {0};
+
+    taken(a, &held, 0, 10, LOCK_EXCLUSIVE);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(lock_begin(b, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(20000), count_turn,
+                                    &turns[i], &crowd[i]),
+                         ERR_AGAIN);
+    assert_int_equal(ask(w, "SELECT count(*) FROM range_locks"), 2); /* one asks for all */
+    nap_ms(50);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(atomic_load(&turns[i]), 0);
+    lock_release(a, &held, false);
+    uint64_t token = held.token;
+    for (int i = 0; i < CROWD; i++) {
+        wait_until(atomic_load(&turns[i]) == 1);
+        assert_ok(lock_go_on(b, &crowd[i]));
+        assert_true(crowd[i].token > token);
+        token = crowd[i].token;
+        if (i + 1 < CROWD)
+            assert_int_equal(atomic_load(&turns[i + 1]), 0);
+        lock_release(b, &crowd[i], false);
+    }
+    assert_int_equal(ask(w, "SELECT count(*) FROM range_locks"), 0);
+    meta_close(b);
+    meta_close(a);
+}
+
+/* Time runs out, the process stops, too many come: none of it disturbs those who stay. */
+static void test_meta_lock__each_wait_has_an_end(void **state)
+{
+    struct world *w = *state;
+    struct meta *a = open_gateway(w), *b = open_gateway(w);
+    struct range_lock held, late, stays, row;
+    _Atomic int late_turn = 0, stays_turn = 0, row_turn = 0;
+
+    taken(a, &held, 0, 10, LOCK_EXCLUSIVE);
+    assert_int_equal(
+        lock_begin(b, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(100), count_turn, &row_turn, &row),
+        ERR_AGAIN);
+    assert_int_equal(
+        lock_begin(b, FILE_ID, 0, 5, LOCK_EXCLUSIVE, in_ms(50), count_turn, &late_turn, &late),
+        ERR_AGAIN);
+    assert_int_equal(
+        lock_begin(b, FILE_ID, 0, 5, LOCK_EXCLUSIVE, in_ms(20000), count_turn, &stays_turn, &stays),
+        ERR_AGAIN);
+    struct range_lock at_once;
+    assert_err(ERR_TIMEOUT, lock_take(b, FILE_ID, 0, 5, LOCK_EXCLUSIVE, 0, &at_once));
+    assert_err(ERR_TIMEOUT, lock_take(a, FILE_ID, 0, 5, LOCK_EXCLUSIVE, 0, &at_once));
+    wait_until(atomic_load(&late_turn) == 1);
+    assert_err(ERR_TIMEOUT, lock_go_on(b, &late));
+    wait_until(atomic_load(&row_turn) == 1);
+    assert_err(ERR_TIMEOUT, lock_go_on(b, &row)); /* the next one asks now */
+    wait_until(atomic_load(&stays_turn) == 1);
+    assert_int_equal(lock_go_on(b, &stays), ERR_AGAIN);
+    meta_cancel(b);
+    wait_until(atomic_load(&stays_turn) == 2);
+    assert_err(ERR_CANCELLED, lock_go_on(b, &stays));
+    assert_int_equal(
+        lock_begin(b, FILE_ID, 0, 5, LOCK_EXCLUSIVE, in_ms(20000), count_turn, &stays_turn, &stays),
+        ERR_AGAIN);
+    wait_until(atomic_load(&stays_turn) == 3);
+    assert_err(ERR_CANCELLED, lock_go_on(b, &stays));
+    lock_release(a, &held, false);
+    assert_int_equal(ask(w, "SELECT count(*) FROM range_locks"), 0);
+    meta_close(b);
+    meta_close(a);
+}
+
+static void test_meta_lock__too_many_waiters_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct range_lock held, *crowd = calloc(LOCK_WAITERS_MAX, sizeof(*crowd));
+    _Atomic int turns = 0;
+
+    assert_non_null(crowd);
+    taken(m, &held, 0, 10, LOCK_EXCLUSIVE);
+    for (int i = 0; i + 1 < LOCK_WAITERS_MAX; i++)
+        assert_int_equal(lock_begin(m, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(20000), count_turn,
+                                    &turns, &crowd[i]),
+                         ERR_AGAIN);
+    assert_err(ERR_BUSY, lock_take(m, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(20000),
+                                   &crowd[LOCK_WAITERS_MAX - 1]));
+    meta_cancel(m);
+    wait_until(atomic_load(&turns) == LOCK_WAITERS_MAX - 1);
+    for (int i = 0; i + 1 < LOCK_WAITERS_MAX; i++)
+        assert_err(ERR_CANCELLED, lock_go_on(m, &crowd[i]));
+    lock_release(m, &held, false);
+    meta_close(m);
+    free(crowd);
+}
+
+/* Turns are of this process and need no row; naps end by themselves. */
+static void test_meta_lock__turns_and_naps(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct range_lock first, second, other, nap;
+    _Atomic int turns = 0, naps = 0;
+
+    assert_ok(lock_turn_begin(m, FILE_ID, in_ms(20000), count_turn, &turns, &first));
+    assert_ok(lock_turn_begin(m, FILE_ID + 1, in_ms(20000), count_turn, &turns, &other));
+    assert_int_equal(lock_turn_begin(m, FILE_ID, in_ms(20000), count_turn, &turns, &second),
+                     ERR_AGAIN);
+    struct range_lock range;
+    taken(m, &range, 0, LOCK_TO_END, LOCK_EXCLUSIVE); /* numbers of inodes are others */
+    assert_int_equal(ask(w, "SELECT count(*) FROM range_locks"), 1);
+    lock_release(m, &range, false);
+    lock_release(m, &first, false);
+    wait_until(atomic_load(&turns) == 1);
+    assert_ok(lock_go_on(m, &second));
+    lock_release(m, &second, false);
+    lock_release(m, &other, false);
+    assert_int_equal(lock_nap_begin(m, 5, count_turn, &naps, &nap), ERR_AGAIN);
+    wait_until(atomic_load(&naps) == 1);
+    assert_ok(lock_go_on(m, &nap));
+    meta_close(m);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -298,6 +432,10 @@ int main(void)
         cmocka_unit_test(test_meta_lock__needs_a_session_and_a_range),
         cmocka_unit_test(test_meta_lock__status_lists_them),
         cmocka_unit_test(test_meta_lock__no_two_hold_a_byte_that_one_has_alone),
+        cmocka_unit_test(test_meta_lock__a_crowd_waits_without_threads),
+        cmocka_unit_test(test_meta_lock__each_wait_has_an_end),
+        cmocka_unit_test(test_meta_lock__too_many_waiters_are_refused),
+        cmocka_unit_test(test_meta_lock__turns_and_naps),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }

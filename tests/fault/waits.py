@@ -8,20 +8,24 @@ The last line is "N passed, N failed".
 """
 
 import base64
+import http.client
 import os
 import random
 import sys
+import threading
 import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
+from harness import behind
 from harness.fault_proxy import Fault, FaultProxy
-from harness.runner import Skip, check, equal
+from harness.runner import Skip, at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
+from harness.workspace import wait_for
 
 BUCKET = "waits"
 KIB, MIB, GIB, TIB = 2 ** 10, 2 ** 20, 2 ** 30, 2 ** 40
@@ -29,6 +33,7 @@ STOP_SECONDS = 1
 GRACE = 1.0  # behind --stop-timeout
 PROMPT = 2.0  # an ordinary request on a busy machine; without mending these take from 10 s on
 COPIES = 70
+BROKEN = (http.client.HTTPException, OSError)
 SHA256 = {"x-amz-checksum-algorithm": "SHA256"}
 
 
@@ -204,9 +209,84 @@ class Waits:
         self.gateway.start()
         equal(self.s3.get(BUCKET, "cold0").status, 200, "GET once the store is back")
 
+    # --- writers that queue up
+
+    def sql(self, text):
+        return behind.sql(self.volume, text)
+
+    def hold(self, key):
+        """Somebody has locked the whole file: the answer releases it."""
+        self.sql("INSERT INTO range_locks (inode, id, lo, hi, exclusive, granted, place, token, session,"
+                 " asked_ms) SELECT k.inode, 1, 0, 9223372036854775807, 1, 1, 0, 0,"
+                 " (SELECT max(id) FROM sessions), 0 FROM keys k"
+                 f" WHERE k.key = {self.literal(key)}")
+        return lambda: self.sql("DELETE FROM range_locks WHERE id = 1")
+
+    def literal(self, key):
+        digits = key.encode().hex()
+        return f"'\\x{digits}'::bytea" if self.way == "pg" else f"x'{digits}'"
+
+    def writers(self, key, count, etag):
+        """Threads that write into the key, or replace it as it is now; their answers."""
+        answers = []
+
+        def work(number):
+            s3 = self.client()
+            try:
+                if number % 3:
+                    answer = self.patch(key, number, b"ab", s3)
+                else:
+                    answer = s3.put(BUCKET, key, b"new", headers={"if-match": etag})
+                answers.append(answer.status)
+            except BROKEN:
+                answers.append("broken")
+            s3.close()
+
+        threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(count)]
+        for thread in threads:
+            thread.start()
+        return threads, answers
+
+    def writers_of_one_key_hurt_nobody(self):
+        self.put("hot", self.rng.randbytes(100 * KIB))
+        etag = self.patch("hot", 0, b"ab").headers["ETag"]
+        release = self.hold("hot")
+        threads, answers = self.writers("hot", 150, etag)
+        try:
+            self.others_are_served(2)
+            equal(answers, [], "writers that did not wait")
+        finally:
+            release()
+        for thread in threads:
+            thread.join()
+        # A write may come first, so that no If-Match holds any more; at most one holds.
+        check(set(answers) <= {200, 412} and answers.count(200) in (100, 101), f"{sorted(answers)}")
+
+    def writers_of_one_small_key_take_turns(self):
+        self.put("tiny", bytes(150))
+        begun = time.monotonic()
+        at_once(lambda n: equal(self.patch("tiny", n, b"\1", self.client()).status, 200, "PATCH"),
+                range(150))
+        equal(self.s3.get(BUCKET, "tiny").body, b"\1" * 150, "what they wrote")
+        print(f"     150 writers of one key took {time.monotonic() - begun:.1f} s", flush=True)
+
+    def sigterm_ends_writers_that_wait(self):
+        self.put("hot", self.rng.randbytes(100 * KIB))
+        etag = self.patch("hot", 0, b"ab").headers["ETag"]
+        self.hold("hot")
+        threads, answers = self.writers("hot", 60, etag)
+        waiting = "kiseki_requests_suspended"
+        wait_for("all wait", lambda: sum(self.gateway.metric(waiting).values()) >= 60)
+        self.stops_in_time()
+        for thread in threads:
+            thread.join()
+        equal([a for a in answers if a in (200, 412)], [], "writers that did not wait")
+
 
 TESTS = ("copies_of_a_hole_hurt_nobody", "sigterm_ends_copies", "a_copy_is_limited_as_s3_limits_it",
-         "the_crc_of_a_hole_is_arithmetic", "a_hung_store_keeps_nobody_from_what_is_in_memory")
+         "the_crc_of_a_hole_is_arithmetic", "writers_of_one_key_hurt_nobody",
+         "writers_of_one_small_key_take_turns", "sigterm_ends_writers_that_wait",
+         "a_hung_store_keeps_nobody_from_what_is_in_memory")
 
 
 def main():
