@@ -1,5 +1,7 @@
 /*
- * The program's commands, one function each: it gets the settings and returns the exit code.
+ * The program's commands: a table with what --help and the man page say of each, and one function
+ * each that gets the settings and returns the exit code.
+ *
  * Failures are one line on standard error that says what to do. Tools exit with 0 when all is
  * well, 1 when they found something wrong or failed, 2 when they could not begin.
  */
@@ -7,6 +9,25 @@
 #define KISEKI_GATEWAY_COMMANDS_H
 
 #include "gateway/config.h"
+
+#include <stddef.h>
+
+struct command {
+    const char *name;
+    unsigned bit; /* of options.h */
+    int (*run)(const struct config *c);
+    const char *argument; /* what usage calls the argument; NULL: it takes none */
+    const char *summary;  /* a line of the list */
+    const char *text;     /* a paragraph, lines of at most 90 columns */
+    const char *exits;    /* its exit codes, a line */
+    const char *example;  /* lines to paste */
+};
+
+extern const struct command command_rows[];
+extern const size_t command_count;
+
+/* NULL: there is none. */
+const struct command *command_find(const char *name);
 
 int command_serve(const struct config *c);
 /* Volume, sessions, counts and bytes; --json. */
@@ -23,5 +44,9 @@ int command_scrub(const struct config *c);
 /* Metadata to a file, or standard output; and from it into an empty database. */
 int command_dump(const struct config *c);
 int command_load(const struct config *c);
+
+int command_version(const struct config *c);
+/* The manual page, of the same tables (gateway/help.h). */
+int command_man(const struct config *c);
 
 #endif

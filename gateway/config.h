@@ -1,18 +1,21 @@
 /*
- * Settings: one table of options (config.c) from which flags, environment variables, --help and the
- * man page are made.
+ * Settings, as the table of options (gateway/options.h) has them.
  *
  * A flag wins over the environment, the environment over the default. A secret has no flag (it
  * would show in the list of processes): it comes from its variable, or from the file that the
- * variable's name with _FILE gives, as containers have it.
+ * variable's name with _FILE gives, as containers have it (both are refused). An empty variable is
+ * not set; an empty flag is refused.
  * Threads: read by main before others start; immutable afterwards.
  */
 #ifndef KISEKI_GATEWAY_CONFIG_H
 #define KISEKI_GATEWAY_CONFIG_H
 
-#include "base/log.h"
+#include "base/err.h"
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_DOMAINS_MAX 32
 
 struct config {
     char *listen, *metrics_listen, *region, *domain;
@@ -30,19 +33,17 @@ struct config {
     /* of tools */
     bool apply, wait, repair, check_store, quiet;
     uint64_t rate;
-    char *file; /* the argument that is no option */
+    char *file; /* the argument that is no option, NULL: none */
     bool help;
 };
 
 /*
- * Fills *out from argv[first..], the environment and defaults. ERR_INVALID with a line that names
- * the option; free with config_free() in every case.
+ * Fills *out from argv[first..], the environment and defaults, as far as options belong to the
+ * command (one bit of options.h). ERR_INVALID with a line that names the option; free with
+ * config_free() in every case. After --help nothing more is looked at.
  */
-MUST_USE enum err config_load(int argc, char **argv, int first, struct config *out);
+MUST_USE enum err config_load(int argc, char **argv, int first, unsigned command,
+                              struct config *out);
 void config_free(struct config *c);
-
-/* The options as --help lists them, and as the man page does (roff). */
-void config_help(FILE *out);
-void config_man(FILE *out);
 
 #endif

@@ -6,17 +6,19 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "gateway/monitor.h"
+#include "gateway/options.h"
 #include "gateway/s3/pipeline.h"
 #include "gateway/volume.h"
 #include "meta/account.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DOMAINS_MAX   32
 #define QUEUE_MAX     ((size_t)16384)
 #define LANE_WAIT_MS  30000 /* in the queue of what waits for the store or takes long */
 #define LONG_NICE     10
@@ -32,7 +34,7 @@ struct gateway {
     struct pool *workers, *store_workers, *long_workers;
     struct metrics *metrics;
     struct s3 s3;
-    struct str domains[DOMAINS_MAX];
+    struct str domains[CONFIG_DOMAINS_MAX];
     struct monitor monitor;
     struct http_server *s3_server, *monitor_server;
 };
@@ -76,15 +78,12 @@ static void set_up_s3(struct gateway *g)
         .region = str_of(g->config->region),
         .domains = g->domains,
     };
-    while (g->s3.domain_count < DOMAINS_MAX && str_split(&rest, ',', &domain)) {
-        domain = str_trim(domain);
-        if (domain.len > 0)
-            g->domains[g->s3.domain_count++] = domain;
-    }
+    while (g->s3.domain_count < CONFIG_DOMAINS_MAX && str_split(&rest, ',', &domain))
+        g->domains[g->s3.domain_count++] = str_trim(domain);
     rand_hex(g->s3.host_id, 32);
 }
 
-static enum err start_monitor(struct gateway *g)
+static enum err prepare_monitor(struct gateway *g)
 {
     struct http_options options = {
         .listen = g->config->metrics_listen,
@@ -95,13 +94,12 @@ static enum err start_monitor(struct gateway *g)
     };
     struct http_handler handler = monitor_handler(&g->monitor);
 
-    g->monitor = (struct monitor){.metrics = g->metrics, .fs = g->fs};
     if (g->config->metrics_listen == NULL)
         return OK;
-    return http_server_start(&options, &handler, &g->monitor_server);
+    return http_server_prepare(&options, &handler, &g->monitor_server);
 }
 
-static enum err start_s3(struct gateway *g)
+static enum err prepare_s3(struct gateway *g)
 {
     const struct config *c = g->config;
     struct http_options options = {
@@ -116,10 +114,7 @@ static enum err start_s3(struct gateway *g)
     };
     struct http_handler handler = s3_handler(&g->s3);
 
-    if ((c->tls_cert == NULL) != (c->tls_key == NULL))
-        return err_set(ERR_INVALID, "set both --tls-cert and --tls-key, or neither");
-    set_up_s3(g);
-    return http_server_start(&options, &handler, &g->s3_server);
+    return http_server_prepare(&options, &handler, &g->s3_server);
 }
 
 /*
@@ -147,25 +142,41 @@ static enum err start_workers(struct gateway *g)
     return err == OK ? pool_open(&slow, &g->long_workers) : err;
 }
 
+/* Its metrics first, so that somebody can see why S3 does not come up. */
+static enum err begin_serving(struct gateway *g)
+{
+    enum err err = OK;
+
+    g->monitor.metrics = g->metrics;
+    g->monitor.fs = g->fs;
+    set_up_s3(g);
+    if (g->monitor_server != NULL)
+        err = http_server_begin(g->monitor_server);
+    if (err == OK)
+        err = http_server_begin(g->s3_server);
+    if (err == OK)
+        g->monitor.server = g->s3_server;
+    return err;
+}
+
+/* Addresses and certificates come first: what is wrong with them must not leave a volume behind. */
 static enum err start(struct gateway *g)
 {
-    enum err err = volume_prepare(g->config, true, &g->volume);
+    enum err err = start_workers(g);
 
+    if (err == OK)
+        err = prepare_monitor(g);
+    if (err == OK)
+        err = prepare_s3(g);
+    if (err == OK)
+        err = volume_prepare(g->config, true, &g->volume);
     if (err == OK)
         err = fs_open(&g->volume.options, &g->fs);
     if (err == OK)
         err = add_users(g);
     if (err == OK)
         err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
-    if (err == OK)
-        err = start_workers(g);
-    if (err == OK)
-        err = start_monitor(g);
-    if (err == OK)
-        err = start_s3(g);
-    if (err == OK)
-        g->monitor.server = g->s3_server;
-    return err;
+    return err == OK ? begin_serving(g) : err;
 }
 
 /* --- what is printed -------------------------------------------------------------------------- */
@@ -182,6 +193,26 @@ static const char *endpoint_of(const struct config *c, char *out, size_t size)
     return out;
 }
 
+/*
+ * Which volume this is: of a relative --data there may be one in each folder, and a new one where
+ * an old one was expected must not go unseen.
+ */
+static void write_volume(const struct gateway *g, struct buf *out)
+{
+    struct meta_volume about;
+    char path[PATH_MAX];
+
+    meta_volume(fs_meta(g->fs), &about);
+    buf_append_cstr(out, about.created_now ? "made a new volume" : "volume");
+    if (g->volume.embedded && realpath(g->config->data, path) != NULL)
+        buf_printf(out, " in %s%s\n", path,
+                   about.created_now && g->config->data[0] != '/'
+                       ? " (--data is relative to the folder that kiseki is started in)"
+                       : "");
+    else
+        buf_printf(out, " %s\n", about.uuid);
+}
+
 /* Keys that a person gave are not repeated: a container's log is read by many. */
 static void write_welcome(const struct gateway *g, struct buf *out)
 {
@@ -191,6 +222,7 @@ static void write_welcome(const struct gateway *g, struct buf *out)
     const char *access = v->access_key, *secret = v->secret_key;
 
     buf_printf(out, "Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
+    write_volume(g, out);
     if (g->config->access_key != NULL)
         return;
     buf_printf(out, "\n  access key  %s\n  secret key  %s\n", access, secret);
@@ -277,17 +309,19 @@ static void stop(struct gateway *g)
     volume_forget(&g->volume);
 }
 
-static enum err set_up_log(const struct config *c)
+/* The options' table has checked both texts. */
+static void set_up_log(const struct config *c)
 {
-    enum log_level level;
-    enum err err = log_level_parse(str_of(c->log_level), &level);
+    enum log_level level = LOG_INFO;
 
-    if (err != OK)
-        return err_set(ERR_INVALID, "--log-level is debug, info, warn or error");
-    if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
-        return err_set(ERR_INVALID, "--log-format is text or json");
+    if (log_level_parse(str_of(c->log_level), &level) != OK)
+        level = LOG_INFO;
     log_setup(level, c->log_format[0] == 'j' ? LOG_JSON : LOG_TEXT, STDERR_FILENO);
-    return OK;
+}
+
+static void warn_of_variable(const char *line)
+{
+    log_warn("%s", line);
 }
 
 int command_serve(const struct config *c)
@@ -301,10 +335,9 @@ int command_serve(const struct config *c)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited: only this thread takes them */
-    signal(SIGPIPE, SIG_IGN);
-    err = set_up_log(c);
-    if (err == OK)
-        err = log_start();
+    set_up_log(c);
+    err = log_start();
+    option_variables(warn_of_variable);
     if (err == OK)
         err = start(&g);
     if (err != OK) {

@@ -3,13 +3,35 @@
 #include "base/log.h"
 #include "fs/marker.h"
 
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define LEASE_MS      3000 /* short: epochs, by which things are freed, come with its heartbeats */
 #define STORE_LOOK_MS 5000
 
+static bool reader_left(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO};
+
+    return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+}
+
+int tool_finish_output(int code)
+{
+    int failed = fflush(stdout) | ferror(stdout);
+
+    if (failed == 0)
+        return code;
+    if (!reader_left() && code == 0)
+        fprintf(stderr, "kiseki: standard output: %m\n");
+    return code == 0 ? TOOL_FAILED : code;
+}
+
 int tool_fail(enum err err)
 {
+    if (err == ERR_IO && reader_left())
+        return TOOL_FAILED;
     log_fatal("kiseki: %s", err_text(err));
     return TOOL_FAILED;
 }

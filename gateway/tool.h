@@ -28,8 +28,16 @@ void tool_close(struct tool *t);
  */
 MUST_USE enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out);
 
-/* A line of standard error; the exit code of a tool that could not do its work. */
+/*
+ * A line of standard error; the exit code of a tool that could not do its work. Silent when
+ * standard output is a pipe whose reader has left (`| head -1`): it has what it wanted.
+ */
 int tool_fail(enum err err);
+/*
+ * At the end of a command: `code`, or TOOL_FAILED when what it printed did not arrive. SIGPIPE is
+ * ignored (fs/store/store.h), so this is how a reader that left is noticed.
+ */
+int tool_finish_output(int code);
 /* A finding, one line of standard output; `arg` is not used. */
 void tool_report(void *arg, const char *finding);
 

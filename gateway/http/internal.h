@@ -186,7 +186,7 @@ static inline struct exchange *exchange_of(struct http_request *r)
 }
 
 /* listen.c */
-MUST_USE enum err http_listen(struct http_server *s);
+MUST_USE enum err http_bind(struct http_server *s);
 MUST_USE enum err http_accept_start(struct http_server *s);
 void http_accept_quiesce(struct http_server *s); /* returns when new connections are refused */
 void http_accept_stop(struct http_server *s);    /* joins, closes the socket; twice is fine */

@@ -79,7 +79,7 @@ static int open_socket(const struct addrinfo *a)
     if (a->ai_family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     }
-    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0 || listen(fd, SOMAXCONN) != 0) {
+    if (bind(fd, a->ai_addr, a->ai_addrlen) != 0) {
         int keep = errno;
         close(fd);
         errno = keep;
@@ -121,7 +121,7 @@ static void print_address(struct http_server *s)
              host, port);
 }
 
-enum err http_listen(struct http_server *s)
+enum err http_bind(struct http_server *s)
 {
     const char *text = s->options.listen ? s->options.listen : "";
     char host[256];
@@ -226,6 +226,9 @@ static void *accept_main(void *arg)
 
 enum err http_accept_start(struct http_server *s)
 {
+    if (listen(s->listen_fd, SOMAXCONN) != 0) {
+        return err_set(of_errno(errno), "can not listen on %s: %s", s->address, strerror(errno));
+    }
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0) {
         return err_set(ERR_IO, "can not make an eventfd: %s", strerror(errno));

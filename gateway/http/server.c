@@ -137,8 +137,8 @@ void http_server_free(struct http_server *s)
     free(s);
 }
 
-enum err http_server_start(const struct http_options *options, const struct http_handler *handler,
-                           struct http_server **out)
+enum err http_server_prepare(const struct http_options *options, const struct http_handler *handler,
+                             struct http_server **out)
 {
     *out = NULL;
     struct http_server *s = calloc(1, sizeof(*s));
@@ -155,25 +155,40 @@ enum err http_server_start(const struct http_options *options, const struct http
         e = http_tls_load(s);
     }
     if (e == OK) {
-        e = http_listen(s);
-    }
-    if (e == OK) {
-        raise_fd_limit(s->options.max_connections);
-        e = start_daemon(s);
-    }
-    if (e == OK) {
-        e = http_accept_start(s);
+        e = http_bind(s);
     }
     if (e != OK) {
         http_accept_stop(s);
-        if (s->daemon) {
-            MHD_stop_daemon(s->daemon);
-        }
         http_server_free(s);
         return e;
     }
     *out = s;
     return OK;
+}
+
+enum err http_server_begin(struct http_server *s)
+{
+    raise_fd_limit(s->options.max_connections);
+    enum err e = start_daemon(s);
+    return e == OK ? http_accept_start(s) : e;
+}
+
+enum err http_server_start(const struct http_options *options, const struct http_handler *handler,
+                           struct http_server **out)
+{
+    enum err e = http_server_prepare(options, handler, out);
+    if (e == OK) {
+        e = http_server_begin(*out);
+    }
+    if (e != OK && *out) {
+        struct err_info why;
+        err_save(e, &why);
+        http_server_stop(*out, 0);
+        http_server_free(*out);
+        *out = NULL;
+        e = err_restore(&why);
+    }
+    return e;
 }
 
 uint16_t http_server_port(const struct http_server *s)
@@ -237,7 +252,7 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
         log_warn("stopping: %llu requests are cut off", (unsigned long long)left);
     }
     atomic_store(&s->cutting, true);
-    if (s->handler.cut) {
+    if (s->handler.cut && s->daemon) { /* what never began has nothing to cut */
         s->handler.cut(s->handler.ctx);
     }
     while (atomic_load(&s->held) > 0) {
@@ -245,7 +260,9 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
         nap();
     }
     http_accept_stop(s);
-    MHD_stop_daemon(s->daemon);
+    if (s->daemon) {
+        MHD_stop_daemon(s->daemon);
+    }
 }
 
 void http_server_stats(const struct http_server *s, struct http_server_stats *out)

@@ -51,10 +51,16 @@ struct http_options {
 };
 
 /*
- * Listens and serves. The handler is copied. ERR_INVALID: a bad address, certificate or key;
- * ERR_EXISTS: the address is in use; ERR_DENIED: no permission; ERR_NOMEM, ERR_IO. The text names
- * the address or the file.
+ * Reads the certificate and binds the address, so that what is wrong with them shows before
+ * anything else is made; clients are refused until http_server_begin(). The handler is copied.
+ * ERR_INVALID: a bad address, certificate or key; ERR_EXISTS: the address is in use; ERR_DENIED: no
+ * permission; ERR_NOMEM, ERR_IO. The text names the address or the file.
  */
+MUST_USE enum err http_server_prepare(const struct http_options *options,
+                                      const struct http_handler *handler, struct http_server **out);
+/* Listens and serves. After a failure stop and free it. */
+MUST_USE enum err http_server_begin(struct http_server *s);
+/* Both; *out is NULL after a failure. */
 MUST_USE enum err http_server_start(const struct http_options *options,
                                     const struct http_handler *handler, struct http_server **out);
 

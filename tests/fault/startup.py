@@ -21,6 +21,7 @@ from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
+from harness.tls import Certificate
 from harness.workspace import free_port, unprivileged_user, user_group
 
 LIMIT_SECONDS = 20
@@ -36,6 +37,8 @@ class Startup:
         self.user = unprivileged_user() if way == "sqlite" else None
         self.volume = self.make_volume("startup")
         self.meta, self.store = self.volume.meta(), self.volume.store
+        self.swapped, self.another = Certificate(ws, "swapped"), Certificate(ws, "another")
+        os.chmod(self.another.key, 0o644)
 
     def make_volume(self, name):
         """A volume that holds an object of some slices, and no running gateway."""
@@ -175,18 +178,79 @@ class Startup:
         self.refused("127.0.0.1", KISEKI_STORE=self.store.replace(
             endpoint, f"http://127.0.0.1:{free_port()}"))
 
+    # --- settings are checked before a volume is made
+
+    def wrong_settings_make_nothing(self):
+        """What is wrong with addresses, certificates and options shows before a volume is made:
+        of the embedded default, and on empty databases."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = f"127.0.0.1:{taken.getsockname()[1]}"
+            wrong = ((port, ("--listen", port)), (port, ("--metrics-listen", port)),
+                     ("not-a-name.invalid", ("--listen", "not-a-name.invalid:0")),
+                     ("/no/", ("--tls-cert", "/no/cert", "--tls-key", "/no/key")),
+                     ("is not the key of", ("--tls-cert", self.swapped.cert, "--tls-key",
+                                      self.another.key)),
+                     ("no domain", ("--domain", "..,,/")), ("--region", ("--region", "")))
+            for name, env, there in self.empty_places("wrong"):
+                before = there()
+                for word, args in wrong:
+                    self.refused(word, args=args, **env)
+                    equal(there(), before, f"{name}: {args}: what is there")
+
+    def other_options(self):
+        """A command refuses what belongs to another, and names what is misspelt."""
+        for words, said in ((("version", "--apply"), "an option of gc"),
+                            (("fsck", "--json"), "an option of status and gc"),
+                            (("fsck", "--check-stor"), "did you mean --check-store?"),
+                            (("gc", "--wait"), "--apply"), (("gc", "--apply=no"), "no value"),
+                            (("status", "extra"), "extra"), (("dump", "a", "b"), "too many"),
+                            (("sttaus",), "did you mean status?"), (("nonsense",), "kiseki --help"),
+                            (("help", "fsk"), "did you mean fsck?")):
+            done = self.run(words)
+            check(done.returncode == 2 and said in done.stderr and done.stdout == ""
+                  and done.stderr.count("\n") == 1, f"{words}: {done!r}")
+        for words in (("help",), ("--help",), ("help", "gc"), ("gc", "--help"), ("scrub", "-h")):
+            done = self.run(words)
+            check(done.returncode == 0 and "usage: kiseki " in done.stdout, f"{words}: {done!r}")
+        check("--listen" not in self.run(("gc", "--help")).stdout, "gc takes --listen")
+
+    def misspelt_variables(self):
+        """Are named, with what was meant: by tools on standard error, by gateways in the log."""
+        wrong = {"KISEKI_KEEP_DELETD": "8d"}
+        said = "KISEKI_KEEP_DELETD is no setting: did you mean KISEKI_KEEP_DELETED?"
+        done = self.run(("status",), **wrong)
+        check(done.returncode == 0 and said in done.stderr, f"{done!r}")
+        done = self.serve(("--store", "ftp://x"), **wrong)
+        check(said in done.stderr and "warn" in done.stderr, f"{done!r}")
+
+    def says_which_volume(self):
+        """A relative --data finds another folder from another place: a new volume is announced."""
+        folder = self.ws.make_dir("relative")
+        env = {"PATH": os.environ["PATH"], "KISEKI_LISTEN": "127.0.0.1:0"}
+        for said in (f"made a new volume in {folder}/data (--data is relative",
+                     f"volume in {folder}/data\n"):
+            with subprocess.Popen([BINARY, "serve"], cwd=folder, env=env, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+                try:
+                    printed = process.stdout.readline() + process.stdout.readline()
+                finally:
+                    process.terminate()
+                process.stdout.read()
+            check(said in printed, f"{said!r} is not in {printed!r}")
+            equal(process.returncode, 0, "exit code")
+
     # --- tools where there is no volume
 
-    def empty_places(self):
+    def empty_places(self, name):
         """(name, settings, what is there): databases and stores that hold nothing, of each kind."""
         def files(folder):
             return lambda: sorted(os.path.join(f, n) for f, d, names in os.walk(folder)
                                   for n in d + names)
 
-        empty = self.ws.make_dir("nothing")
+        empty = self.ws.make_dir(name + "-nothing")
         yield "embedded", {"KISEKI_META": None, "KISEKI_STORE": None, "KISEKI_MASTER_KEY": None,
                            "KISEKI_DATA": f"{empty}/data"}, files(empty)
-        zero = self.ws.make_dir("zero")
+        zero = self.ws.make_dir(name + "-zero")
         open(f"{zero}/meta.db", "wb").close()
         os.mkdir(f"{zero}/store")
         if self.user:
@@ -197,7 +261,7 @@ class Startup:
                                         "KISEKI_STORE": f"dir:{zero}/store"}, files(zero)
         if self.way != "pg":
             return
-        for database, kind in (("nothing-s3", "s3"), ("nothing-dir", "dir")):
+        for database, kind in ((name + "-s3", "s3"), (name + "-dir", "dir")):
             folder = self.ws.make_dir(database)
             store = (self.store.replace("s3://startup/", f"s3://{database}/") if kind == "s3"
                      else f"dir:{folder}/store")
@@ -228,7 +292,7 @@ class Startup:
     def tools_make_nothing(self):
         """No tool makes a table, a folder, a bucket or a marker; then a gateway starts as if
         nobody had been there."""
-        for name, env, there in self.empty_places():
+        for name, env, there in self.empty_places("tools"):
             before = there()
             for words in TOOLS:
                 done = self.run(words, **env)
@@ -281,7 +345,8 @@ class Startup:
         equal(behind.value(self.volume, "SELECT count(*) FROM sessions"), 0, "sessions")
 
 
-TESTS = ("flags", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
+TESTS = ("flags", "other_options", "misspelt_variables", "says_which_volume",
+         "wrong_settings_make_nothing", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
          "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
          "load_wants_the_store", "database_unreachable", "store_denied",
          "nothing_was_spoilt")

@@ -11,13 +11,14 @@ import functools
 import json
 import os
 import random
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.kiseki import ACCESS_KEY, SECRET_KEY
+from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
 from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -158,6 +159,27 @@ class Tools:
         equal(len(rows(first)), len(rows(second)), "rows")
         check(rows(first) == rows(second), "other rows")
 
+    def reader_that_leaves(self):
+        """`kiseki dump | head -1`: the tool ends by itself and quietly, and its session is closed."""
+        env = {**os.environ, **self.volume.env, "KISEKI_META": self.volume.meta(),
+               "KISEKI_STORE": self.volume.store}
+        for words in (("dump", "-", "--quiet"), ("status", "--json"), ("fsck", "--quiet"), ("gc",),
+                      ("scrub", "--rate", "0", "--quiet"), ("help",), ("man",)):
+            read, write = os.pipe()
+            with subprocess.Popen([BINARY, *words], env=env, stdout=write, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                os.close(write)
+                if words[0] == "dump":
+                    check(os.read(read, 20).startswith(b'{"'), "the dump's first bytes")
+                os.close(read)
+                said = process.communicate(timeout=60)[1]
+            equal((process.returncode, said), (2, ""), f"{words} and nobody reads")
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([BINARY, "status"], env=env, stdout=full, check=False, text=True,
+                                  stderr=subprocess.PIPE)
+        check(done.returncode == 2 and "No space left" in done.stderr, f"a full disk: {done!r}")
+        equal(behind.value(self.volume, "SELECT count(*) FROM sessions"), 0, "sessions left")
+
     def broken_dumps(self):
         """Are refused before or while they are loaded; what was loaded till then is no volume."""
         with open(self.ws.path("first.jsonl"), encoding="ascii") as file:
@@ -236,7 +258,7 @@ class Tools:
         self.finds("which does not exist")
 
 
-TESTS = ("filled", "gc", "dumped_and_loaded", "broken_dumps", "planted", "lost")
+TESTS = ("filled", "gc", "reader_that_leaves", "dumped_and_loaded", "broken_dumps", "planted", "lost")
 
 
 def main():

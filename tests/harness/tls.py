@@ -7,9 +7,9 @@ import subprocess
 class Certificate:
     """Paths of the certificate (which is its own CA file) and of its key."""
 
-    def __init__(self, ws):
-        self.cert = ws.path("cert.pem")
-        self.key = ws.path("key.pem")
+    def __init__(self, ws, name=""):
+        self.cert = ws.path(name + "cert.pem")
+        self.key = ws.path(name + "key.pem")
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
              "-nodes", "-days", "2", "-subj", "/CN=kiseki test",

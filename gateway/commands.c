@@ -1,0 +1,69 @@
+#include "gateway/commands.h"
+
+#include "gateway/options.h"
+
+#include <string.h>
+
+#define TOOL_EXITS "0: done; 2: it could not begin, or failed"
+#define FIND_EXITS "0: nothing was found; 1: something was found; 2: it could not begin, or failed"
+
+const struct command command_rows[] = {
+    {"serve", COMMAND_SERVE, command_serve, NULL, "serve S3 until SIGTERM",
+     "Serves a volume to S3 clients, and makes the volume where there is none. Without --meta and\n"
+     "--store everything is kept in --data: metadata in SQLite, slices in a folder, the keys in\n"
+     "files of mode 0600.\n"
+     "SIGTERM and SIGINT: accept nothing new, finish what is in flight, exit. SIGHUP: read the\n"
+     "certificate and its key again.",
+     "0: stopped by a signal; 1: it could not start; 2: wrong options",
+     "kiseki serve\n"
+     "kiseki serve --listen 0.0.0.0:9000 --metrics-listen 127.0.0.1:9001 --data /srv/kiseki"},
+    {"status", COMMAND_STATUS, command_status, NULL, "what the volume holds and who serves it",
+     "Prints the volume's id, the numbers of buckets, objects and bytes, what waits to be freed,\n"
+     "the gateways at work, and the locks on ranges of files. Changes nothing.",
+     "0: printed; 2: there is no volume, or it cannot be read", "kiseki status --json"},
+    {"health", COMMAND_HEALTH, command_health, NULL,
+     "exit 0 if the gateway on this machine answers",
+     "Asks /ready of the metrics listener if --metrics-listen is given, else any answer of S3 at\n"
+     "--listen will do. For the health checks of containers.",
+     "0: healthy; 1: it does not answer, or is not ready; 2: wrong options",
+     "kiseki health --metrics-listen 127.0.0.1:9001"},
+    {"gc", COMMAND_GC, command_gc, NULL, "what may be freed; --apply frees it",
+     "Reports what deleted and overwritten objects still take, and with --apply frees it. The\n"
+     "gateways do the same by themselves; this may run beside them.",
+     TOOL_EXITS, "kiseki gc\nkiseki gc --apply --wait"},
+    {"fsck", COMMAND_FSCK, command_fsck, NULL, "check the metadata; --check-store, --repair",
+     "Checks that the metadata is whole, and with --check-store that each slice is in the store,\n"
+     "and nothing else is. --repair sets right what is certain (counts, orphans); gateways must\n"
+     "be stopped then. Data that is lost is only reported.",
+     FIND_EXITS, "kiseki fsck --check-store"},
+    {"scrub", COMMAND_SCRUB, command_scrub, NULL, "read all slices and check their checksums",
+     "Reads every slice, verifies the checksum of each 64 KiB, and names the objects that are "
+     "hit.\n"
+     "May run beside the gateways.",
+     FIND_EXITS, "kiseki scrub --rate 50M"},
+    {"dump", COMMAND_DUMP, command_dump, "FILE", "write the metadata as JSON lines to FILE",
+     "Writes the volume's metadata to FILE, which must not exist, or to standard output (\"-\", "
+     "or\n"
+     "no FILE). The gateways must be stopped. Small objects are in the metadata; all others stay\n"
+     "in the store.",
+     TOOL_EXITS, "kiseki dump volume.jsonl"},
+    {"load", COMMAND_LOAD, command_load, "FILE", "load such a dump into an empty database",
+     "Loads FILE, or standard input, into an empty database of either engine. --store is the\n"
+     "store of the dumped volume, which this database takes over: the old one is refused from\n"
+     "then on.",
+     TOOL_EXITS,
+     "kiseki load volume.jsonl --meta postgres://kiseki@db/kiseki --store dir:data/store"},
+    {"version", COMMAND_VERSION, command_version, NULL, "print the version", "Prints the version.",
+     "0", "kiseki version"},
+    {"man", COMMAND_MAN, command_man, NULL, "print the manual page (roff)",
+     "Prints the manual page.", "0", "kiseki man | man -l -"},
+};
+const size_t command_count = sizeof(command_rows) / sizeof(command_rows[0]);
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < command_count; i++)
+        if (strcmp(name, command_rows[i].name) == 0)
+            return &command_rows[i];
+    return NULL;
+}
