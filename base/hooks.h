@@ -5,6 +5,8 @@
  *
  *     session-proof   writes prove no session, and no lease is over
  *     epochs          what running downloads read is freed under them
+ *     jobs            background jobs do nothing (not unsafe: to measure what they cost)
+ *     job-token       who lost a background job goes on with it
  *     if-none-match   PUT overwrites in spite of If-None-Match: *
  */
 #ifndef KISEKI_BASE_HOOKS_H

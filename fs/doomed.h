@@ -2,18 +2,15 @@
 #ifndef KISEKI_FS_DOOMED_H
 #define KISEKI_FS_DOOMED_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "meta/job.h"
 
 struct fs;
 
 /*
- * Deletes some that are due, unless another session does it; asks `stop` (or NULL) between two.
- * *out_deleted: how many. A slice whose deletion fails stays doomed and comes up again. Blocks.
+ * A round of the job "doomed" (meta/job.h): deletes slices that are due, many at once by the I/O
+ * threads. One that cannot be deleted is set aside with a retry time of its own. A store that does
+ * not answer at all (ERR_BUSY for every slice) ends the round with that error. Blocks.
  */
-MUST_USE enum err doomed_round(struct fs *fs, bool (*stop)(void *arg), void *arg,
-                               size_t *out_deleted);
+MUST_USE enum err doomed_round(struct fs *fs, struct job_round *r);
 
 #endif

@@ -150,6 +150,14 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
         .reads_waiting = pages.waiting[PAGE_READ],
     };
     store_stats(fs->store, &out->store);
+    out->job_count = jobs_stats(fs->jobs, out->jobs, JOBS_MAX);
+}
+
+enum err fs_add_job(struct fs *fs, const struct job *job, void *owner)
+{
+    if (fs->jobs == NULL)
+        return err_set(ERR_UNSUPPORTED, "a tool has no background jobs");
+    return jobs_add(fs->jobs, job, owner);
 }
 
 enum err fs_ready(struct fs *fs)

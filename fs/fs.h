@@ -14,6 +14,7 @@
 #ifndef KISEKI_FS_FS_H
 #define KISEKI_FS_FS_H
 
+#include "fs/jobs.h"
 #include "fs/store/store.h"
 #include "meta/meta.h"
 
@@ -58,8 +59,16 @@ struct fs_stats {
     uint64_t disk_dropped, disk_failures;           /* wrong entries; errors of the disk */
     uint64_t uploads_waiting, reads_waiting;        /* for pages */
     struct store_stats store;
+    struct job_stats jobs[JOBS_MAX]; /* background jobs (fs/jobs.h) */
+    size_t job_count;
 };
 void fs_stats(struct fs *fs, struct fs_stats *out);
+
+/*
+ * One more background job, of a layer above: see jobs_add() in fs/jobs.h. `owner` must live until
+ * fs_close() has returned. Not for tools, which have no jobs: ERR_UNSUPPORTED.
+ */
+MUST_USE enum err fs_add_job(struct fs *fs, const struct job *job, void *owner);
 
 /* Database and store answer? For /ready and `kiseki health`. Blocks. */
 MUST_USE enum err fs_ready(struct fs *fs);

@@ -6,6 +6,8 @@
 #include "meta/reclaim.h"
 #include "meta/write.h"
 
+#define BUDGET      100000
+#define LEASE_MS    120000
 #define NAP_MS      100
 #define PATIENCE_MS 40000 /* without progress: epochs take two heartbeats of every session */
 
@@ -17,25 +19,37 @@ static bool anything(const struct gc_counts *left, bool wait)
 
 static enum err round_of(struct fs *fs, struct progress *p, bool *out_did)
 {
-    size_t deleted = 0;
-    bool folded;
-    enum err err = write_fold(fs->meta, 1000, &folded);
+    static const struct {
+        const char *name;
+        enum err (*round)(struct meta *m, struct job_round *r);
+    } rounds[] = {{"sessions", sessions_round},
+                  {"fold", fold_round},
+                  {"reclaim", reclaim_round},
+                  {"usage", usage_round},
+                  {"uploads", uploads_round}};
+    struct job_round last = {.name = "doomed", .lease_ms = LEASE_MS, .budget = BUDGET};
+    enum err err = OK;
 
+    *out_did = false;
+    for (size_t i = 0; i < sizeof(rounds) / sizeof(rounds[0]) && err == OK; i++) {
+        struct job_round r = {.name = rounds[i].name, .lease_ms = LEASE_MS, .budget = BUDGET};
+
+        err = rounds[i].round(fs->meta, &r);
+        *out_did = *out_did || r.done > 0 || r.more;
+    }
     if (err == OK)
-        err = reclaim_round(fs->meta, out_did);
-    if (err == OK)
-        err = doomed_round(fs, NULL, NULL, &deleted);
-    progress_add(p, deleted, 0);
-    *out_did = *out_did || deleted > 0;
+        err = doomed_round(fs, &last);
+    progress_add(p, last.done, 0);
+    *out_did = *out_did || last.done > 0;
     return err;
 }
 
 enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *out_left)
 {
     int64_t give_up = clock_boot_ms() + PATIENCE_MS;
-    enum err err = OK;
+    enum err err = gc_retry(fs->meta);
 
-    for (;;) {
+    while (err == OK) {
         bool did = false;
 
         err = round_of(fs, p, &did);
@@ -46,8 +60,9 @@ enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *
         if (did || (wait && out_left->slices_again > 0))
             give_up = clock_boot_ms() + PATIENCE_MS;
         if (clock_boot_ms() > give_up)
-            return OK; /* what is left is told */
+            return OK; /* what is left is reported */
         if (!did)
             clock_nap(NAP_MS);
     }
+    return err;
 }

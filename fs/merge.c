@@ -13,15 +13,9 @@
 #define ROOM_WAIT_MS 30000
 #define LOOK_MS      100 /* between looks whether to stop */
 
-/* Whether to stop: the caller's question. */
-struct stop {
-    bool (*ask)(void *arg);
-    void *arg;
-};
-
-static enum err go_on(const struct stop *stop)
+static enum err go_on(const struct job_round *r)
 {
-    return stop->ask(stop->arg) ? err_set(ERR_CANCELLED, "merging stops") : OK;
+    return job_stops(r) ? err_set(ERR_CANCELLED, "merging stops") : OK;
 }
 
 /* --- copying ---------------------------------------------------------------------------------- */
@@ -59,20 +53,20 @@ static bool look_for_room(struct room *room)
     return free;
 }
 
-static enum err wait_for_room(struct room *room, const struct stop *stop)
+static enum err wait_for_room(struct room *room, const struct job_round *round)
 {
     int64_t deadline = clock_boot_ms() + ROOM_WAIT_MS;
     enum err err = OK;
 
     while (err == OK && !look_for_room(room)) {
-        err = go_on(stop);
+        err = go_on(round);
         if (err == OK && clock_boot_ms() >= deadline)
             err = err_set(ERR_BUSY, "no memory to merge a file");
     }
     return err;
 }
 
-static enum err write_all(struct writer *w, struct room *room, const struct stop *stop,
+static enum err write_all(struct writer *w, struct room *room, const struct job_round *round,
                           struct str bytes)
 {
     enum err err = OK;
@@ -83,13 +77,13 @@ static enum err write_all(struct writer *w, struct room *room, const struct stop
         err = writer_write(w, bytes, &taken);
         bytes = str_sub(bytes, taken, bytes.len);
         if (err == ERR_AGAIN)
-            err = wait_for_room(room, stop);
+            err = wait_for_room(room, round);
     }
     return err;
 }
 
 static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w, struct room *room,
-                     const struct stop *stop)
+                     const struct job_round *round)
 {
     struct reader *r;
     struct str bytes;
@@ -99,9 +93,9 @@ static enum err copy(struct file *f, uint64_t lo, uint64_t hi, struct writer *w,
         err = reader_next(r, true, &bytes);
         if (err != OK || bytes.len == 0)
             break;
-        err = write_all(w, room, stop, bytes);
+        err = write_all(w, room, round, bytes);
         if (err == OK)
-            err = go_on(stop);
+            err = go_on(round);
     }
     reader_free(r);
     return err;
@@ -113,7 +107,7 @@ struct run {
     struct fs *fs;
     struct arena *a;
     const struct merge_file *of;
-    const struct stop *stop;
+    const struct job_round *round;
     uint64_t lo, hi;
     uint64_t token; /* above all that was written there before */
     struct file file;
@@ -179,7 +173,7 @@ static enum err rewrite(struct run *x, struct writer *w, struct room *room)
 
     if (end <= x->lo)
         return OK; /* cut away meanwhile */
-    err = copy(&x->file, x->lo, end, w, room, x->stop);
+    err = copy(&x->file, x->lo, end, w, room, x->round);
     if (err == OK)
         err = writer_finish(w, x->a, &content);
     return err == OK ? commit(x, &content) : err;
@@ -208,53 +202,82 @@ static enum err merge(struct run *x)
 
 /* --- the round -------------------------------------------------------------------------------- */
 
-/* *out_more: `max` runs were merged, and there may be others. */
-static enum err merge_runs(struct fs *fs, const struct merge_file *of, size_t max,
-                           const struct stop *stop, bool *out_more)
+/* *out_more: the budget is used up, and there may be others. */
+static enum err merge_runs(struct fs *fs, const struct merge_file *of, struct job_round *r,
+                           bool *out_more)
 {
-    struct run x = {.fs = fs, .of = of, .stop = stop};
+    struct run x = {.fs = fs, .of = of, .round = r};
     enum err err = OK;
 
-    for (size_t i = 0; i < max && err == OK; i++) {
+    while (err == OK && r->done < r->budget) {
         err = merge_run(fs->meta, of->inode, x.hi, &x.lo, &x.hi);
         if (err != OK)
             break;
         x.a = arena_new(ARENA_MAX);
         err = x.a != NULL ? merge(&x) : err_set(ERR_NOMEM, "out of memory");
         arena_free(x.a);
-        if (err == OK)
-            log_debug("merged bytes %llu to %llu of inode %llu", (unsigned long long)x.lo,
-                      (unsigned long long)x.hi, (unsigned long long)of->inode);
+        if (err != OK)
+            break;
+        r->done++;
+        log_debug("merged bytes %llu to %llu of inode %llu", (unsigned long long)x.lo,
+                  (unsigned long long)x.hi, (unsigned long long)of->inode);
     }
     *out_more = err == OK;
     return err;
 }
 
-/* Errors that come again: the file is left as it is, and other work goes on. */
+/* The database or the store is away, or we are not who we were: nothing is wrong with the file. */
+static bool is_everywhere(enum err err)
+{
+    return err == ERR_CANCELLED || err == ERR_BUSY || err == ERR_FENCED || err == ERR_TIMEOUT ||
+           err == ERR_NOMEM || err == ERR_UNKNOWN;
+}
+
+/* Errors that come again: the file is left as it is. */
 static bool is_lasting(enum err err)
 {
     return err == ERR_CORRUPT || err == ERR_TOO_LARGE || err == ERR_INVALID || err == ERR_BUG;
 }
 
-enum err merge_round(struct fs *fs, size_t max, bool (*ask)(void *arg), void *arg, bool *out_did)
+static enum err set_aside(struct fs *fs, const struct merge_file *of, struct job_round *r,
+                          enum err why)
 {
-    struct stop stop = {ask, arg};
+    struct err_info info;
+    bool first = false;
+    enum err err;
+
+    err_save(why, &info);
+    err = merge_set_aside(fs->meta, of, &first);
+    r->failed += err == OK;
+    if (err == OK && first && why != ERR_CONFLICT)
+        log_warn("inode %llu could not be merged and is set aside: %s",
+                 (unsigned long long)of->inode, info.text);
+    return err;
+}
+
+enum err merge_round(struct fs *fs, struct job_round *r)
+{
     struct arena *a = arena_new((size_t)1 << 20);
     struct merge_file of;
     bool more = false;
-    enum err err = a != NULL ? merge_next(fs->meta, a, &of) : err_set(ERR_NOMEM, "out of memory");
+    enum err err =
+        a != NULL ? merge_next(fs->meta, r, a, &of) : err_set(ERR_NOMEM, "out of memory");
+    bool found = err == OK;
 
-    *out_did = err == OK;
-    if (err == OK && of.bucket.ptr != NULL)
-        err = merge_runs(fs, &of, max, &stop, &more);
-    if (is_lasting(err)) {
+    if (found && of.bucket.ptr != NULL)
+        err = merge_runs(fs, &of, r, &more);
+    if (found && is_lasting(err)) {
         log_error("inode %llu is not merged: %s", (unsigned long long)of.inode, err_text(err));
+        r->failed++;
         err = OK;
     }
-    if (err == ERR_NOT_FOUND && *out_did)
+    if (found && err == ERR_NOT_FOUND)
         err = OK; /* nothing is left to merge, or nobody has the file any more */
-    if (err == OK && *out_did && !more)
+    if (found && err == OK && !more)
         err = merge_done(fs->meta, &of);
+    else if (found && err != OK && !is_everywhere(err))
+        err = set_aside(fs, &of, r, err);
+    r->more = found && err == OK;
     arena_free(a);
-    return err == ERR_NOT_FOUND ? OK : err;
+    return err == ERR_NOT_FOUND && !found ? OK : err;
 }

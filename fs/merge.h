@@ -6,18 +6,15 @@
 #ifndef KISEKI_FS_MERGE_H
 #define KISEKI_FS_MERGE_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "meta/job.h"
 
 struct fs;
 
 /*
- * At most `max` runs of one file, unless another session is at it. *out_did: call again. Blocks.
- * `stop` is asked for each run of bytes that is copied: true ends with ERR_CANCELLED, nothing lost.
+ * A round of the job "merge" (meta/job.h): at most r->budget runs of one file; files have their
+ * turn one after the other. A file that cannot be merged is set aside. Blocks; r->stop is asked for
+ * each run of bytes that is copied: true ends with ERR_CANCELLED, and nothing is lost.
  */
-MUST_USE enum err merge_round(struct fs *fs, size_t max, bool (*stop)(void *arg), void *arg,
-                              bool *out_did);
+MUST_USE enum err merge_round(struct fs *fs, struct job_round *r);
 
 #endif

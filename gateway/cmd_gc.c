@@ -8,12 +8,13 @@
 
 static void print_json(const struct gc_counts *n, bool applied)
 {
-    json_t *doc = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "applied",
-                            applied, "files", (json_int_t)n->files, "pieces", (json_int_t)n->pieces,
-                            "links", (json_int_t)n->links, "kept", (json_int_t)n->kept, "slices",
-                            (json_int_t)n->slices, "slices_again", (json_int_t)n->slices_again,
-                            "again_in_ms", (json_int_t)(n->slices_again > 0 ? n->again_in_ms : 0),
-                            "sessions", (json_int_t)n->sessions, "ranges", (json_int_t)n->ranges);
+    json_t *doc =
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "applied", applied,
+                  "set_aside", (json_int_t)n->set_aside, "files", (json_int_t)n->files, "pieces",
+                  (json_int_t)n->pieces, "links", (json_int_t)n->links, "kept", (json_int_t)n->kept,
+                  "slices", (json_int_t)n->slices, "slices_again", (json_int_t)n->slices_again,
+                  "again_in_ms", (json_int_t)(n->slices_again > 0 ? n->again_in_ms : 0), "sessions",
+                  (json_int_t)n->sessions, "ranges", (json_int_t)n->ranges);
     char *text = doc != NULL ? json_dumps(doc, JSON_INDENT(2)) : NULL;
 
     puts(text != NULL ? text : "{}");
@@ -29,6 +30,9 @@ static void print_text(const struct gc_counts *n, bool applied)
     if (n->kept > 0)
         printf("  of them %lld are kept (--keep-deleted)\n", (long long)n->kept);
     printf("  %lld slices to delete\n", (long long)n->slices);
+    if (n->set_aside > 0)
+        printf("  %lld slices could not be deleted and are tried again later, such as: %s\n",
+               (long long)n->set_aside, n->why);
     printf("  %lld sessions whose lease is over, %lld ranges of slice names of such\n",
            (long long)n->sessions, (long long)n->ranges);
     if (n->slices_again > 0)

@@ -48,12 +48,12 @@ static json_t *locks_json(const struct meta_status *s)
 static void print_json(const struct meta_volume *v, const struct meta_status *s)
 {
     json_t *doc = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "volume", v->uuid,
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "volume", v->uuid,
         "generation", (json_int_t)v->generation, "created_ms", (json_int_t)v->created_ms, "buckets",
         (json_int_t)s->buckets, "objects", (json_int_t)s->objects, "bytes", (json_int_t)s->bytes,
         "uploads", (json_int_t)s->uploads, "dead", (json_int_t)s->dead, "doomed",
-        (json_int_t)s->doomed, "epoch", (json_int_t)s->epoch, "sessions", sessions_json(s), "locks",
-        (json_int_t)s->locks, "lock_list", locks_json(s));
+        (json_int_t)s->doomed, "set_aside", (json_int_t)s->set_aside, "epoch", (json_int_t)s->epoch,
+        "sessions", sessions_json(s), "locks", (json_int_t)s->locks, "lock_list", locks_json(s));
     char *text = doc != NULL ? json_dumps(doc, JSON_INDENT(2)) : NULL;
 
     puts(text != NULL ? text : "{}");
@@ -71,6 +71,10 @@ static void print_text(const struct meta_volume *v, const struct meta_status *s)
            (long long)s->buckets, (long long)s->objects, (long long)s->bytes,
            (long long)s->uploads);
     printf("to free   %lld files, %lld slices\n", (long long)s->dead, (long long)s->doomed);
+    if (s->set_aside > 0)
+        printf("          %lld of the slices could not be deleted and are tried again later, such "
+               "as: " STR_FMT "\n",
+               (long long)s->set_aside, STR_ARG(s->set_aside_why));
     printf("sessions  %zu\n", s->session_count);
     for (size_t i = 0; i < s->session_count; i++) {
         const struct meta_session_info *info = &s->sessions[i];

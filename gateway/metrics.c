@@ -163,6 +163,7 @@ static void write_fs(struct fs *fs, struct buf *out)
     struct fs_stats s;
 
     fs_stats(fs, &s);
+    metrics_jobs(&s, out);
     one(out, "kiseki_memory_limit_bytes", "gauge", "Budget of transfers and cache.",
         s.memory_bytes);
     one(out, "kiseki_memory_used_bytes", "gauge", "Of it, in use.", s.memory_used);

@@ -34,4 +34,8 @@ void metrics_payload(struct metrics *m, enum auth_payload kind);
 void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *server,
                    struct buf *out);
 
+/* metrics_jobs.c: what metrics_write() says of background jobs. */
+struct fs_stats;
+void metrics_jobs(const struct fs_stats *fs, struct buf *out);
+
 #endif

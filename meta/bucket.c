@@ -119,12 +119,13 @@ enum err bucket_list(struct meta *m, struct arena *a, uint64_t owner, struct str
     *out_more = false;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_bucket_list);
+    struct sql_call *c = sql_add(&u, owner == 0 ? SQL_bucket_list : SQL_bucket_list_of);
     sql_bind_bytes(c, after);
     sql_bind_bytes(c, prefix);
     sql_bind_bytes(c, prefix_end(a, prefix));
-    sql_bind_int(c, (int64_t)owner);
     sql_bind_int(c, (int64_t)max + 1);
+    if (owner != 0)
+        sql_bind_int(c, (int64_t)owner);
     enum err e = sql_read(m->sql, &u);
     if (e != OK)
         return e;

@@ -280,7 +280,21 @@ enum err gc_count(struct meta *m, struct gc_counts *out)
                                   .sessions = sql_int(c, 0, 6),
                                   .ranges = sql_int(c, 0, 7),
                                   .live_sessions = sql_int(c, 0, 8),
-                                  .kept = m->keep_deleted_ms > 0 ? sql_int(c, 0, 9) : 0};
+                                  .kept = m->keep_deleted_ms > 0 ? sql_int(c, 0, 9) : 0,
+                                  .set_aside = sql_int(c, 0, 10)};
+    if (e == OK)
+        snprintf(out->why, sizeof(out->why), STR_FMT, STR_ARG(sql_str(c, 0, 11)));
+    arena_free(a);
+    return e;
+}
+
+enum err gc_retry(struct meta *m)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    sql_add(&u, SQL_gc_retry);
+    enum err e = meta_write(m, &u);
     arena_free(a);
     return e;
 }

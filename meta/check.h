@@ -73,7 +73,12 @@ struct gc_counts {
     int64_t ranges;               /* of slice names, that sessions which are gone had */
     int64_t live_sessions;
     int64_t kept; /* of the dead, kept by --keep-deleted */
+    int64_t
+        set_aside; /* slices that could not be deleted: neither in `slices` nor `slices_again` */
+    char why[256]; /* of one of them */
 };
 MUST_USE enum err gc_count(struct meta *m, struct gc_counts *out);
+/* Slices that were set aside are due now. */
+MUST_USE enum err gc_retry(struct meta *m);
 
 #endif

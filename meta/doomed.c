@@ -1,9 +1,12 @@
 /* Slices to be deleted from the store: queued, given to whoever deletes, ticked off. */
 #include "meta/each.h"
-#include "meta/internal.h"
+#include "meta/job_internal.h"
+#include "meta/reclaim.h"
 
-#define JOB_LEASE_MS 60000
+#include "base/clock.h"
+
 #define EACH_MAX     4096 /* slices a unit */
+#define FULL_SCAN_MS 60000
 
 /* The run of slices with the same tag at the beginning, at most EACH_MAX. */
 static size_t same_tag(const struct slice_name *slices, size_t count)
@@ -22,26 +25,46 @@ static struct str ids_of(struct arena *a, const struct slice_name *slices, size_
     return ids != NULL ? each_of(a, ids, count) : STR_NONE;
 }
 
-typedef void (*add_calls)(struct meta *m, struct sql_unit *u, struct str ids, int64_t tag);
+/* What is added to the unit of a run. */
+struct run {
+    struct meta *m;
+    struct job_hold *hold; /* NULL: no job */
+    const char *why;
+    struct str ids;
+    int64_t tag;
+    struct sql_call *answer;
+};
+typedef void (*add_calls)(struct run *run, struct sql_unit *u);
+
+static enum err write_run(struct run *run, const struct slice_name *slices, size_t count,
+                          struct arena *a, add_calls add)
+{
+    struct sql_unit u;
+    if (a != NULL)
+        run->ids = ids_of(a, slices, count);
+    if (a == NULL || run->ids.ptr == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu slices", count);
+    run->tag = (int64_t)slices[0].tag;
+    if (run->hold != NULL)
+        job_begin(run->hold, &u, a);
+    else
+        sql_unit_init(&u, SQL_WRITE, a);
+    u.results_optional = true;
+    add(run, &u);
+    return run->hold != NULL ? job_write(run->m, run->hold, &u) : meta_write(run->m, &u);
+}
 
 /* One unit for each run of slices of one tag; stops at the first that fails. */
-static enum err for_runs(struct meta *m, const struct slice_name *slices, size_t count,
-                         add_calls add)
+static enum err for_runs(struct run *run, const struct slice_name *slices, size_t count,
+                         add_calls add, void (*answered)(struct run *run, void *arg), void *arg)
 {
     enum err e = OK;
-    while (e == OK && count > 0) {
+    while (e == OK && count > 0 && (run->hold == NULL || run->hold->held)) {
         size_t n = same_tag(slices, count);
         struct arena *a = arena_new(META_SMALL_ARENA);
-        struct sql_unit u;
-        sql_unit_init(&u, SQL_WRITE, a);
-        u.results_optional = true;
-        struct str ids = a != NULL ? ids_of(a, slices, n) : STR_NONE;
-        if (ids.ptr != NULL) {
-            add(m, &u, ids, (int64_t)slices[0].tag);
-            e = meta_write(m, &u);
-        } else {
-            e = err_set(ERR_NOMEM, "no memory for %zu slices", n);
-        }
+        e = write_run(run, slices, n, a, add);
+        if (e == OK && answered != NULL)
+            answered(run, arg);
         arena_free(a);
         slices += n;
         count -= n;
@@ -49,36 +72,69 @@ static enum err for_runs(struct meta *m, const struct slice_name *slices, size_t
     return e;
 }
 
-static void add_doom(struct meta *m, struct sql_unit *u, struct str ids, int64_t tag)
+static struct sql_call *add_one(struct run *run, struct sql_unit *u, int statement)
 {
-    (void)m;
-    struct sql_call *c = sql_add(u, SQL_doomed_add);
-    sql_bind_text(c, ids);
-    sql_bind_int(c, tag);
+    struct sql_call *c = sql_add(u, statement);
+    sql_bind_text(c, run->ids);
+    sql_bind_int(c, run->tag);
+    return c;
+}
+
+static void add_doom(struct run *run, struct sql_unit *u)
+{
+    add_one(run, u, SQL_doomed_add);
 }
 
 enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count)
 {
-    enum err e = for_runs(m, slices, count, add_doom);
+    struct run run = {.m = m};
+    enum err e = for_runs(&run, slices, count, add_doom, NULL, NULL);
     if (e == OK)
         ranges_settle(m, slices, count);
     return e;
 }
 
-static void add_done(struct meta *m, struct sql_unit *u, struct str ids, int64_t tag)
+/* --- the job ---------------------------------------------------------------------------------- */
+
+static struct job_hold hold_of(const struct job_round *r, int64_t token)
 {
-    struct sql_call *c = sql_add(u, SQL_doomed_gone);
-    sql_bind_text(c, ids);
-    sql_bind_int(c, tag);
-    c = sql_add(u, SQL_doomed_again);
-    sql_bind_text(c, ids);
-    sql_bind_int(c, tag);
-    sql_bind_int(c, m->late_put_ms);
+    return (struct job_hold){.round = r, .token = token, .held = true};
 }
 
-enum err doomed_done(struct meta *m, const struct slice_name *slices, size_t count)
+static void add_done(struct run *run, struct sql_unit *u)
 {
-    return for_runs(m, slices, count, add_done);
+    add_one(run, u, SQL_doomed_gone);
+    sql_bind_int(add_one(run, u, SQL_doomed_again), run->m->late_put_ms);
+}
+
+enum err doomed_done(struct meta *m, const struct job_round *r, int64_t token,
+                     const struct slice_name *slices, size_t count)
+{
+    struct job_hold hold = hold_of(r, token);
+    struct run run = {.m = m, .hold = &hold};
+    return for_runs(&run, slices, count, add_done, NULL, NULL);
+}
+
+static void add_aside(struct run *run, struct sql_unit *u)
+{
+    run->answer = add_one(run, u, SQL_doomed_set_aside);
+    sql_bind_text(run->answer, str_of(run->why));
+}
+
+static void count_new(struct run *run, void *arg)
+{
+    size_t *fresh = arg;
+    for (size_t i = 0; i < run->answer->rows; i++)
+        *fresh += sql_int(run->answer, i, 1) == 1;
+}
+
+enum err doomed_set_aside(struct meta *m, const struct job_round *r, int64_t token,
+                          const struct slice_name *slices, size_t count, const char *why,
+                          size_t *out_new)
+{
+    struct job_hold hold = hold_of(r, token);
+    struct run run = {.m = m, .hold = &hold, .why = why};
+    return for_runs(&run, slices, count, add_aside, count_new, out_new);
 }
 
 static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call **out)
@@ -86,36 +142,48 @@ static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     *out = sql_add(&u, SQL_doomed_due);
+    sql_bind_int(*out, m->doomed_hints.due_ms);
     sql_bind_int(*out, (int64_t)max);
     enum err e = sql_read(m->sql, &u);
     if (e == OK && (*out)->rows == 0)
         e = err_set(ERR_NOT_FOUND, "no doomed slice is due");
+    if (e == OK)
+        m->doomed_hints.due_ms = sql_int(*out, 0, 0);
     return e;
 }
 
-/* The look comes first: an idle gateway writes nothing. */
-enum err doomed_take(struct meta *m, struct arena *a, size_t max, struct slice_name **out,
-                     size_t *out_count)
+/* See meta/reclaim.c. */
+static void age(struct doomed_hints *h)
 {
-    *out = NULL;
-    *out_count = 0;
+    int64_t now = clock_wall_ms();
+    if (now - h->full_ms >= FULL_SCAN_MS || now < h->full_ms)
+        *h = (struct doomed_hints){.full_ms = now};
+}
+
+/* The look comes first: an idle gateway writes nothing. */
+enum err doomed_take(struct meta *m, const struct job_round *r, struct arena *a, size_t max,
+                     struct doomed *out)
+{
+    struct job_hold hold = {.held = false};
     struct sql_call *c = NULL;
-    bool ours = false;
-    enum err e = due(m, a, max, &c);
+    *out = (struct doomed){.count = 0};
+    age(&m->doomed_hints);
+    enum err e = due(m, a, 1, &c);
     if (e == OK)
-        e = job_take(m, "doomed", JOB_LEASE_MS, &ours);
-    if (e == OK && !ours)
+        e = job_take(m, r, &hold);
+    if (e == OK && !hold.held)
         e = err_set(ERR_NOT_FOUND, "another session deletes doomed slices");
     if (e == OK)
-        e = due(m, a, max, &c); /* the one before us may have ticked them off meanwhile */
+        e = due(m, a, max, &c); /* the one before us may have ticked some off meanwhile */
     if (e != OK)
         return e;
-    struct slice_name *list = arena_array(a, c->rows, sizeof(*list));
-    if (list == NULL)
+    out->slices = arena_array(a, c->rows, sizeof(*out->slices));
+    if (out->slices == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu slices", c->rows);
     for (size_t i = 0; i < c->rows; i++)
-        list[i] = (struct slice_name){(uint64_t)sql_int(c, i, 0), (uint64_t)sql_int(c, i, 1)};
-    *out = list;
-    *out_count = c->rows;
+        out->slices[i] =
+            (struct slice_name){(uint64_t)sql_int(c, i, 1), (uint64_t)sql_int(c, i, 2)};
+    out->count = c->rows;
+    out->token = hold.token;
     return OK;
 }

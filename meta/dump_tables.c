@@ -20,7 +20,7 @@ const struct dump_table dump_tables[] = {
     TABLE(slices, "iii", "0", 1000),
     TABLE(uploads, "itibiitbbiib", "0", 100),
     TABLE(parts, "iiiitib", "01", 1000),
-    TABLE(dead, "iiii", "01", 1000),
+    TABLE(dead, "iiii", "10", 1000),
     TABLE(doomed, "iiii", "01", 1000),
     TABLE(slice_ranges, "iiii", "0", 1000),
     TABLE(range_tokens, "ii", "0", 1000),

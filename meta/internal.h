@@ -34,7 +34,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define META_SCHEMA_VERSION 2
+#define META_SCHEMA_VERSION 3
 #define META_KEY_BYTES      32
 #define META_ROUND_ARENA    (64u << 20) /* a job's transaction, with packed records */
 #define META_SMALL_ARENA    (1u << 20)  /* a statement or two without large rows */
@@ -92,6 +92,19 @@ struct meta_reads {
     uint64_t fetched; /* the epoch of the last heartbeat */
 };
 
+/*
+ * Where the last scans of a queue found their first rows (meta/reclaim.c); each is used by the one
+ * thread that does the job.
+ */
+struct queue_hints {
+    int64_t full_ms;   /* when it was last scanned from the front, by our wall clock */
+    int64_t unstamped; /* at_ms */
+    int64_t stamp[4];  /* by kind */
+};
+struct doomed_hints {
+    int64_t full_ms, due_ms;
+};
+
 struct account_cache; /* meta/account.c */
 struct lock_table;    /* meta/lock/lock.c */
 
@@ -103,7 +116,8 @@ struct meta {
     _Atomic int64_t grant_markers;
     char *host;
     int64_t lease_ms, keep_deleted_ms, late_put_ms;
-    int64_t beat_ms; /* between heartbeats; tests make it shorter before the session opens */
+    int64_t upload_keep_ms; /* a completed upload's result; tests make it shorter */
+    int64_t beat_ms;        /* between heartbeats; tests make it shorter before the session opens */
     uint8_t master_key[META_KEY_BYTES];
     bool has_master_key;
     struct meta_volume volume;
@@ -115,6 +129,8 @@ struct meta {
     struct meta_ids ranges;
 
     struct lock_table *locks;
+    struct queue_hints hints;
+    struct doomed_hints doomed_hints;
 
     pthread_rwlock_t accounts_lock;
     struct account_cache *accounts; /* guarded by accounts_lock; what it points to is immutable */
@@ -188,16 +204,13 @@ void locks_cancel(struct meta *m);
 void locks_stop(struct meta *m);
 
 /*
- * reclaim.c: removes sessions whose lease is over; any session may, at any time. What they left is
- * the job's to clean.
+ * reap.c: removes sessions whose lease is over; any session may, at any time. What they left is the
+ * job's to clean.
  */
 MUST_USE enum err reap_sessions(struct meta *m);
 
-/* reclaim.c: takes the job for that long, or finds that another session has it. */
-MUST_USE enum err job_take(struct meta *m, const char *name, int64_t lease_ms, bool *out_ours);
-
 /*
- * reclaim.c: dooms what a slice range of a session that is gone left behind, deletes the range.
+ * reap.c: dooms what a slice range of a session that is gone left behind, deletes the range.
  * session 0: of all that are gone, at most a few a call. Adds to *out_done the ranges cleaned.
  */
 MUST_USE enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session,

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEASE_MS    15000
-#define LATE_PUT_MS (15 * 60 * 1000)
+#define LEASE_MS       15000
+#define UPLOAD_KEEP_MS (7 * 24 * 3600 * (int64_t)1000)
+#define LATE_PUT_MS    (15 * 60 * 1000)
 
 static int64_t or_default(int64_t v, int64_t when_zero)
 {
@@ -18,6 +19,7 @@ static enum err copy_options(struct meta *m, const struct meta_options *o)
     m->lease_ms = or_default(o->lease_ms, LEASE_MS);
     m->beat_ms = m->lease_ms / 3;
     m->keep_deleted_ms = or_default(o->keep_deleted_ms, 0);
+    m->upload_keep_ms = UPLOAD_KEEP_MS;
     m->late_put_ms = or_default(o->late_put_ms, LATE_PUT_MS);
     m->host = strdup(o->host != NULL ? o->host : "");
     if (m->host == NULL)

@@ -92,6 +92,8 @@ struct meta_lock_info {
 #define META_STATUS_LOCKS 100
 struct meta_status {
     int64_t buckets, objects, bytes, uploads, dead, doomed, epoch;
+    int64_t set_aside; /* of the doomed: slices that could not be deleted, tried again later */
+    struct str set_aside_why;               /* of one of them */
     int64_t locks;                          /* on ranges of files, waiters too */
     const struct meta_lock_info *lock_list; /* META_STATUS_LOCKS of them at most, by file */
     size_t lock_list_count;

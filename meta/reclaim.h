@@ -5,6 +5,7 @@
 #ifndef KISEKI_META_RECLAIM_H
 #define KISEKI_META_RECLAIM_H
 
+#include "meta/job.h"
 #include "meta/meta.h"
 #include "meta/record.h"
 
@@ -15,16 +16,40 @@ MUST_USE enum err slice_name_next(struct meta *m, struct slice_name *out);
 MUST_USE enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count);
 
 /*
- * One round of the job "reclaim", if no other session does it: stamps the dead, frees what is past
- * every session's epoch (files, pieces, slices into doomed), reaps sessions whose lease is over,
- * dooms the orphans of their ranges, folds usage. *out_did: something was done, call again soon.
+ * Rounds of background jobs (meta/job.h). Each does nothing, and writes nothing, when there is
+ * nothing to do or another session has the job.
+ *
+ * reclaim_round: stamps the dead, frees what is past every session's epoch (files, pieces, slices
+ *     into doomed). What it costs does not depend on how much waits.
+ * sessions_round: reaps sessions whose lease is over, dooms the orphans of their ranges.
+ * usage_round: adds up usage.
+ * uploads_round: removes completed uploads after their week.
  */
-MUST_USE enum err reclaim_round(struct meta *m, bool *out_did);
+MUST_USE enum err reclaim_round(struct meta *m, struct job_round *r);
+MUST_USE enum err sessions_round(struct meta *m, struct job_round *r);
+MUST_USE enum err usage_round(struct meta *m, struct job_round *r);
+MUST_USE enum err uploads_round(struct meta *m, struct job_round *r);
 
-/* Up to `max` doomed slices that are due. ERR_NOT_FOUND: none is, or another session does it. */
-MUST_USE enum err doomed_take(struct meta *m, struct arena *a, size_t max, struct slice_name **out,
-                              size_t *out_count);
+/*
+ * The job "doomed", whose deletions are fs/doomed.c's: up to `max` slices that are due, and the
+ * token under which we have them. ERR_NOT_FOUND: none is, or another session does it.
+ */
+struct doomed {
+    struct slice_name *slices; /* in the caller's arena */
+    size_t count;
+    int64_t token;
+};
+MUST_USE enum err doomed_take(struct meta *m, const struct job_round *r, struct arena *a,
+                              size_t max, struct doomed *out);
 /* Their objects are deleted (first pass: due again later; second pass: the row goes). */
-MUST_USE enum err doomed_done(struct meta *m, const struct slice_name *slices, size_t count);
+MUST_USE enum err doomed_done(struct meta *m, const struct job_round *r, int64_t token,
+                              const struct slice_name *slices, size_t count);
+/*
+ * Their objects could not be deleted, all for the reason `why`: due again after a minute, then two,
+ * up to a day. *out_new: how many failed for the first time.
+ */
+MUST_USE enum err doomed_set_aside(struct meta *m, const struct job_round *r, int64_t token,
+                                   const struct slice_name *slices, size_t count, const char *why,
+                                   size_t *out_new);
 
 #endif

@@ -14,8 +14,17 @@ static const char from_version_1[] =
 #include "meta/migrate_2_sql.h"
     ;
 
+static const char from_version_2[] =
+#include "meta/migrate_3_sql.h"
+    ;
+
+/* Functions and triggers of our version: made with it, and again when it has been reached. */
+static const char triggers_text[] =
+#include "meta/triggers_sql.h"
+    ;
+
 /* scripts[v - 1] makes version v + 1 out of version v. */
-static const char *const scripts[] = {from_version_1};
+static const char *const scripts[] = {from_version_1, from_version_2};
 _Static_assert(sizeof(scripts) / sizeof(scripts[0]) == META_SCHEMA_VERSION - 1,
                "a script for each version before ours");
 
@@ -52,8 +61,9 @@ static enum err create(struct meta *m, bool *out_created)
     char uuid[37];
     make_uuid(uuid);
     struct buf script;
-    buf_init(&script, sizeof(schema_text) + 1024);
+    buf_init(&script, sizeof(schema_text) + sizeof(triggers_text) + 1024);
     buf_append_cstr(&script, schema_text);
+    buf_append_cstr(&script, triggers_text);
     buf_printf(&script,
                "INSERT INTO volume (one, uuid, schema_version, generation, auth_generation,"
                " created_ms) VALUES (1, '%s', %d, 1, 1, {NOW_MS});\n",
@@ -68,7 +78,10 @@ static enum err create(struct meta *m, bool *out_created)
 
 /*
  * Versions go forward one by one, each by a script under sql_script()'s lock whose guard asks for
- * the version before it and for no live session.
+ * the version before it and for no live session. The guard locks `sessions` before it asks: an
+ * older program, which looks at the version as it opens its session, waits and then finds the new
+ * one; so does a heartbeat. Sessions that are over but not reaped go with the script, so that
+ * what they still have under way fails at its proof.
  */
 static enum err migrate_from(struct meta *m, int64_t version)
 {
@@ -76,11 +89,16 @@ static enum err migrate_from(struct meta *m, int64_t version)
     buf_init(&guard, 1024);
     buf_init(&script, 1 << 20);
     buf_printf(&guard,
+               "{PG: SET LOCAL lock_timeout = 20000; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE;"
+               " SELECT 1 FROM volume FOR UPDATE;}"
                "SELECT CASE WHEN (SELECT schema_version FROM volume) = %" PRId64
                " AND NOT EXISTS (SELECT 1 FROM sessions WHERE lease_until_ms > {NOW_MS})"
                " THEN {PG: 1::bigint}{LITE: 1} ELSE {PG: 0::bigint}{LITE: 0} END",
                version);
+    buf_append_cstr(&script, "DELETE FROM sessions;\n");
     buf_append_cstr(&script, scripts[version - 1]);
+    if (version + 1 == META_SCHEMA_VERSION)
+        buf_append_cstr(&script, triggers_text);
     buf_printf(&script, "UPDATE volume SET schema_version = %" PRId64 ";\n", version + 1);
     enum err e = buf_check(&guard);
     if (e == OK)

@@ -1,5 +1,5 @@
--- Kiseki's schema, version 2 (meta/migrate_2.sql is what made it from version 1). One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark
--- what only one engine gets. meta/README.md says what each table is for and which race it answers.
+-- Kiseki's schema, version 3 (meta/migrate_2.sql and migrate_3.sql make it from versions 1 and 2).
+-- One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark what only one engine gets. meta/README.md says what each table is for and which race it answers.
 
 CREATE TABLE volume (
     one              {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY CHECK (one = 1),
@@ -41,6 +41,7 @@ CREATE TABLE slice_ranges (
     session  BIGINT NOT NULL,               -- no reference: the range outlives its session
     tag      BIGINT NOT NULL
 );
+CREATE INDEX slice_ranges_session ON slice_ranges (session);
 
 CREATE TABLE accounts (
     id            {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
@@ -67,6 +68,7 @@ CREATE TABLE buckets (
     versioning   BIGINT NOT NULL DEFAULT 0, -- 0 never, 1 enabled, 2 suspended
     object_lock  BIGINT NOT NULL DEFAULT 0
 );
+CREATE UNIQUE INDEX buckets_owner ON buckets (owner, name);
 
 CREATE TABLE bucket_config (
     bucket  BIGINT NOT NULL,
@@ -144,7 +146,8 @@ CREATE TABLE inode_pieces (
     died       BIGINT,                      -- then: its entry of kind 3 in dead
     PRIMARY KEY (inode, start, token)
 ){LITE: WITHOUT ROWID};
-CREATE INDEX inode_pieces_died ON inode_pieces (died) WHERE died IS NOT NULL;
+CREATE INDEX inode_pieces_died ON inode_pieces (died, inode, start, token)
+    WHERE died IS NOT NULL;
 
 CREATE TABLE pieces (
     id       {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
@@ -175,6 +178,7 @@ CREATE TABLE uploads (
     result         BYTEA                    -- of Complete, opaque to meta: a replay answers it again
 );
 CREATE INDEX uploads_listed ON uploads (bucket, key, id) WHERE completed_ms IS NULL;
+CREATE INDEX uploads_completed ON uploads (completed_ms, id) WHERE completed_ms IS NOT NULL;
 
 CREATE TABLE parts (
     upload    BIGINT NOT NULL,
@@ -187,23 +191,29 @@ CREATE TABLE parts (
     PRIMARY KEY (upload, number)
 ){LITE: WITHOUT ROWID};
 
+-- On PostgreSQL rows are queued without a stamp, which the job gives them; on SQLite, which has one
+-- writer, they are queued with it (meta/README.md, "Epochs").
 CREATE TABLE dead (
     kind   BIGINT NOT NULL,                 -- 1 inode, 2 piece, 3 links that died together
     id     BIGINT NOT NULL,
-    stamp  BIGINT,                          -- NULL until the stamping job
-    at_ms  BIGINT NOT NULL,                 -- for --keep-deleted only
-    PRIMARY KEY (kind, id)
+    stamp  BIGINT,                          -- NULL until the stamping job; 2^63-1: set aside
+    at_ms  BIGINT NOT NULL,                 -- for --keep-deleted, and to stamp the oldest first
+    PRIMARY KEY (id, kind)                  -- in this order: see meta/README.md, "Queues"
 ){LITE: WITHOUT ROWID};
-CREATE INDEX dead_stamp ON dead (stamp);
+CREATE INDEX dead_ripe ON dead (kind, stamp, id, at_ms) WHERE stamp IS NOT NULL;
+CREATE INDEX dead_unstamped ON dead (at_ms, kind, id) WHERE stamp IS NULL;
 
 CREATE TABLE doomed (
-    slice   BIGINT NOT NULL,
-    tag     BIGINT NOT NULL,
-    due_ms  BIGINT NOT NULL,
-    passes  BIGINT NOT NULL,                -- deletions done so far
+    slice     BIGINT NOT NULL,
+    tag       BIGINT NOT NULL,
+    due_ms    BIGINT NOT NULL,
+    passes    BIGINT NOT NULL,              -- deletions done so far
+    failures  BIGINT NOT NULL DEFAULT 0,    -- in a row; above 0: set aside until due_ms
+    why       TEXT NOT NULL DEFAULT '',     -- of the last failure
     PRIMARY KEY (slice, tag)
 ){LITE: WITHOUT ROWID};
-CREATE INDEX doomed_due ON doomed (due_ms);
+CREATE INDEX doomed_due ON doomed (due_ms, slice, tag);
+CREATE INDEX doomed_failed ON doomed (slice, tag) WHERE failures > 0;
 
 CREATE TABLE usage_deltas (
     bucket   BIGINT NOT NULL,
@@ -250,104 +260,24 @@ CREATE TABLE inode_writes (
 
 -- Files with range writes since they were last merged.
 CREATE TABLE fragmented (
-    inode   {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
-    bucket  BIGINT NOT NULL,
-    key     BYTEA NOT NULL,
-    token   BIGINT NOT NULL                 -- of the last write that was folded
+    inode     {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
+    bucket    BIGINT NOT NULL,
+    key       BYTEA NOT NULL,
+    token     BIGINT NOT NULL,              -- of the last write that was folded
+    failures  BIGINT NOT NULL DEFAULT 0,    -- in a row; above 0: set aside until retry_ms
+    retry_ms  BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE jobs (
     name            TEXT PRIMARY KEY,
     session         BIGINT NOT NULL,
     lease_until_ms  BIGINT NOT NULL,
-    state           BYTEA
+    state           BYTEA,                  -- of the job; written under its token only
+    token           BIGINT NOT NULL DEFAULT 0 -- random, drawn when the job is taken
 );
 
--- Triggers: the displaced version is taken from OLD, under the row's lock.
-{PG:
-CREATE FUNCTION kiseki_keys_changed() RETURNS trigger LANGUAGE plpgsql AS $body$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF NEW.marker = 0 THEN
-            INSERT INTO usage_deltas VALUES (NEW.bucket, 1, NEW.size);
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF TG_OP = 'UPDATE' THEN
-        IF OLD.inode IS NOT DISTINCT FROM NEW.inode AND OLD.seq = NEW.seq THEN
-            IF OLD.size <> NEW.size THEN
-                INSERT INTO usage_deltas VALUES (NEW.bucket, 0, NEW.size - OLD.size);
-            END IF;
-            RETURN NULL;
-        END IF;
-        IF NEW.keep_displaced = 1 THEN
-            INSERT INTO versions VALUES (OLD.bucket, OLD.key, OLD.seq, OLD.version, OLD.marker,
-                OLD.inode, OLD.size, OLD.etag, OLD.mtime_ms, OLD.owner, OLD.class, OLD.checksum);
-            IF NEW.marker = 0 THEN
-                INSERT INTO usage_deltas VALUES (NEW.bucket, 1, NEW.size);
-            END IF;
-            RETURN NULL;
-        END IF;
-        INSERT INTO usage_deltas
-            VALUES (NEW.bucket, OLD.marker - NEW.marker, NEW.size - OLD.size);
-    ELSE
-        INSERT INTO usage_deltas VALUES (OLD.bucket, OLD.marker - 1, -OLD.size);
-    END IF;
-    IF OLD.inode IS NOT NULL THEN
-        INSERT INTO dead VALUES (1, OLD.inode, NULL, {NOW_MS});
-    END IF;
-    RETURN NULL;
-END $body$;
-CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON keys
-    FOR EACH ROW EXECUTE FUNCTION kiseki_keys_changed();
 
-CREATE FUNCTION kiseki_part_displaced() RETURNS trigger LANGUAGE plpgsql AS $body$
-BEGIN
-    IF TG_OP = 'DELETE' OR OLD.inode <> NEW.inode THEN
-        INSERT INTO dead VALUES (1, OLD.inode, NULL, {NOW_MS});
-    END IF;
-    RETURN NULL;
-END $body$;
-CREATE TRIGGER part_displaced AFTER UPDATE OR DELETE ON parts
-    FOR EACH ROW EXECUTE FUNCTION kiseki_part_displaced();
-}
-{LITE:
-CREATE TRIGGER keys_inserted AFTER INSERT ON keys WHEN NEW.marker = 0
-BEGIN
-    INSERT INTO usage_deltas VALUES (NEW.bucket, 1, NEW.size);
-END;
-CREATE TRIGGER keys_resized AFTER UPDATE ON keys
-    WHEN OLD.inode IS NEW.inode AND OLD.seq = NEW.seq AND OLD.size <> NEW.size
-BEGIN
-    INSERT INTO usage_deltas VALUES (NEW.bucket, 0, NEW.size - OLD.size);
-END;
-CREATE TRIGGER keys_kept AFTER UPDATE ON keys
-    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced = 1
-BEGIN
-    INSERT INTO versions VALUES (OLD.bucket, OLD.key, OLD.seq, OLD.version, OLD.marker,
-        OLD.inode, OLD.size, OLD.etag, OLD.mtime_ms, OLD.owner, OLD.class, OLD.checksum);
-    INSERT INTO usage_deltas SELECT NEW.bucket, 1, NEW.size WHERE NEW.marker = 0;
-END;
-CREATE TRIGGER keys_displaced AFTER UPDATE ON keys
-    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced = 0
-BEGIN
-    INSERT INTO usage_deltas VALUES (NEW.bucket, OLD.marker - NEW.marker, NEW.size - OLD.size);
-    INSERT INTO dead SELECT 1, OLD.inode, NULL, {NOW_MS} WHERE OLD.inode IS NOT NULL;
-END;
-CREATE TRIGGER keys_deleted AFTER DELETE ON keys
-BEGIN
-    INSERT INTO usage_deltas VALUES (OLD.bucket, OLD.marker - 1, -OLD.size);
-    INSERT INTO dead SELECT 1, OLD.inode, NULL, {NOW_MS} WHERE OLD.inode IS NOT NULL;
-END;
-CREATE TRIGGER part_replaced AFTER UPDATE ON parts WHEN OLD.inode <> NEW.inode
-BEGIN
-    INSERT INTO dead VALUES (1, OLD.inode, NULL, {NOW_MS});
-END;
-CREATE TRIGGER part_deleted AFTER DELETE ON parts
-BEGIN
-    INSERT INTO dead VALUES (1, OLD.inode, NULL, {NOW_MS});
-END;
-}
+-- Functions and triggers: meta/triggers.sql.
 
 INSERT INTO counters VALUES ('id', 1000);
 INSERT INTO counters VALUES ('slice', 1);

@@ -59,6 +59,8 @@ enum err meta_status(struct meta *m, struct arena *a, struct meta_status *out)
     out->dead = sql_int(c, 0, 4);
     out->doomed = sql_int(c, 0, 5);
     out->epoch = sql_int(c, 0, 6);
+    out->set_aside = sql_int(c, 0, 7);
+    out->set_aside_why = sql_str(c, 0, 8);
     e = sessions(a, s, out);
     return e == OK ? locks(a, l, out) : e;
 }

@@ -16,6 +16,7 @@
 #ifndef KISEKI_META_WRITE_H
 #define KISEKI_META_WRITE_H
 
+#include "meta/job.h"
 #include "meta/lock/lock.h"
 #include "meta/object.h"
 
@@ -70,9 +71,9 @@ MUST_USE enum err write_merged(struct meta *m, struct arena *a, const struct ran
                                uint64_t token, uint64_t hi, bool *out_done);
 
 /*
- * Folds range writes into the rows of their keys, for at most `max` files; files that were written
- * at ranges are noted for merging. *out_did: there were some. For the job (fs/jobs.c).
+ * A round of the job "fold" (meta/job.h): range writes into the rows of their keys, files in turns;
+ * files that were written at ranges are noted for merging.
  */
-MUST_USE enum err write_fold(struct meta *m, size_t max, bool *out_did);
+MUST_USE enum err fold_round(struct meta *m, struct job_round *r);
 
 #endif

@@ -187,6 +187,7 @@ static const struct store_ops s3_ops = {
     .get = s3_get,
     .size = s3_size,
     .del = s3_del,
+    .del_many = s3_del_many,
     .list = s3_list,
     .cancel = s3_cancel,
     .close = s3_close,

@@ -111,7 +111,7 @@ static enum err code_of_curl(const struct s3_outcome *o)
     }
 }
 
-static enum err code_of_status(const struct s3_answer *a)
+enum err s3_answer_error(const struct s3_answer *a)
 {
     switch (a->status) {
     case 401:
@@ -151,7 +151,7 @@ static enum err conclude(const struct s3_store *s, const struct s3_request *r,
                        o->words[0] ? o->words : curl_easy_strerror(o->code), times);
     if (a->status / 100 == 2)
         return OK;
-    return err_set(code_of_status(a), "%s: %s %s: %ld %s%s%s%s", where, r->method, name, a->status,
+    return err_set(s3_answer_error(a), "%s: %s %s: %ld %s%s%s%s", where, r->method, name, a->status,
                    a->code, a->message[0] ? ": " : "", a->message, times);
 }
 

@@ -188,6 +188,9 @@ static void set_method(CURL *curl, const struct s3_request *r, struct transfer *
         curl_easy_setopt(curl, CURLOPT_SEEKDATA, t);
         if (r->body_len > (64 << 10))
             curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
+    } else if (strcmp(r->method, "POST") == 0) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->iov->iov_base);
     } else if (strcmp(r->method, "HEAD") == 0) {
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     } else if (strcmp(r->method, "GET") != 0) {

@@ -2,6 +2,7 @@
  * What the files of the S3 store share.
  *
  *     s3.c       the operations, opening and probing
+ *     s3_del.c   many deletions in one call
  *     s3_url.c   the URL -> struct s3_target
  *     s3_call.c  a call: attempts, what their outcome means, backoff
  *     s3_sign.c  address, headers and signature of an attempt
@@ -59,17 +60,20 @@ struct s3_store {
     size_t socket_count;
     CURL *idle[S3_IDLE_MAX]; /* each with its connection */
     size_t idle_count;
+    /* atomic */
+    _Atomic bool no_del_many; /* the store has said that it has no DeleteObjects */
 };
 
 /* One call, borrowed from the caller. */
 struct s3_request {
-    const char *method; /* GET, PUT, HEAD, DELETE */
+    const char *method; /* GET, PUT, HEAD, DELETE, POST */
     const char *name;   /* of an object; NULL: the bucket itself */
     const struct sigv4_arg *args;
     size_t arg_count;
-    const struct iovec *iov; /* PUT */
+    const struct iovec *iov; /* PUT; POST: one piece */
     int iov_count;
     size_t body_len;
+    char md5[32];            /* base64 MD5 of the body, "" for none */
     char checksum[16];       /* base64 CRC32C of the body, "" for none */
     const struct iovec *out; /* GET of an object: out_len bytes from offset; NULL: none */
     uint64_t offset;
@@ -121,6 +125,15 @@ void s3_pool_fini(struct s3_store *s);
 
 /* Code and Message of an error document; they stay as they are when it is none. */
 void s3_xml_error(struct str document, struct s3_answer *a);
+
+/* s3_del.c: see struct store_ops. */
+bool s3_del_many(struct store *store, const char *const *names, size_t count,
+                 struct err_info *results);
+/* The Error elements of an answer to DeleteObjects; false: not well-formed. */
+typedef void s3_refused_fn(void *user, const char *key, const char *code, const char *message);
+MUST_USE bool s3_xml_refused(struct str document, s3_refused_fn *each, void *user);
+/* What a status and S3's code mean, as s3_call() answers them. */
+enum err s3_answer_error(const struct s3_answer *a);
 
 /* A page of ListObjectsV2. `keys` are as the store gave them, with the prefix. */
 struct s3_page {

@@ -112,6 +112,11 @@ enum err s3_make_headers(const struct s3_store *s, const struct s3_request *r, s
     snprintf(line, sizeof(line), "x-amz-checksum-crc32c: %s", r->checksum);
     if (e == OK && r->checksum[0])
         e = add_header(out, line);
+    snprintf(line, sizeof(line), "Content-MD5: %s", r->md5);
+    if (e == OK && r->md5[0])
+        e = add_header(out, line);
+    if (e == OK && r->md5[0])
+        e = add_header(out, "Content-Type: application/xml");
     /* Otherwise curl waits a second for the store to say 100 Continue. */
     if (e == OK)
         e = add_header(out, "Expect:");

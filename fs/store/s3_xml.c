@@ -17,6 +17,9 @@ struct reader {
     /* one of them */
     struct s3_answer *answer;
     struct s3_page *page;
+    s3_refused_fn *refused;
+    void *user;
+    struct s3_answer refusal; /* of the entry being read */
     /* the entry being read */
     char key[1024 + 1];
     uint64_t size_bytes;
@@ -46,6 +49,8 @@ static void XMLCALL on_start(void *user, const XML_Char *name, const XML_Char **
 
     (void)attributes;
     buf_clear(&r->text);
+    if (r->refused && strcmp(name, "Error") == 0)
+        r->key[0] = r->refusal.code[0] = r->refusal.message[0] = '\0';
     if (strcmp(name, "Contents") == 0) {
         r->key[0] = '\0';
         r->size_bytes = 0;
@@ -106,6 +111,18 @@ static void end_of_page(struct reader *r, const char *name, struct str text)
     }
 }
 
+static void end_of_refusal(struct reader *r, const char *name, struct str text)
+{
+    if (strcmp(name, "Key") == 0)
+        snprintf(r->key, sizeof(r->key), STR_FMT, STR_ARG(text));
+    else if (strcmp(name, "Code") == 0)
+        set_text(r->refusal.code, sizeof(r->refusal.code), text);
+    else if (strcmp(name, "Message") == 0)
+        set_text(r->refusal.message, sizeof(r->refusal.message), text);
+    else if (strcmp(name, "Error") == 0)
+        r->refused(r->user, r->key, r->refusal.code, r->refusal.message);
+}
+
 static void XMLCALL on_end(void *user, const XML_Char *name)
 {
     struct reader *r = user;
@@ -113,6 +130,8 @@ static void XMLCALL on_end(void *user, const XML_Char *name)
 
     if (r->page)
         end_of_page(r, name, text);
+    else if (r->refused)
+        end_of_refusal(r, name, text);
     else
         end_of_error(r, name, text);
     buf_clear(&r->text);
@@ -143,6 +162,13 @@ void s3_xml_error(struct str document, struct s3_answer *a)
     struct reader r = {.answer = a};
 
     (void)parse(&r, document);
+}
+
+bool s3_xml_refused(struct str document, s3_refused_fn *each, void *user)
+{
+    struct reader r = {.refused = each, .user = user};
+
+    return parse(&r, document);
 }
 
 enum err s3_xml_page(struct str document, struct s3_page *page)

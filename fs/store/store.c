@@ -302,6 +302,37 @@ enum err store_del(struct store *s, const char *name)
     return counted(s, STORE_DEL, began, s->ops->del(s, name));
 }
 
+static void count_each(struct store *s, size_t count, const struct err_info *results,
+                       int64_t began_us)
+{
+    int64_t took_us = clock_mono_us() - began_us;
+
+    for (size_t i = 0; i < count; i++)
+        add(&s->count.calls[STORE_DEL][result_of(results[i].code)], 1);
+    add(&s->count.micros[STORE_DEL], took_us > 0 ? (uint64_t)took_us : 0);
+}
+
+void store_del_many(struct store *s, const char *const *names, size_t count,
+                    struct err_info *results)
+{
+    int64_t began = clock_mono_us();
+    bool good = count <= STORE_DEL_MAX;
+
+    for (size_t i = 0; i < count; i++)
+        good = good && store_name_ok(names[i]);
+    if (good && count > 1 && s->ops->del_many && s->ops->del_many(s, names, count, results)) {
+        count_each(s, count, results, began);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        err_save(store_del(s, names[i]), &results[i]);
+}
+
+size_t store_del_chunk(const struct store *s)
+{
+    return s->ops->del_many ? STORE_DEL_MAX : 1;
+}
+
 enum err store_list(struct store *s, const char *prefix, store_list_fn *each, void *user)
 {
     enum err e = check_call(s, prefix, store_prefix_ok(prefix));

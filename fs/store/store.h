@@ -89,6 +89,9 @@ struct store_ops {
                     int count, size_t len);
     enum err (*size)(struct store *s, const char *name, uint64_t *out);
     enum err (*del)(struct store *s, const char *name);
+    /* Or NULL: one by one. Sets results[count]; false: not this time, one by one. */
+    bool (*del_many)(struct store *s, const char *const *names, size_t count,
+                     struct err_info *results);
     enum err (*list)(struct store *s, const char *prefix, store_list_fn *each, void *user);
     void (*cancel)(struct store *s); /* ends calls that run, base.cancelled is set; may be NULL */
     void (*close)(struct store *s);  /* frees `s` */
@@ -155,6 +158,17 @@ MUST_USE enum err store_size(struct store *s, const char *name, uint64_t *out);
  * object may be back, which costs space and nothing else.
  */
 MUST_USE enum err store_del(struct store *s, const char *name);
+
+/*
+ * The same for several, in one call where the store has one (DeleteObjects; a store that answers it
+ * with 501 gets single calls from then on): results[i] is what store_del() would have answered.
+ * count <= STORE_DEL_MAX.
+ */
+#define STORE_DEL_MAX 250
+void store_del_many(struct store *s, const char *const *names, size_t count,
+                    struct err_info *results);
+/* How many are best given to one call: 1 where each is a call of its own. */
+size_t store_del_chunk(const struct store *s);
 
 /*
  * Every object whose name starts with `prefix` ("" or [a-z0-9/-]*), in any order; objects put or

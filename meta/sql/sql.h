@@ -216,6 +216,8 @@ struct sql_stats {
     _Atomic uint64_t batches[SQL_KINDS]; /* transactions or pipelines that held them */
     _Atomic uint64_t micros[SQL_KINDS];  /* spent in batches */
     _Atomic uint64_t statements;
+    _Atomic uint64_t steps;      /* SQLite: of its virtual machine; they grow with the rows that
+                                    statements look at, whatever the machine's speed */
     _Atomic uint64_t errors;     /* units that did not end OK */
     _Atomic uint64_t retries;    /* batches sent again */
     _Atomic uint64_t reconnects; /* connections made, the first ones too */

@@ -342,6 +342,8 @@ static enum err run_call(struct lite_conn *c, struct sql_call *call, struct aren
     call->answered = e == OK;
 out:
     (void)sqlite3_reset(s);
+    atomic_fetch_add(&c->base.driver->stats->steps,
+                     (uint64_t)(unsigned)sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1));
     (void)sqlite3_clear_bindings(s); /* no pointer into a finished request stays behind */
     return e;
 }

@@ -6,9 +6,11 @@
 #define KISEKI_TESTS_CONTRACT_FILE_FIXTURE_H
 
 #include "fs/internal.h"
+#include "fs/merge.h"
 #include "fs/range_write.h"
 #include "fs/reader.h"
 #include "fs/writer.h"
+#include "meta/write.h"
 #include "tests/contract/object_fixture.h"
 
 #include <ftw.h>
@@ -181,6 +183,25 @@ static inline void file_is(struct volume *v, struct str key, const uint8_t *byte
     file_close(&f);
     free(back);
     arena_free(a);
+}
+
+/* --- background jobs, by hand ----------------------------------------------------------------- */
+
+static inline enum err fold_all(struct meta *m)
+{
+    struct job_round r = {.name = "fold", .lease_ms = 30000, .budget = 1000};
+
+    return fold_round(m, &r);
+}
+
+/* *out_did: there was a file, and may be another. */
+static inline enum err merge_some(struct fs *fs, bool *out_did)
+{
+    struct job_round r = {.name = "merge", .lease_ms = 30000, .budget = 4};
+    enum err err = merge_round(fs, &r);
+
+    *out_did = r.more || r.failed > 0;
+    return err;
 }
 
 #endif

@@ -13,12 +13,6 @@
 /* What may be left: fewer small links than are worth merging, and large ones. */
 #define MERGE_LINKS_LEFT 80
 
-static bool never(void *arg)
-{
-    (void)arg;
-    return false;
-}
-
 static const struct file_write plain = {.bucket = {"bucket", 6}, .key = {"file", 4}};
 
 static uint64_t next(uint64_t *seed)
@@ -50,8 +44,8 @@ static void merge_all(struct volume *v)
 {
     bool did = true;
 
-    assert_ok(write_fold(v->meta, 10, &did));
-    wait_until((merge_round(v->fs, 4, never, NULL, &did) == OK && !did) &&
+    assert_ok(fold_all(v->meta));
+    wait_until((merge_some(v->fs, &did) == OK && !did) &&
                ask(v->world, "SELECT count(*) FROM fragmented") == 0);
 }
 
@@ -179,8 +173,8 @@ static void test_fs_merge__readers_and_writers_go_on(void **state)
     for (int i = 0; i < 10; i++) {
         bool did;
 
-        assert_ok(write_fold(v->meta, 10, &did));
-        assert_ok(merge_round(v->fs, 4, never, NULL, &did));
+        assert_ok(fold_all(v->meta));
+        assert_ok(merge_some(v->fs, &did));
         nap_ms(20);
     }
     pthread_join(halves[0].thread, NULL);
@@ -203,8 +197,7 @@ static void test_fs_merge__a_replaced_file_is_left_alone(void **state)
     assert_non_null(model);
     file_put(v, KEY, model, LEN, "e");
     scatter(v, model, 0, LEN, 100, &seed);
-    bool did;
-    assert_ok(write_fold(v->meta, 10, &did));
+    assert_ok(fold_all(v->meta));
     file_put(v, KEY, (const uint8_t *)"new", 3, "f");
     merge_all(v);
     file_is(v, KEY, (const uint8_t *)"new", 3);
@@ -225,14 +218,14 @@ static void test_fs_merge__stops_when_it_is_told_to(void **state)
     uint8_t *model = calloc(1, LEN);
     enum err err = OK;
     uint64_t seed = 1;
-    bool did;
 
     assert_non_null(model);
     file_put(v, KEY, model, LEN, "e");
     for (int i = 0; i < 10 && err == OK; i++) {
         scatter(v, model, 0, LEN, 100, &seed);
-        assert_ok(write_fold(v->meta, 10, &did));
-        err = merge_round(v->fs, 4, always, NULL, &did);
+        assert_ok(fold_all(v->meta));
+        struct job_round r = {.name = "merge", .lease_ms = 30000, .budget = 4, .stop = always};
+        err = merge_round(v->fs, &r);
     }
     assert_int_equal(err, ERR_CANCELLED);
     file_is(v, KEY, model, LEN);
@@ -261,8 +254,8 @@ static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
     snprintf(slices, sizeof(slices), "%s/slices", v->folder);
     assert_int_equal(nftw(slices, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
     log_set_level(LOG_LEVELS);
-    assert_ok(write_fold(v->meta, 10, &did));
-    wait_until((merge_round(v->fs, 4, never, NULL, &did) == OK && !did) &&
+    assert_ok(fold_all(v->meta));
+    wait_until((merge_some(v->fs, &did) == OK && !did) &&
                ask(v->world, "SELECT count(*) FROM fragmented") == 0);
     free(model);
     volume_close(v, true);

@@ -148,8 +148,6 @@ static void model_read(struct model *m)
 
 static void step(struct model *m)
 {
-    bool folded;
-
     switch (draw(m, 12)) {
     case 0:
         if (draw(m, 4) == 0)
@@ -162,7 +160,7 @@ static void step(struct model *m)
         model_copy(m);
         break;
     case 3:
-        assert_ok(write_fold(m->v->meta, 10, &folded));
+        assert_ok(fold_all(m->v->meta));
         break;
     case 4:
     case 5:
@@ -210,7 +208,6 @@ static void test_fs_write__drops_checksum_and_parts_and_changes_the_etag_each_ti
     char etags[3][64];
     struct write_result r;
     struct file f;
-    bool folded;
 
     for (size_t len = 100; len <= sizeof(bytes); len += 2900) {
         file_put(v, KEY, bytes, len, "e");
@@ -228,7 +225,7 @@ static void test_fs_write__drops_checksum_and_parts_and_changes_the_etag_each_ti
             assert_str(str_of(etags[2]), f.object.attr.etag);
             assert_true(f.object.attr.mtime_ms > 1000);
             file_close(&f);
-            assert_ok(write_fold(v->meta, 10, &folded)); /* which must change nothing */
+            assert_ok(fold_all(v->meta)); /* which must change nothing */
         }
     }
     arena_free(a);

@@ -1,6 +1,7 @@
 /* What becomes of files, slices and sessions that are gone: meta/reclaim.h, meta/README.md. */
 #include "base/codec.h"
 #include "meta/bucket.h"
+#include "meta/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 
@@ -104,11 +105,21 @@ static void put_file(struct world *w, struct meta *m, uint64_t inode, size_t cou
     point_key(w, inode);
 }
 
+static struct job_round new_round(const char *name)
+{
+    return (struct job_round){.name = name, .lease_ms = 30000, .budget = 100000};
+}
+
 static void rounds(struct meta *m)
 {
-    bool did = true;
-    for (int i = 0; i < 20 && did; i++)
-        assert_ok(reclaim_round(m, &did));
+    struct job_round sessions = new_round("sessions"), usage = new_round("usage");
+    assert_ok(sessions_round(m, &sessions));
+    for (bool did = true; did;) {
+        struct job_round r = new_round("reclaim");
+        assert_ok(reclaim_round(m, &r));
+        did = r.done > 0 || r.more;
+    }
+    assert_ok(usage_round(m, &usage));
 }
 
 static int64_t rows(struct world *w, const char *table)
@@ -194,14 +205,12 @@ static void test_meta_reclaim__an_unstamped_death_waits_for_its_epoch(void **sta
     w->beat_ms = BEAT_MS;
     struct meta *m = open_gateway(w);
     struct slice_name slices[2];
-    bool did;
     put_file(w, m, 100, 1, &slices[0]);
     put_file(w, m, 101, 1, &slices[1]);
     /* the read is as young as can be: it begins after the deletion, before the stamp */
     struct meta_read read;
     meta_read_begin(m, &read);
-    assert_ok(reclaim_round(m, &did));
-    assert_true(did);
+    rounds(m);
     assert_int_equal(ask(w, "SELECT stamp FROM dead"), (int64_t)read.epoch);
     assert_int_equal(ask(w, "SELECT next FROM counters WHERE name = 'epoch'"),
                      (int64_t)read.epoch + 1);
@@ -315,8 +324,8 @@ static void *reclaim_on(void *arg)
 {
     struct helper *h = arg;
     while (h->result == OK && !atomic_load(h->stop)) {
-        bool did;
-        h->result = reclaim_round(h->m, &did);
+        struct job_round r = new_round("reclaim");
+        h->result = reclaim_round(h->m, &r);
     }
     return NULL;
 }
@@ -468,50 +477,6 @@ static void test_meta_reclaim__a_settled_range_needs_no_reaper(void **state)
 
 /* --- doomed, usage ---------------------------------------------------------------------------- */
 
-static void test_meta_reclaim__doomed_slices_are_deleted_twice(void **state)
-{
-    struct world *w = *state;
-    struct meta *m = open_gateway(w);
-    struct slice_name mine[3] = {next_slice(m), next_slice(m), next_slice(m)};
-    struct slice_name *taken;
-    size_t count = 0;
-    assert_err(ERR_NOT_FOUND, doomed_take(m, w->arena, 10, &taken, &count));
-    assert_ok(slices_doom(m, mine, 3));
-    assert_ok(slices_doom(m, mine, 3));
-    assert_ok(slices_doom(m, mine, 0));
-    assert_int_equal(rows(w, "doomed"), 3);
-    for (int pass = 0; pass < 2; pass++) {
-        wait_until(doomed_take(m, w->arena, 2, &taken, &count) == OK);
-        assert_int_equal(count, 2);
-        wait_until(doomed_take(m, w->arena, 10, &taken, &count) == OK && count == 3);
-        for (size_t i = 0; i < 3; i++)
-            assert_true(taken[i].tag == mine[0].tag);
-        assert_ok(doomed_done(m, taken, count));
-        assert_int_equal(rows(w, "doomed"), pass == 0 ? 3 : 0);
-    }
-    assert_err(ERR_NOT_FOUND, doomed_take(m, w->arena, 10, &taken, &count));
-    meta_close(m);
-}
-
-static void test_meta_reclaim__the_second_deletion_waits_for_late_uploads(void **state)
-{
-    struct world *w = *state;
-    w->options.late_put_ms = 3600000;
-    struct meta *m = open_gateway(w);
-    struct meta *other = open_gateway(w);
-    struct slice_name mine = next_slice(m), *taken;
-    size_t count = 0;
-    assert_ok(slices_doom(m, &mine, 1));
-    assert_ok(doomed_take(m, w->arena, 10, &taken, &count));
-    assert_err(ERR_NOT_FOUND, doomed_take(other, w->arena, 10, &taken, &count));
-    assert_ok(doomed_done(m, &mine, 1));
-    assert_ok(doomed_done(m, &mine, 1)); /* said twice: still the first pass only */
-    assert_int_equal(rows(w, "doomed"), 1);
-    assert_err(ERR_NOT_FOUND, doomed_take(m, w->arena, 10, &taken, &count));
-    meta_close(other);
-    meta_close(m);
-}
-
 static void test_meta_reclaim__a_slice_in_use_is_never_doomed(void **state)
 {
     struct world *w = *state;
@@ -551,9 +516,7 @@ static void test_meta_reclaim__with_nothing_to_do_nothing_is_written(void **stat
 {
     struct world *w = *state;
     struct meta *m = open_gateway(w);
-    bool did = true;
-    assert_ok(reclaim_round(m, &did));
-    assert_false(did);
+    rounds(m);
     assert_int_equal(rows(w, "jobs"), 0);
     assert_int_equal(ask(w, "SELECT next FROM counters WHERE name = 'epoch'"), 1);
     meta_close(m);
@@ -574,8 +537,6 @@ int main(void)
         cmocka_unit_test(test_meta_reclaim__the_proof_stops_one_whose_clock_stood_still),
         cmocka_unit_test(test_meta_reclaim__a_clean_close_leaves_nothing),
         cmocka_unit_test(test_meta_reclaim__a_settled_range_needs_no_reaper),
-        cmocka_unit_test(test_meta_reclaim__doomed_slices_are_deleted_twice),
-        cmocka_unit_test(test_meta_reclaim__the_second_deletion_waits_for_late_uploads),
         cmocka_unit_test(test_meta_reclaim__a_slice_in_use_is_never_doomed),
         cmocka_unit_test(test_meta_reclaim__usage_is_folded),
         cmocka_unit_test(test_meta_reclaim__with_nothing_to_do_nothing_is_written),

@@ -1,0 +1,35 @@
+/* What the files of the job "reclaim" share (meta/reclaim.h). */
+#ifndef KISEKI_META_RECLAIM_INTERNAL_H
+#define KISEKI_META_RECLAIM_INTERNAL_H
+
+#include "meta/job_internal.h"
+
+enum dead_kind { DEAD_INODE = 1, DEAD_PIECE = 2, DEAD_LINKS = 3, DEAD_KINDS = 4 };
+
+/* The job while it is held. */
+struct reclaim {
+    struct meta *meta;
+    struct job_round *round;
+    struct job_hold hold;
+};
+
+/* The next ripe ones of a kind, oldest first; at most `max`. Moves the hint of the kind. */
+MUST_USE enum err reclaim_ripe(struct meta *m, struct arena *a, enum dead_kind kind, size_t max,
+                               uint64_t **out, size_t *out_count);
+
+/*
+ * One transaction each, on some that are ripe. *out_count: how many entries were looked at; 0: none
+ * is left. The job may be lost meanwhile (hold.held).
+ */
+MUST_USE enum err reclaim_inodes(struct reclaim *r, struct arena *a, size_t *out_count);
+MUST_USE enum err reclaim_links(struct reclaim *r, struct arena *a, size_t *out_count);
+MUST_USE enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count);
+
+/*
+ * Adds `statement` for each multiplicity in numbers[count] (which gets sorted): $1 those that stand
+ * in it n times, $2 n. So one statement serves nearly all.
+ */
+MUST_USE enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *numbers,
+                                      size_t count);
+
+#endif
