@@ -49,7 +49,7 @@ UNIT_SRC := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
 .PHONY: all help deps deps-check run check unit debug tsan hooks fuzz lint format install uninstall \
-        clean torture bench s3-tests
+        clean torture bench oom s3-tests
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -104,6 +104,15 @@ debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer: a
 tsan: ## Build and test with ThreadSanitizer: all tests
 	@$(call sanitized,tsan)
 
+build/oom.so: tests/oom/oom.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARNINGS) -shared -fPIC -o $@ $<
+
+oom: all build/oom.so $(UNIT_BIN) ## Let every allocation fail in turn: no crash, nothing lost (minutes)
+	@tests/install-packages test
+	@tests/harness/install-needs
+	@tests/oom/run
+
 hooks: ## Build with switches that break safety, for tests that must notice (build/hooks)
 	@$(MAKE) --no-print-directory FLAVOUR=hooks BUILD=build/hooks build/hooks/kiseki
 
@@ -123,10 +132,10 @@ run: ## Install what is missing, build, and serve S3 at 127.0.0.1:9000 from ./da
 check: ## Install what tests need and run all tests, on both ways to run
 	@tests/install-packages test
 	@tests/harness/install-needs
-	@$(MAKE) --no-print-directory -j2 all hooks
+	@$(MAKE) --no-print-directory -j2 all hooks build/oom.so
 	@tests/check
 
-torture: all hooks $(UNIT_BIN) ## Ten minutes (TORTURE_SECONDS) of long fault tests, each reproducible by its seed
+torture: all hooks build/oom.so $(UNIT_BIN) ## Ten minutes (TORTURE_SECONDS) of long fault tests, each reproducible by its seed
 	@tests/install-packages test
 	@tests/harness/install-needs
 	@tests/torture

@@ -19,6 +19,7 @@ struct block {
 struct arena {
     struct block *head; /* the block that small pieces come from */
     size_t left;        /* of the limit */
+    enum err failed;    /* why an allocation was refused, if one was */
 };
 
 static struct block *block_new(size_t size)
@@ -72,18 +73,37 @@ void arena_free(struct arena *a)
     }
 }
 
+enum err arena_check(const struct arena *a)
+{
+    enum err err = a != NULL ? a->failed : ERR_NOMEM;
+
+    if (err == OK)
+        return OK;
+    return err_set(err, err == ERR_NOMEM ? "out of memory" : "the request's memory is full");
+}
+
+static void *refuse(struct arena *a, enum err why)
+{
+    if (why == ERR_NOMEM)
+        err_memory_refused();
+    a->failed = why;
+    return NULL;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
     size_t need = rounded(size);
 
-    if (need == 0 || size > a->left)
+    if (a == NULL)
         return NULL;
+    if (need == 0 || size > a->left)
+        return refuse(a, ERR_TOO_LARGE);
     struct block *b = a->head;
     if (need > b->size - b->used) {
         bool large = need > BLOCK_BYTES / 4;
         b = block_new(large ? need : BLOCK_BYTES - sizeof(struct block));
         if (!b)
-            return NULL;
+            return refuse(a, ERR_NOMEM);
         if (large) { /* the rest of the current block stays in use */
             b->next = a->head->next;
             a->head->next = b;
@@ -101,13 +121,13 @@ void *arena_array(struct arena *a, size_t count, size_t size)
     size_t bytes;
 
     if (__builtin_mul_overflow(count, size, &bytes))
-        return NULL;
+        bytes = SIZE_MAX;
     return arena_alloc(a, bytes);
 }
 
 char *arena_cstr(struct arena *a, struct str s)
 {
-    char *copy = s.len < SIZE_MAX ? arena_alloc(a, s.len + 1) : NULL;
+    char *copy = arena_alloc(a, s.len < SIZE_MAX ? s.len + 1 : SIZE_MAX);
 
     if (copy && s.len)
         memcpy(copy, s.ptr, s.len);

@@ -47,6 +47,7 @@ static bool make_room(struct buf *b, size_t more)
         cap = need;
     char *data = cap < SIZE_MAX ? realloc(b->data, cap + 1) : NULL;
     if (!data) {
+        err_memory_refused();
         b->failed = ERR_NOMEM;
         return false;
     }

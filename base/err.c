@@ -6,6 +6,7 @@
 #include <string.h>
 
 static _Thread_local struct err_info last;
+static _Thread_local unsigned memory_refusals;
 
 static const char *const names[ERR_COUNT] = {
     [OK] = "ok",
@@ -36,6 +37,7 @@ static void record(enum err code, const char *prefix, const char *text)
     struct err_info next = {.code = code};
     size_t used = 0;
 
+    memory_refusals += code == ERR_NOMEM;
     if (prefix) {
         used = strnlen(prefix, sizeof(next.text) - 3);
         memcpy(next.text, prefix, used);
@@ -91,6 +93,16 @@ const char *err_name(enum err code)
     if ((int)code < 0 || code >= ERR_COUNT)
         return "unknown error code";
     return names[code];
+}
+
+unsigned err_memory_refusals(void)
+{
+    return memory_refusals;
+}
+
+void err_memory_refused(void)
+{
+    memory_refusals++;
 }
 
 void err_save(enum err code, struct err_info *out)

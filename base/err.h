@@ -60,6 +60,14 @@ const char *err_text(enum err code);
 /* The code's own name in lower case: "not found". Never NULL, also for wrong values. */
 const char *err_name(enum err code);
 
+/*
+ * How often this thread was refused memory so far: counted by err_set(ERR_NOMEM), arenas and bufs.
+ * Who compares it before and after some work knows whether a refusal of a client's input may come
+ * from there.
+ */
+unsigned err_memory_refusals(void);
+void err_memory_refused(void);
+
 /* Copies code and text out of this thread; err_restore() puts them into another one. */
 void err_save(enum err code, struct err_info *out);
 enum err err_restore(const struct err_info *info);

@@ -5,8 +5,11 @@
 #include <endian.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -20,7 +23,9 @@ static const char *const evp_names[] = {
 static EVP_MD *digests[EVP_KINDS];
 static EVP_MAC *hmac;
 static pthread_key_t thread_key;
-static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t fetch_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool has_key; /* guarded by fetch_lock */
+static _Atomic bool fetched;
 
 /* Contexts that one thread uses again and again; freed when it ends. */
 struct contexts {
@@ -38,18 +43,45 @@ static void contexts_free(void *arg)
     free(c);
 }
 
-static void fetch(void)
+static bool fetch_all(void)
 {
+    bool out_of_memory = false;
+
+    ERR_clear_error();
     for (size_t i = 0; i < EVP_KINDS; i++)
-        digests[i] = EVP_MD_fetch(NULL, evp_names[i], NULL);
-    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    if (pthread_key_create(&thread_key, contexts_free) != 0)
-        abort(); /* before any work: a process has a thousand keys */
+        if (digests[i] == NULL)
+            digests[i] = EVP_MD_fetch(NULL, evp_names[i], NULL);
+    if (hmac == NULL)
+        hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error())
+        out_of_memory = out_of_memory || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    return !out_of_memory; /* what is missing for another reason will not come */
+}
+
+/* ERR_NOMEM: the next caller tries again. */
+static enum err fetch(void)
+{
+    enum err err = OK;
+
+    if (atomic_load_explicit(&fetched, memory_order_acquire))
+        return OK;
+    pthread_mutex_lock(&fetch_lock);
+    if (!atomic_load(&fetched)) {
+        if (!has_key)
+            has_key = pthread_key_create(&thread_key, contexts_free) == 0;
+        if (has_key && fetch_all())
+            atomic_store_explicit(&fetched, true, memory_order_release);
+        else
+            err = err_set(ERR_NOMEM, "no memory for OpenSSL's algorithms");
+    }
+    pthread_mutex_unlock(&fetch_lock);
+    return err;
 }
 
 static struct contexts *contexts_of_thread(void)
 {
-    pthread_once(&fetch_once, fetch);
+    if (fetch() != OK)
+        return NULL;
     struct contexts *c = pthread_getspecific(thread_key);
     if (c)
         return c;
@@ -93,7 +125,8 @@ enum err hash_init(struct hash *h, enum hash_kind kind)
         return OK;
     if ((unsigned)kind >= EVP_KINDS)
         return err_set(ERR_BUG, "no hash has the number %d", (int)kind);
-    pthread_once(&fetch_once, fetch);
+    if (fetch() != OK)
+        return no_memory();
     if (!digests[kind])
         return no_digest(kind);
     h->evp = EVP_MD_CTX_new();
@@ -277,6 +310,18 @@ enum err hmac_sha256(struct str key, struct str data, uint8_t out[32])
 enum err hmac_sha1(struct str key, struct str data, uint8_t out[20])
 {
     return hmac_once(HASH_SHA1, key, data, out);
+}
+
+enum err hash_start(void)
+{
+    uint8_t out[HASH_MAX_BYTES];
+    enum err err = OK;
+
+    for (int kind = 0; err == OK && kind < (int)EVP_KINDS; kind++)
+        err = hash_once((enum hash_kind)kind, "", 0, out);
+    if (err == OK)
+        err = hmac_once(HASH_SHA1, STR("k"), STR(""), out);
+    return err == OK ? hmac_once(HASH_SHA256, STR("k"), STR(""), out) : err;
 }
 
 bool bytes_equal_secret(const void *a, const void *b, size_t len)

@@ -42,6 +42,13 @@ void hash_zeros(struct hash *h, uint64_t len);
 void hash_final(struct hash *h, uint8_t *out);
 void hash_fini(struct hash *h); /* fine on a zeroed struct and twice */
 
+/*
+ * Uses every algorithm once. Called at the start of a program that is to live without memory: what
+ * OpenSSL does at the first use of an algorithm does not survive a failed allocation, what it does
+ * later does. ERR_NOMEM, ERR_UNSUPPORTED. Elsewhere the first use does by itself.
+ */
+MUST_USE enum err hash_start(void);
+
 /* All at once; out has hash_size(kind) bytes. */
 MUST_USE enum err hash_once(enum hash_kind kind, const void *data, size_t len, uint8_t *out);
 

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "gateway/monitor.h"
@@ -338,6 +339,8 @@ int command_serve(const struct config *c)
     set_up_log(c);
     err = log_start();
     option_variables(warn_of_variable);
+    if (err == OK)
+        err = hash_start();
     if (err == OK)
         err = start(&g);
     if (err != OK) {

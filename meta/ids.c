@@ -80,8 +80,9 @@ static void fetched(struct sql_unit *u)
     struct meta_ids *ids = u->arg;
     struct arena *arena = ids->arena;
     pthread_mutex_lock(&ids->lock);
-    const struct sql_call *take = u->first;
-    uint64_t end = (uint64_t)sql_int(take, 0, 0), first = end - (uint64_t)take->params[1].num;
+    const struct sql_call *take = u->first; /* NULL or alone when there was no memory for a call */
+    uint64_t end = (uint64_t)sql_int(take, 0, 0);
+    uint64_t first = u->error.code == OK ? end - (uint64_t)take->params[1].num : end;
     if (u->error.code == OK && (take->rows != 1 || (ids->slices && take->next->rows != 1))) {
         u->error.code = ERR_CORRUPT;
         snprintf(u->error.text, sizeof(u->error.text), "a row is missing in `counters`");

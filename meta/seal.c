@@ -39,15 +39,20 @@ static bool encrypt(EVP_CIPHER_CTX *ctx, const uint8_t *key, struct str context,
            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, tag) == 1;
 }
 
-static bool decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *key, struct str context,
-                    const uint8_t *nonce, struct str text, uint8_t *tag, uint8_t *secret)
+static enum err decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *key, struct str context,
+                        const uint8_t *nonce, struct str text, uint8_t *tag, uint8_t *secret)
 {
     int n = 0;
-    return EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
-           EVP_DecryptUpdate(ctx, NULL, &n, bytes_of(context), (int)context.len) == 1 &&
-           EVP_DecryptUpdate(ctx, secret, &n, bytes_of(text), (int)text.len) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1 &&
-           EVP_DecryptFinal_ex(ctx, secret + text.len, &n) == 1;
+    bool ready = EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce) == 1 &&
+                 EVP_DecryptUpdate(ctx, NULL, &n, bytes_of(context), (int)context.len) == 1 &&
+                 EVP_DecryptUpdate(ctx, secret, &n, bytes_of(text), (int)text.len) == 1 &&
+                 EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1;
+
+    if (!ready)
+        return err_set(ERR_NOMEM, "OpenSSL would not decrypt");
+    if (EVP_DecryptFinal_ex(ctx, secret + text.len, &n) != 1)
+        return err_set(ERR_DENIED, "a stored secret was not sealed under this master key");
+    return OK;
 }
 
 enum err seal(const uint8_t *key, struct str context, struct str secret, struct arena *a,
@@ -99,11 +104,12 @@ enum err unseal(const uint8_t *key, struct str context, struct str sealed, struc
     if (secret == NULL)
         return err_set(ERR_NOMEM, "no memory for a secret");
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool done = ctx != NULL &&
-                decrypt(ctx, key, context, (const uint8_t *)sealed.ptr + 1, text, tag, secret);
+    enum err e =
+        ctx != NULL ? decrypt(ctx, key, context, (const uint8_t *)sealed.ptr + 1, text, tag, secret)
+                    : err_set(ERR_NOMEM, "no memory to unseal");
     EVP_CIPHER_CTX_free(ctx);
-    if (!done)
-        return err_set(ERR_DENIED, "a stored secret was not sealed under this master key");
+    if (e != OK)
+        return e;
     *out = (struct str){(char *)secret, text.len};
     return OK;
 }

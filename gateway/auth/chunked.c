@@ -162,7 +162,7 @@ static enum s3_code prove(struct chunked *c, bool is_trailer, struct s3_error *e
     if (e == OK)
         e = hash_init(&c->hash, HASH_SHA256);
     if (e != OK)
-        return fail(c, S3_INTERNAL_ERROR, NULL, error);
+        return fail(c, S3_SLOW_DOWN, S3_NO_MEMORY, error);
     if (!bytes_equal_secret(signature, c->claimed, SIGV4_SIGNATURE_HEX))
         return fail(c, S3_SIGNATURE_DOES_NOT_MATCH, NULL, error);
     memcpy(c->previous, signature, SIGV4_SIGNATURE_HEX);
@@ -248,7 +248,7 @@ static enum s3_code add_trailer(struct chunked *c, struct str name, struct str v
     if (c->trailer_count >= CHUNKED_TRAILERS_MAX || seen_before(c, name) || !is_announced(c, name))
         return fail(c, S3_MALFORMED_TRAILER, NULL, error);
     if (!b->data && !buf_reserve(b, CHUNKED_TRAILER_MAX)) /* all at once: it must not move */
-        return fail(c, S3_INTERNAL_ERROR, NULL, error);
+        return fail(c, S3_SLOW_DOWN, S3_NO_MEMORY, error);
     size_t at = b->len;
     for (size_t i = 0; i < name.len; i++) {
         char ch = name.ptr[i];

@@ -87,7 +87,7 @@ enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
         return S3_OK;
     struct sigv4_header *all = arena_array(arena, count + r->arg_count + 1, sizeof(*all));
     if (!all)
-        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(error);
     for (size_t i = 0; i < count; i++)
         all[i] = r->headers[i];
     for (size_t i = 0; i < r->arg_count; i++) {

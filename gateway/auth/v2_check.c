@@ -350,7 +350,8 @@ enum s3_code auth_v2_check(const struct auth_request *r, struct arena *arena,
     if (decode_signature(auth->signature, claimed))
         e = try_all(&s, key->secret, claimed, &text, &match);
     if (e != OK)
-        code = s3_fail(error, e == ERR_TOO_LARGE ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR, NULL);
+        code =
+            e == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
     else if (!match)
         code = mismatch(&s, buf_str(&text), error);
     else {

@@ -219,7 +219,8 @@ enum s3_code auth_v4_check(const struct auth_request *r, struct arena *arena,
     if (e == OK)
         e = try_all(r, arena, auth, &reading, &canonical, &match);
     if (e != OK)
-        code = s3_fail(error, e == ERR_TOO_LARGE ? S3_INVALID_REQUEST : S3_INTERNAL_ERROR, NULL);
+        code =
+            e == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
     else if (!match)
         code = mismatch(r, arena, auth, &reading, &canonical, error);
     else

@@ -182,7 +182,7 @@ static enum s3_code header_date(const struct auth_request *r, struct arena *aren
         clock_amz(*out_ms, amz);
         text = arena_str(arena, str_of(amz));
         if (!text.ptr)
-            return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+            return s3_fail_memory(error);
     }
     out->timestamp = text;
     return S3_OK;

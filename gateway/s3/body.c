@@ -101,7 +101,7 @@ static enum s3_code body_headers(struct s3_request *r, const struct sigv4_header
         return S3_OK;
     kept = arena_array(r->arena, r->header_count + 1, sizeof(*kept));
     if (kept == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     *out = kept;
     *out_count = 0;
     for (size_t i = 0; i < r->header_count; i++) {
@@ -153,7 +153,7 @@ static enum s3_code open_framing(struct s3_request *r)
     if (!r->auth.framed)
         return S3_OK;
     if (chunked_init(&r->chunked, &r->auth, s3_header(r, "x-amz-trailer")) != OK)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     r->framed = true;
     return S3_OK;
 }

@@ -47,6 +47,11 @@ enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
     return code;
 }
 
+enum s3_code s3_fail_memory(struct s3_error *e)
+{
+    return s3_fail(e, S3_SLOW_DOWN, S3_NO_MEMORY);
+}
+
 void s3_error_add(struct s3_error *e, const char *name, struct str value)
 {
     if (!e || e->extra_count >= S3_ERROR_EXTRAS)

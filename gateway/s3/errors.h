@@ -200,6 +200,9 @@ const char *s3_code_message(enum s3_code code);
 
 /* Fills *e (NULL is fine; extras are forgotten) and returns `code`: `return s3_fail(e, ...)`. */
 enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message);
+/* A 503: an allocation failed, or a digest that needs one; what the client sent is not at fault. */
+#define S3_NO_MEMORY "The server has no memory for this request right now. Please try again."
+enum s3_code s3_fail_memory(struct s3_error *e);
 /* Adds an element; those beyond S3_ERROR_EXTRAS are dropped. */
 void s3_error_add(struct s3_error *e, const char *name, struct str value);
 /* InvalidArgument with ArgumentName and ArgumentValue. */

@@ -159,7 +159,7 @@ enum s3_code headers_settle(struct s3_request *r)
     enum s3_code code = count_groups(r, groups);
 
     if (code != S3_OK || kept == NULL)
-        return code != S3_OK ? code : s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return code != S3_OK ? code : s3_fail_memory(&r->error);
     for (size_t i = 0; i < r->header_count; i++) {
         const struct sigv4_header *h = &r->headers[i];
         const struct rule *rule = rule_of(h->name);
@@ -176,7 +176,7 @@ enum s3_code headers_settle(struct s3_request *r)
             continue;
         g->at = count;
         if (!make_room(r->arena, &kept[count - 1], g))
-            return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+            return s3_fail_memory(&r->error);
     }
     r->headers = kept;
     r->header_count = count;

@@ -125,11 +125,12 @@ struct s3_request {
     struct http_sink sink;
     struct payload payload;
     struct chunked chunked;
-    bool framed;      /* chunked is in use */
-    bool has_payload; /* payload is in use */
-    bool looked_up;   /* an unknown access key was asked of the database */
-    size_t decoded;   /* bytes at the front of the next piece that chunked has seen already */
-    int64_t expected; /* payload bytes, -1 unknown */
+    bool framed;       /* chunked is in use */
+    bool has_payload;  /* payload is in use */
+    bool looked_up;    /* an unknown access key was asked of the database */
+    unsigned refusals; /* err_memory_refusals() when this step began */
+    size_t decoded;    /* bytes at the front of the next piece that chunked has seen already */
+    int64_t expected;  /* payload bytes, -1 unknown */
     enum s3_code failed;
 };
 

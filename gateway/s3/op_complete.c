@@ -121,7 +121,7 @@ static enum s3_code choose(struct s3_request *r, struct completion *c)
     c->chosen = arena_array(r->arena, c->asked.count + 1, sizeof(*c->chosen));
     c->put.attr.size = 0;
     if (c->chosen == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     for (size_t i = 0; i < c->asked.count; i++) {
         const struct complete_part *asked = &c->asked.parts[i];
         const struct part *part = find_part(c, asked->number);
@@ -145,7 +145,7 @@ static enum s3_code make_etag(struct s3_request *r, struct completion *c)
     char hex[33];
 
     if (hash_init(&hash, HASH_MD5) != OK)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     for (size_t i = 0; i < c->asked.count; i++) {
         if (hex_decode(c->chosen[i].etag, md5, sizeof(md5)) != OK)
             memset(md5, 0, sizeof(md5));
@@ -255,7 +255,7 @@ static enum s3_code describe(struct s3_request *r, struct completion *c)
     put->attr.checksum = stored_checksum_code(c->sum.algo, c->sum.type);
     put->content.size = (uint64_t)put->attr.size;
     if (put->parts.ptr == NULL || put->checksum.ptr == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     return S3_OK;
 }
 

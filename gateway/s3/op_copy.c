@@ -97,7 +97,7 @@ static enum s3_code commit(struct s3_request *r)
     put->attr.mtime_ms = clock_wall_ms();
     put->attr.checksum = stored_checksum_code(c->sum.algo, c->sum.type);
     if (put->checksum.ptr == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     err = meta_next_id(r->s3->meta, &put->inode);
     if (err == OK)
         err = object_copy(r->s3->meta, put, &r->file.object, &missing);

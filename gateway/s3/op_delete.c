@@ -157,7 +157,7 @@ enum s3_code op_delete_objects(struct s3_request *r)
     items = arena_array(r->arena, body.count + 1, sizeof(*items));
     entries = arena_array(r->arena, body.count + 1, sizeof(*entries));
     if (items == NULL || entries == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     for (size_t i = 0; i < body.count; i++) {
         entries[i].asked = &body.items[i];
         entries[i].refused = check_entry(&body.items[i], &entries[i].error);

@@ -145,7 +145,7 @@ enum s3_code op_upload_part(struct s3_request *r)
 
     put.part.checksum = stored_checksum_pack(r->arena, &r->digest.sum);
     if (code == S3_OK && (etag == NULL || put.part.checksum.ptr == NULL))
-        code = s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        code = s3_fail_memory(&r->error);
     if (code != S3_OK)
         return code;
     hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
@@ -183,7 +183,7 @@ static enum s3_code copied_etag(struct s3_request *r, const struct range *range,
     text = arena_printf(r->arena, "%llu %llu %llu", (unsigned long long)source->attr.inode,
                         (unsigned long long)range->first, (unsigned long long)range->len);
     if (hex == NULL || text == NULL || hash_once(HASH_MD5, text, str_of(text).len, md5) != OK)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     hex_encode(md5, sizeof(md5), hex);
     *out = str_of(hex);
     return S3_OK;

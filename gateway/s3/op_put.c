@@ -28,7 +28,7 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
     put->cond = stored_write_cond(r);
     put->checksum = stored_checksum_pack(r->arena, &r->digest.sum);
     if (etag == NULL || put->checksum.ptr == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
     put->attr.etag = str_of(etag);
     put->attr.mtime_ms = clock_wall_ms();

@@ -170,7 +170,7 @@ enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
         e = start(p, checksum_hash(p->algo));
     if (e != OK) {
         payload_fini(p);
-        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(error);
     }
     return S3_OK;
 }

@@ -14,8 +14,19 @@
 
 static enum http_next fail(struct s3_request *r, enum s3_code code)
 {
+    /* Without memory a name or a signature looked wrong, perhaps: the client did nothing. */
+    if (err_memory_refusals() != r->refusals && s3_code_status(code) < 500)
+        code = s3_fail_err(r, ERR_NOMEM, "work on the request");
     s3_reply_error(r, code);
     return HTTP_REPLY;
+}
+
+/* Nothing goes on with, or is answered from, texts that could not be copied. */
+static enum s3_code check_memory(struct s3_request *r)
+{
+    enum err err = arena_check(r->arena);
+
+    return err == OK ? S3_OK : s3_fail_err(r, ERR_NOMEM, "work on the request");
 }
 
 /* --- authentication -------------------------------------------------------------------------- */
@@ -133,8 +144,10 @@ static enum s3_code expect_length(struct s3_request *r)
 
 static enum http_next admitted(struct s3_request *r)
 {
-    enum s3_code code = check_request(r);
+    enum s3_code code = check_memory(r);
 
+    if (code == S3_OK)
+        code = check_request(r);
     if (code == S3_OK)
         code = expect_length(r);
     if (code != S3_OK)
@@ -168,6 +181,7 @@ static enum http_next on_head(struct http_request *http)
         return HTTP_REPLY;
     }
     http->user = r;
+    r->refusals = err_memory_refusals();
     r->http = http;
     r->s3 = http->ctx;
     r->arena = http->arena;
@@ -217,12 +231,12 @@ static enum http_next handle(struct s3_request *r)
 
     r->resume = NULL;
     code = resume != NULL ? resume(r) : begin_handler(r);
-    if (code != S3_OK)
-        return fail(r, code);
-    if (r->resume != NULL)
+    if (code == S3_OK && r->resume != NULL)
         return r->waits ? HTTP_WAIT : HTTP_WORK;
     s3_reply_ids(r);
-    return HTTP_REPLY;
+    if (code == S3_OK)
+        code = check_memory(r);
+    return code == S3_OK ? HTTP_REPLY : fail(r, code);
 }
 
 static enum s3_code check_early(struct s3_request *r)
@@ -239,6 +253,7 @@ static enum http_next on_work(struct http_request *http)
     struct s3_request *r = http->user;
     enum s3_code code;
 
+    r->refusals = err_memory_refusals();
     switch (r->step) {
     case S3_STEP_AUTH:
         return ask_for_key(r);
@@ -253,8 +268,10 @@ static enum http_next on_work(struct http_request *http)
 static enum http_next on_body_end(struct http_request *http, enum err result)
 {
     struct s3_request *r = http->user;
-    enum s3_code code = s3_body_end(r, result);
+    enum s3_code code;
 
+    r->refusals = err_memory_refusals();
+    code = s3_body_end(r, result);
     if (code != S3_OK)
         return fail(r, code);
     if (r->op->body == S3_BODY_FILE)

@@ -12,7 +12,7 @@ static enum s3_code make_views(struct s3_request *r)
     struct sigv4_arg *args = arena_array(r->arena, target->arg_count + 1, sizeof(*args));
 
     if (headers == NULL || args == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     for (size_t i = 0; i < http->header_count; i++) {
         headers[i].name = http->headers[i].name;
         headers[i].value = http->headers[i].value;
@@ -64,7 +64,7 @@ static enum s3_code find_names(struct s3_request *r)
     if (bucket.len > 0) {
         r->bucket = names_lower(r->arena, bucket);
         r->key = str_sub(path, 1, path.len);
-        return r->bucket.ptr != NULL ? S3_OK : s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return r->bucket.ptr != NULL ? S3_OK : s3_fail_memory(&r->error);
     }
     names_split_path(path, &r->bucket, &r->key);
     if (r->bucket.len > 0 || path.len == 1)

@@ -192,7 +192,7 @@ enum s3_code stored_headers_of(struct s3_request *r, struct pairs *out)
     size_t count = 0, total = 0;
 
     if (items == NULL)
-        return s3_fail(&r->error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(&r->error);
     for (size_t i = 0; i < KEPT_COUNT; i++) {
         struct str value = s3_header(r, kept_headers[i]);
 

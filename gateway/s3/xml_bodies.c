@@ -18,7 +18,7 @@ static enum s3_code read_root(struct arena *arena, struct str body, const char *
 
     *out = root;
     if (e == ERR_NOMEM)
-        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(error);
     if (e != OK || !xml_is(root, name))
         return malformed(error);
     return S3_OK;
@@ -71,7 +71,7 @@ enum s3_code xml_parse_delete(struct arena *arena, struct str body, struct delet
     out->quiet = str_eq_nocase(str_trim(xml_child_text(root, "Quiet")), STR("true"));
     out->items = arena_array(arena, count, sizeof(*out->items));
     if (!out->items)
-        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(error);
     for (const struct xml_node *c = root->child; c; c = c->next) {
         if (!xml_is(c, "Object"))
             continue;
@@ -133,7 +133,7 @@ enum s3_code xml_parse_complete(struct arena *arena, struct str body, struct com
         return malformed(error);
     out->parts = arena_array(arena, count, sizeof(*out->parts));
     if (!out->parts)
-        return s3_fail(error, S3_INTERNAL_ERROR, NULL);
+        return s3_fail_memory(error);
     for (const struct xml_node *c = root->child; c && code == S3_OK; c = c->next) {
         if (xml_is(c, "Part"))
             code = read_part(c, &out->parts[out->count++], error);

@@ -121,6 +121,8 @@ static enum err parse(struct reader *r, struct str document)
     enum XML_Status status = XML_Parse(r->parser, document.ptr, (int)document.len, 1);
     if (r->failed != OK)
         return err_set(r->failed, "%s", r->why);
+    if (status != XML_STATUS_OK && XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY)
+        return err_set(ERR_NOMEM, "no memory for XML");
     if (status != XML_STATUS_OK)
         return err_set(ERR_INVALID, "XML line %lu: %s",
                        (unsigned long)XML_GetCurrentLineNumber(r->parser),

@@ -137,8 +137,8 @@ static enum err check_call(const struct sql_driver *d, const struct sql_unit *u,
 
 static enum err check_unit(const struct sql_driver *d, struct sql_unit *u)
 {
-    if (u->error.code != OK)
-        return err_set(u->error.code, "SQL: the request's memory is full");
+    if (u->error.code != OK || (u->count > 0 && arena_check(u->arena) != OK))
+        return err_set(ERR_NOMEM, "SQL: the request's memory is full");
     u->bytes = 0;
     for (struct sql_call *c = u->first; c != NULL; c = c->next) {
         enum err e = check_call(d, u, c);

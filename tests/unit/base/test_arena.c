@@ -54,6 +54,34 @@ static void test_arena__stops_at_its_limit(void **state)
     arena_free(NULL);
 }
 
+static void test_arena__remembers_what_it_refused(void **state)
+{
+    struct arena *a = arena_new(100);
+
+    (void)state;
+    assert_non_null(arena_str(a, STR("x")).ptr);
+    assert_ok(arena_check(a));
+    assert_null(arena_printf(a, "%200d", 1));
+    assert_non_null(arena_str(a, STR("x")).ptr);
+    assert_int_equal(arena_check(a), ERR_TOO_LARGE);
+    arena_free(a);
+    a = arena_new(SIZE_MAX);
+    assert_null(arena_alloc(a, SIZE_MAX / 4));
+    assert_int_equal(arena_check(a), ERR_NOMEM);
+    arena_free(a);
+}
+
+static void test_arena__none_gives_nothing(void **state)
+{
+    (void)state;
+    assert_null(arena_alloc(NULL, 1));
+    assert_null(arena_array(NULL, 1, 1));
+    assert_null(arena_cstr(NULL, STR("x")));
+    assert_null(arena_str(NULL, STR("x")).ptr);
+    assert_null(arena_printf(NULL, "x"));
+    assert_int_equal(arena_check(NULL), ERR_NOMEM);
+}
+
 static void test_arena__refuses_sizes_that_overflow(void **state)
 {
     struct arena *a = arena_new(SIZE_MAX);
@@ -87,6 +115,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena__gives_zeroed_aligned_pieces_that_do_not_overlap),
         cmocka_unit_test(test_arena__stops_at_its_limit),
+        cmocka_unit_test(test_arena__remembers_what_it_refused),
+        cmocka_unit_test(test_arena__none_gives_nothing),
         cmocka_unit_test(test_arena__refuses_sizes_that_overflow),
         cmocka_unit_test(test_arena__copies_end_with_a_nul),
     };
