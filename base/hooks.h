@@ -7,6 +7,7 @@
  *     epochs          what running downloads read is freed under them
  *     jobs            background jobs do nothing (not unsafe: to measure what they cost)
  *     job-token       who lost a background job goes on with it
+ *     access-proof    a key that was revoked counts as long as a gateway remembers it
  *     if-none-match   PUT overwrites in spite of If-None-Match: *
  */
 #ifndef KISEKI_BASE_HOOKS_H

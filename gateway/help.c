@@ -6,7 +6,7 @@
 
 static bool is_listed(const struct option_row *o, const struct command *c, bool secret)
 {
-    return (o->commands & c->bit) != 0 && (o->type == OPTION_SECRET) == secret;
+    return (o->commands & c->bit) != 0 && (o->type == OPTION_SECRET) == secret && o->help != NULL;
 }
 
 void help_all(FILE *out)
@@ -145,7 +145,8 @@ void help_man(FILE *out)
           "with _FILE names.\n",
           out);
     for (size_t i = 0; i < option_count; i++)
-        man_option(&option_rows[i], out);
+        if (option_rows[i].help != NULL)
+            man_option(&option_rows[i], out);
     fputs(".SH SIGNALS\n.TP\n.B SIGTERM\nstop accepting, finish what is in flight, exit 0\n"
           ".TP\n.B SIGHUP\nread the certificate and its key again\n"
           ".SH FILES\n.TP\n.I data/credentials\nthe root user's keys of the embedded default\n"

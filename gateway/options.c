@@ -132,7 +132,7 @@ const struct option_row option_rows[] = {
     {"access-key", OPTION_SECRET, AT(access_key), NULL, "KEY", "the root user's access key", 0, 0, SERVE, NULL},
     {"secret-key", OPTION_SECRET, AT(secret_key), NULL, "KEY", "the root user's secret key", 0, 0, SERVE, NULL},
     {"master-key", OPTION_SECRET, AT(master_key), NULL, "KEY", "64 hex digits that seal secrets in the database", 0, 0, VOLUME, NULL},
-    {"test-users", OPTION_SECRET, AT(test_users), NULL, "LIST", "more users, NAME:ACCESS:SECRET[,...]", 0, 0, SERVE, NULL},
+    {"test-users", OPTION_SECRET, AT(test_users), NULL, "LIST", NULL, 0, 0, SERVE, NULL},
     {"memory-size", OPTION_SIZE, AT(memory_size), "128M", "SIZE", "memory for transfers and the read cache", 16 << 20, 1ull << 42, SERVE | FILES, NULL},
     {"cache-dir", OPTION_TEXT, AT(cache_dir), NULL, "FOLDER", "disk cache for slices of a remote store", 0, 0, SERVE, NULL},
     {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "the most that the disk cache takes", 0, 1ull << 50, SERVE, NULL},

@@ -44,10 +44,10 @@ struct option_row {
     size_t offset;        /* of its member of struct config */
     const char *fallback; /* NULL: none */
     const char *value;    /* what --help calls the value */
-    const char *help;
-    uint64_t min, max;   /* numbers */
-    unsigned commands;   /* bits */
-    option_check *check; /* texts; NULL: anything but an empty one */
+    const char *help;     /* NULL: shown nowhere, for tests */
+    uint64_t min, max;    /* numbers */
+    unsigned commands;    /* bits */
+    option_check *check;  /* texts; NULL: anything but an empty one */
 };
 
 extern const struct option_row option_rows[];

@@ -42,28 +42,41 @@ struct gateway {
 
 /* --- users ------------------------------------------------------------------------------------ */
 
+#define GIVEN_MAX 64
+
 /* NAME:ACCESS:SECRET[,...] */
-static enum err add_test_users(struct gateway *g)
+static enum err take_test_users(struct gateway *g, struct given_key *keys, size_t *count)
 {
     struct str rest = str_of(g->config->test_users), entry;
-    enum err err = OK;
 
-    while (err == OK && str_split(&rest, ',', &entry)) {
-        struct str name = STR_NONE, access = STR_NONE;
+    while (str_split(&rest, ',', &entry)) {
+        struct given_key *k = &keys[*count];
 
-        if (!str_split(&entry, ':', &name) || !str_split(&entry, ':', &access) || entry.len == 0)
+        if (*count == GIVEN_MAX)
+            return err_set(ERR_INVALID, "KISEKI_TEST_USERS names more than %d users",
+                           GIVEN_MAX - 1);
+        if (!str_split(&entry, ':', &k->account) || !str_split(&entry, ':', &k->access_key) ||
+            entry.len == 0)
             return err_set(ERR_INVALID, "KISEKI_TEST_USERS is NAME:ACCESS:SECRET[,...]");
-        err = account_key_put(fs_meta(g->fs), name, access, entry);
+        if (str_eq(k->account, STR(ACCOUNT_ROOT)))
+            return err_set(ERR_INVALID, "KISEKI_TEST_USERS: the root user is no test user");
+        k->secret = entry;
+        ++*count;
     }
-    return err;
+    return OK;
 }
 
-static enum err add_users(struct gateway *g)
+/* The root key and users of tests; those that other starts gave are removed. */
+static enum err give_keys(struct gateway *g)
 {
-    enum err err = account_key_put(fs_meta(g->fs), STR("root"), str_of(g->volume.access_key),
-                                   str_of(g->volume.secret_key));
+    struct given_key keys[GIVEN_MAX] = {
+        {STR(ACCOUNT_ROOT), str_of(g->volume.access_key), str_of(g->volume.secret_key)}};
+    size_t count = 1;
+    enum err err = OK;
 
-    return err == OK && g->config->test_users != NULL ? add_test_users(g) : err;
+    if (g->config->test_users != NULL)
+        err = take_test_users(g, keys, &count);
+    return err == OK ? account_keys_give(fs_meta(g->fs), keys, count) : err;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -174,7 +187,7 @@ static enum err start(struct gateway *g)
     if (err == OK)
         err = fs_open(&g->volume.options, &g->fs);
     if (err == OK)
-        err = add_users(g);
+        err = give_keys(g);
     if (err == OK)
         err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
     return err == OK ? begin_serving(g) : err;

@@ -40,7 +40,7 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
     sql_bind_text(insert, region);
     struct sql_call *made = sql_add(&u, SQL_bucket_made);
     sql_bind_bytes(made, name);
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     if (e != OK)
         return e;
     if (made->rows == 0)
@@ -64,7 +64,7 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_bucket_get);
     sql_bind_bytes(c, name);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e != OK)
         return e;
     if (c->rows == 0)
@@ -88,7 +88,7 @@ enum err bucket_delete(struct meta *m, struct str name)
     u.order_name = name;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         sql_bind_int(sql_add(&u, steps[i]), (int64_t)b.id);
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     if (e == OK && u.first->rows == 0)
         e = err_set(ERR_NOT_FOUND, "no such bucket");
     else if (e == OK && u.first->next->changed == 0)
@@ -126,7 +126,7 @@ enum err bucket_list(struct meta *m, struct arena *a, uint64_t owner, struct str
     sql_bind_int(c, (int64_t)max + 1);
     if (owner != 0)
         sql_bind_int(c, (int64_t)owner);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e != OK)
         return e;
     size_t count = c->rows > max ? max : c->rows;

@@ -26,7 +26,7 @@
 #ifndef KISEKI_META_INTERNAL_H
 #define KISEKI_META_INTERNAL_H
 
-#include "meta/account.h"
+#include "meta/access.h"
 #include "meta/object.h"
 #include "meta/reclaim.h"
 #include "meta/sql/sql.h"
@@ -132,12 +132,24 @@ struct meta {
     struct queue_hints hints;
     struct doomed_hints doomed_hints;
 
-    pthread_rwlock_t accounts_lock;
-    struct account_cache *accounts; /* guarded by accounts_lock; what it points to is immutable */
+    struct account_cache *accounts; /* with its own lock */
 };
 
 /* sql_write(), but ERR_FENCED before the first meta_session_open(). */
 MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
+
+/*
+ * access.c: sql_read(m->sql), meta_write() with the proof of who asks (meta/access.h): for what a
+ * client's request reads and writes, not for what follows from it (clean-up, jobs, numbers).
+ * For units that are submitted: access_require() before, access_settled() with what came of it,
+ * both in the request's thread.
+ */
+MUST_USE enum err access_read(struct meta *m, struct sql_unit *u);
+MUST_USE enum err access_write(struct meta *m, struct sql_unit *u);
+void access_require(struct sql_unit *u);
+MUST_USE enum err access_settled(struct meta *m, enum err e);
+/* The number of an access key's lock. */
+int64_t access_lock_of(struct str access_key);
 
 /*
  * Around a write whose rows name slices of `c`: OK when all of them carry our session's tag, and
@@ -186,11 +198,11 @@ void reads_fetched(struct meta *m, uint64_t epoch);
  */
 MUST_USE enum err schema_open(struct meta *m, bool must_exist);
 
+/* account.c: the empty cache. */
+MUST_USE enum err account_init(struct meta *m);
 /* account.c: key_check against the master key; a newly given one seals what is there. */
 MUST_USE enum err account_open(struct meta *m);
 void account_fini(struct meta *m);
-/* From the heartbeat: reloads when `generation` is newer than the cache's. Blocks. */
-void account_noticed(struct meta *m, uint64_t generation);
 
 /*
  * lock/lock.c; sweep, from the heartbeat: deletes rows of locks that could not be deleted before.

@@ -115,7 +115,7 @@ static enum err scan(struct meta *m, struct arena *a, const struct object_list_q
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     *out = ask_keys(&u, q->bucket, from, to, limit);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e == OK && (*out)->rows == 0)
         e = err_set(ERR_NOT_FOUND, "no such bucket");
     return e == OK ? take_keys(a, *out, q, page) : e;
@@ -135,7 +135,7 @@ static enum err go_on(struct meta *m, struct arena *a, const struct object_list_
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = ask_folded(&u, q, from, to, limit - page->count);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e != OK)
         return e;
     struct object_entry *entries = arena_array(a, page->count + c->rows, sizeof(*entries));

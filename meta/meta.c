@@ -35,8 +35,7 @@ static enum err copy_options(struct meta *m, const struct meta_options *o)
 
 static enum err init_locks(struct meta *m)
 {
-    if (pthread_mutex_init(&m->reads.lock, NULL) != 0 ||
-        pthread_rwlock_init(&m->accounts_lock, NULL) != 0)
+    if (pthread_mutex_init(&m->reads.lock, NULL) != 0)
         return err_set(ERR_NOMEM, "no locks for a volume");
     enum err e = session_init(m);
     if (e == OK)
@@ -82,6 +81,8 @@ enum err meta_open(const struct meta_options *o, struct meta **out)
     }
     e = copy_options(m, o);
     if (e == OK)
+        e = account_init(m);
+    if (e == OK)
         e = connect(m, o);
     if (e == OK)
         e = schema_open(m, o->must_exist);
@@ -122,7 +123,6 @@ void meta_close(struct meta *m)
     ids_fini(&m->ids);
     session_fini(m);
     locks_fini(m);
-    pthread_rwlock_destroy(&m->accounts_lock);
     pthread_mutex_destroy(&m->reads.lock);
     explicit_bzero(m->master_key, sizeof(m->master_key));
     free(m->host);

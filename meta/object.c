@@ -124,7 +124,7 @@ static enum err ask(struct meta *m, struct arena *a, const struct object_get *q,
         sql_bind_int(c, FIRST_EXTENTS);
     }
     *out = c;
-    return sql_read(m->sql, &u);
+    return access_read(m, &u);
 }
 
 /* One round trip; two if the file is written at ranges. */

@@ -104,6 +104,7 @@ static void submit_delete(struct meta *m, struct work *w)
         settled_bind(c, &w->settled);
     }
     w->call = c;
+    access_require(&w->unit);
     submit(m, w);
 }
 
@@ -178,7 +179,7 @@ static bool delete_round(struct meta *m, struct work *works, size_t count, struc
         w->look = false;
         if (!w->again || w->arena == NULL)
             continue;
-        w->item->result = err_restore(&w->unit.error);
+        w->item->result = access_settled(m, err_restore(&w->unit.error));
         w->look = w->item->result == OK && w->call->rows == 0;
         if (w->look)
             submit_look(m, w);

@@ -326,7 +326,7 @@ static enum err put_once(struct meta *m, struct arena *a, const struct object_pu
         e = meta_content_begin(m, &p->content);
     if (e != OK)
         return e;
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     *out_done = e == OK && key->rows > 0;
     meta_content_end(m, &p->content, *out_done);
     return e;
@@ -347,7 +347,7 @@ static enum err copy_once(struct meta *m, struct arena *a, const struct object_p
     sql_bind_bytes(check, p->bucket);
     sql_bind_bytes(check, p->key);
     sql_bind_int(check, (int64_t)p->inode);
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
         e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
     *out_done = e == OK && key->rows > 0;

@@ -6,7 +6,7 @@ CREATE TABLE volume (
     uuid             TEXT NOT NULL,
     schema_version   BIGINT NOT NULL,
     generation       BIGINT NOT NULL,       -- of the marker object; load increments it
-    auth_generation  BIGINT NOT NULL,       -- any change of accounts or access_keys
+    auth_generation  BIGINT NOT NULL,       -- not used: keys are proven one by one (meta/access.h)
     created_ms       BIGINT NOT NULL,
     key_check        BYTEA                  -- proves the master key; NULL while none was given
 );
@@ -54,7 +54,7 @@ CREATE TABLE access_keys (
     access_key  TEXT PRIMARY KEY,
     account     BIGINT NOT NULL REFERENCES accounts (id),
     secret      BYTEA NOT NULL,             -- sealed (meta/account.h)
-    enabled     BIGINT NOT NULL,
+    enabled     BIGINT NOT NULL,            -- 0 no, 1 yes, 2 yes and given by the configuration
     created_ms  BIGINT NOT NULL
 );
 

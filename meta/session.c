@@ -118,13 +118,6 @@ void meta_content_end(struct meta *m, const struct content *c, bool linked)
 
 /* --- the row ---------------------------------------------------------------------------------- */
 
-/* What a heartbeat brought home: the epoch, and whether accounts changed. */
-static void news(struct meta *m, const struct sql_call *c)
-{
-    reads_fetched(m, (uint64_t)sql_int(c, 0, 0));
-    account_noticed(m, (uint64_t)sql_int(c, 0, 1));
-}
-
 static void add_insert(struct meta *m, struct sql_unit *u, uint64_t tag)
 {
     struct sql_call *c = sql_add(u, SQL_ids_take);
@@ -178,7 +171,7 @@ static enum err start(struct meta *m)
     ids_restart(&m->ranges, id, tag);
     lease_renewed(m, sent);
     atomic_store(&s->opened, true);
-    news(m, told);
+    reads_fetched(m, (uint64_t)sql_int(told, 0, 0));
     log_info("session %" PRIu64 " is open, epoch %" PRId64, id, sql_int(told, 0, 0));
 out:
     arena_free(a);
@@ -207,7 +200,7 @@ static enum err renew(struct meta *m, bool *out_held)
     *out_held = e == OK && c->rows == 1;
     if (*out_held) {
         lease_renewed(m, sent);
-        news(m, told);
+        reads_fetched(m, (uint64_t)sql_int(told, 0, 0));
     }
     arena_free(a);
     return e;

@@ -62,7 +62,7 @@ enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct s
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = upload_add(&u, SQL_upload_get, bucket, key, upload);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     return e == OK ? upload_of(a, c, out, out_missing) : e;
 }
 
@@ -127,7 +127,7 @@ enum err upload_create(struct meta *m, struct arena *a, struct str bucket, struc
     if (e == OK)
         e = add_insert(&u, bucket, key, inout);
     if (e == OK)
-        e = meta_write(m, &u);
+        e = access_write(m, &u);
     if (e == OK && u.first->rows == 0)
         e = err_set(ERR_NOT_FOUND, "no such bucket");
     return e;
@@ -147,7 +147,7 @@ enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct 
     upload_add(&u, SQL_upload_lock, bucket, key, upload);
     upload_add(&u, SQL_upload_drop_parts, bucket, key, upload);
     struct sql_call *c = upload_add(&u, SQL_upload_drop, bucket, key, upload);
-    enum err e = meta_write(m, &u);
+    enum err e = access_write(m, &u);
     if (e == OK && c->rows == 0)
         e = upload_refused(m, a, bucket, key, upload, out_missing);
     arena_free(a);

@@ -142,7 +142,7 @@ static enum err complete_once(struct meta *m, struct arena *a, const struct comp
     if (e != OK)
         return e;
     add_end(&u, p, x->upload, x->result);
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
         e = err_set(ERR_CONFLICT, "the parts are not as long as they were said to be");
     *out_done = e == OK && key->rows > 0;

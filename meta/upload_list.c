@@ -115,7 +115,7 @@ enum err upload_list(struct meta *m, struct arena *a, const struct upload_list_q
     sql_bind_bytes(c, q->delimiter);
     sql_bind_int(c, (int64_t)q->prefix.len);
     sql_bind_int(c, r.after_id);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e != OK)
         return e;
     if (c->rows == 0)

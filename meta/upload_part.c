@@ -52,7 +52,7 @@ enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *o
         e = meta_content_begin(m, &p->content);
     if (e != OK)
         goto out;
-    e = meta_write(m, &u);
+    e = access_write(m, &u);
     meta_content_end(m, &p->content, e == OK && row->rows > 0);
     if (e == OK && row->rows == 0)
         e = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
@@ -84,7 +84,7 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
     sql_bind_text(c, p->upload);
     sql_bind_int(c, p->part.number);
     sql_bind_int(c, (int64_t)p->part.inode);
-    enum err e = meta_write(m, &u);
+    enum err e = access_write(m, &u);
     if (e == ERR_CONDITION)
         e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
     if (e == OK && row->rows == 0)
@@ -133,7 +133,7 @@ enum err part_list(struct meta *m, struct arena *a, struct str bucket, struct st
     sql_bind_text(parts, upload);
     sql_bind_int(parts, after);
     sql_bind_int(parts, max < INT64_MAX ? (int64_t)max + 1 : INT64_MAX);
-    enum err e = sql_read(m->sql, &u);
+    enum err e = access_read(m, &u);
     if (e == OK)
         e = upload_of(a, row, out_upload, out_missing);
     if (e == OK)

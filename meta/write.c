@@ -77,7 +77,7 @@ static enum err commit(struct write *x, struct arena *a, const struct sql_call *
     enum err e = meta_content_begin(x->meta, &x->w->content);
     if (e != OK)
         return e;
-    e = meta_write(x->meta, &x->unit);
+    e = access_write(x->meta, &x->unit);
     *out_done = e == OK && hold->rows > 0 && first->changed > 0;
     meta_content_end(x->meta, &x->w->content, *out_done);
     if (!*out_done)
@@ -322,7 +322,7 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
         sql_bind_int(c, out->mtime_ms);
     }
     sql_bind_bytes(c, data);
-    e = meta_write(m, &x.unit);
+    e = access_write(m, &x.unit);
     *out_done = e == OK && x.unit.first->changed > 0;
 out:
     end(&x);
@@ -346,7 +346,7 @@ enum err write_unpack(struct meta *m, struct arena *a, const struct range_write 
         e = object_add_unpacked(m, &x.unit, inode, 0, w->now->attr.inode,
                                 (uint64_t)w->now->attr.size);
     if (e == OK)
-        e = meta_write(m, &x.unit);
+        e = access_write(m, &x.unit);
     *out_done = e == OK && x.unit.first->changed > 0;
 out:
     end(&x);

@@ -23,8 +23,10 @@
 #include "gateway/http/request.h"
 #include "gateway/s3/errors.h"
 #include "gateway/s3/payload.h"
-#include "meta/account.h"
+#include "meta/access.h"
 #include "meta/object.h"
+
+#include <stdatomic.h>
 
 struct metrics;
 struct s3_request;
@@ -72,6 +74,9 @@ struct s3_op {
     enum s3_code (*handle)(struct s3_request *r); /* NULL: known, not built: 501 */
 };
 
+/* Requests at once that may ask the database for an access key: a quarter of the usual workers. */
+#define S3_ASKING_MAX 16
+
 /* What all requests share. Immutable after start, but for what fs/ and metrics guard. */
 struct s3 {
     struct fs *fs;
@@ -80,7 +85,8 @@ struct s3 {
     struct str region;
     const struct str *domains; /* virtual-host domains */
     size_t domain_count;
-    char host_id[33]; /* x-amz-id-2: tells gateways apart */
+    char host_id[33];        /* x-amz-id-2: tells gateways apart */
+    _Atomic unsigned asking; /* requests that ask for an access key now */
 };
 
 enum s3_step { S3_STEP_AUTH, S3_STEP_BEFORE_BODY, S3_STEP_HANDLE };
@@ -100,6 +106,7 @@ struct s3_request {
     size_t arg_count;
     struct auth auth;
     struct access_key access; /* who asks */
+    struct access_proof proof;
 
     /* the body, when handle runs */
     struct buf body;              /* S3_BODY_MEMORY */
@@ -125,12 +132,13 @@ struct s3_request {
     struct http_sink sink;
     struct payload payload;
     struct chunked chunked;
-    bool framed;       /* chunked is in use */
-    bool has_payload;  /* payload is in use */
-    bool looked_up;    /* an unknown access key was asked of the database */
-    unsigned refusals; /* err_memory_refusals() when this step began */
-    size_t decoded;    /* bytes at the front of the next piece that chunked has seen already */
-    int64_t expected;  /* payload bytes, -1 unknown */
+    bool framed;          /* chunked is in use */
+    bool has_payload;     /* payload is in use */
+    enum s3_code refused; /* what authentication by the key in memory said */
+    bool is_asking;       /* counted in s3->asking */
+    unsigned refusals;    /* err_memory_refusals() when this step began */
+    size_t decoded;       /* bytes at the front of the next piece that chunked has seen already */
+    int64_t expected;     /* payload bytes, -1 unknown */
     enum s3_code failed;
 };
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/metrics.h"
+#include "gateway/s3/authorize.h"
 #include "gateway/s3/names.h"
 #include "gateway/s3/ops.h"
 #include "gateway/s3/owner.h"
@@ -31,36 +32,58 @@ static enum s3_code check_memory(struct s3_request *r)
 
 /* --- authentication -------------------------------------------------------------------------- */
 
-static enum s3_code check_signature(struct s3_request *r)
+/* Refusals that rest on what the database may have changed since the key was kept here. */
+static bool is_about_key(enum s3_code code)
 {
-    struct auth_key key = {
-        .secret = str_of(r->access.secret),
-        .account_id = (int64_t)r->access.account.id,
-        .enabled = r->access.enabled,
-    };
-
-    enum s3_code code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
-
-    /* Every account may do everything for now. */
-    return code == S3_OK ? s3_request_as_signed(r) : code;
+    return code == S3_INVALID_ACCESS_KEY_ID || code == S3_SIGNATURE_DOES_NOT_MATCH;
 }
 
-/* ERR_AGAIN: the key is not known here; ask the database on a worker, once. */
-static enum err authenticate(struct s3_request *r, enum s3_code *out_code)
+/*
+ * By the key as it is kept here. False: it is not here, or it refuses the request; the database
+ * must be asked, on a worker, since a refusal is proven like a grant.
+ */
+static bool authenticate(struct s3_request *r)
 {
-    enum err err = account_key_find(r->s3->meta, r->auth.access_key, &r->access);
+    r->refused = S3_INVALID_ACCESS_KEY_ID;
+    if (account_key_find(r->s3->meta, r->auth.access_key, &r->access) == OK)
+        r->refused = authorize_signature(r);
+    return !is_about_key(r->refused);
+}
 
-    if (err == ERR_NOT_FOUND && !r->looked_up)
-        return ERR_AGAIN;
-    if (err == OK) {
-        r->http->owner = r->access.account.id;
-        *out_code = check_signature(r);
-    } else if (err == ERR_NOT_FOUND) {
-        *out_code = auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
-    } else {
-        *out_code = s3_fail_err(r, err, "look up the access key");
-    }
-    return OK;
+/*
+ * Anybody can ask for keys that do not exist. So that they find no worker busy, only a share of the
+ * workers answers such questions; what is too much is refused at once.
+ */
+static bool may_ask(struct s3_request *r)
+{
+    r->is_asking = atomic_fetch_add(&r->s3->asking, 1) < S3_ASKING_MAX;
+    if (!r->is_asking)
+        atomic_fetch_sub(&r->s3->asking, 1);
+    return r->is_asking;
+}
+
+static void stop_asking(struct s3_request *r)
+{
+    if (r->is_asking)
+        atomic_fetch_sub(&r->s3->asking, 1);
+    r->is_asking = false;
+}
+
+/* Worker: the key as the database has it. What was refused by the same row stays refused. */
+static enum s3_code ask_for_key(struct s3_request *r)
+{
+    struct access_key known = r->access;
+    enum err err = account_key_look_up(r->s3->meta, r->auth.access_key, &r->access);
+
+    stop_asking(r);
+    if (err == ERR_NOT_FOUND)
+        return auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
+    if (err != OK)
+        return s3_fail_err(r, err, "look up the access key");
+    if (known.stored_len > 0 && known.enabled == r->access.enabled &&
+        str_eq(access_key_stored(&known), access_key_stored(&r->access)))
+        return r->refused;
+    return authorize_signature(r);
 }
 
 /* --- after authentication: what can be refused before the body -------------------------------- */
@@ -95,9 +118,16 @@ static bool expects_owner(const struct s3_request *r)
            r->op->handle != op_create_bucket;
 }
 
+/* An upload that is to be refused for whose bucket it is: better before its body than after. */
+static bool may_be_foreign(const struct s3_request *r)
+{
+    return !account_is_root(&r->access.account) && r->op->body == S3_BODY_FILE &&
+           (r->http->wants_100 || r->expected < 0 || r->expected >= EARLY_BYTES);
+}
+
 static bool wants_early_check(const struct s3_request *r)
 {
-    if (expects_owner(r) && s3_body_expected(r))
+    if (may_be_foreign(r) || (expects_owner(r) && s3_body_expected(r)))
         return true;
     switch (r->op->early) {
     case S3_EARLY_ALWAYS:
@@ -160,13 +190,12 @@ static enum http_next admitted(struct s3_request *r)
 
 static enum http_next enter(struct s3_request *r)
 {
-    enum s3_code code = S3_OK;
-
-    if (authenticate(r, &code) == ERR_AGAIN) {
-        r->step = S3_STEP_AUTH;
-        return HTTP_WORK;
-    }
-    return code == S3_OK ? admitted(r) : fail(r, code);
+    if (authenticate(r))
+        return r->refused == S3_OK ? admitted(r) : fail(r, r->refused);
+    if (!may_ask(r))
+        return fail(r, s3_fail(&r->error, S3_SLOW_DOWN, NULL));
+    r->step = S3_STEP_AUTH;
+    return HTTP_WORK;
 }
 
 /* --- the server's calls ----------------------------------------------------------------------- */
@@ -203,12 +232,24 @@ static enum http_next on_head(struct http_request *http)
     return code == S3_OK ? enter(r) : fail(r, code);
 }
 
-static enum http_next ask_for_key(struct s3_request *r)
+static enum http_next look_up(struct s3_request *r)
 {
-    enum err err = account_refresh(r->s3->meta);
+    enum s3_code code = ask_for_key(r);
 
-    r->looked_up = true;
-    return err == OK ? enter(r) : fail(r, s3_fail_err(r, err, "look up the access key"));
+    return code == S3_OK ? admitted(r) : fail(r, code);
+}
+
+static enum http_next before_body(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    authorize_begin(r);
+    if (expects_owner(r))
+        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
+    if (code == S3_OK && r->op->before_body != NULL)
+        code = r->op->before_body(r);
+    code = authorize_end(r, code);
+    return code == S3_OK ? begin_body(r) : fail(r, code);
 }
 
 /* --- the handler, in one go or several -------------------------------------------------------- */
@@ -230,7 +271,9 @@ static enum http_next handle(struct s3_request *r)
     enum s3_code code;
 
     r->resume = NULL;
+    authorize_begin(r);
     code = resume != NULL ? resume(r) : begin_handler(r);
+    code = authorize_end(r, code);
     if (code == S3_OK && r->resume != NULL)
         return r->waits ? HTTP_WAIT : HTTP_WORK;
     s3_reply_ids(r);
@@ -239,27 +282,16 @@ static enum http_next handle(struct s3_request *r)
     return code == S3_OK ? HTTP_REPLY : fail(r, code);
 }
 
-static enum s3_code check_early(struct s3_request *r)
-{
-    enum s3_code code = S3_OK;
-
-    if (expects_owner(r))
-        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
-    return code == S3_OK && r->op->before_body != NULL ? r->op->before_body(r) : code;
-}
-
 static enum http_next on_work(struct http_request *http)
 {
     struct s3_request *r = http->user;
-    enum s3_code code;
 
     r->refusals = err_memory_refusals();
     switch (r->step) {
     case S3_STEP_AUTH:
-        return ask_for_key(r);
+        return look_up(r);
     case S3_STEP_BEFORE_BODY:
-        code = check_early(r);
-        return code == S3_OK ? begin_body(r) : fail(r, code);
+        return before_body(r);
     default:
         return handle(r);
     }
@@ -312,6 +344,7 @@ static void on_done(struct http_request *http)
     write_access_line(http, r);
     if (r == NULL)
         return;
+    stop_asking(r);
     s3_body_free(r);
     if (r->unsent != NULL)
         r->unsent->close(r->unsent);

@@ -1,0 +1,232 @@
+/* Who asks, proven by the statements that do the work: meta/access.h. */
+#include "tests/contract/object_fixture.h"
+
+#include <stdatomic.h>
+
+struct who {
+    struct access_key key;
+    struct access_proof proof;
+};
+
+static void enter(struct meta *m, const char *access_key, struct str bucket, struct who *out)
+{
+    assert_ok(account_key_look_up(m, str_of(access_key), &out->key));
+    out->proof = (struct access_proof){.key = &out->key, .buckets = {bucket}};
+    access_begin(&out->proof);
+}
+
+static enum err try_put(struct meta *m, const char *key)
+{
+    enum meta_missing missing;
+    struct object_put p = put_of(m, str_of(key), small(STR("data")));
+    return object_put(m, &p, &missing);
+}
+
+static enum err try_delete(struct meta *m, const char *key)
+{
+    struct object_delete d = {.bucket = BUCKET, .key = str_of(key)};
+    object_delete(m, &d, 1);
+    return d.result;
+}
+
+static enum err try_list(struct world *w, struct meta *m)
+{
+    struct object_list_query q = {.bucket = BUCKET, .max = 10};
+    struct object_list list;
+    return object_list(m, w->arena, &q, &list);
+}
+
+static enum err try_upload(struct world *w, struct meta *m)
+{
+    struct upload up = {.owner = 7};
+    return upload_create(m, w->arena, BUCKET, STR("k"), &up);
+}
+
+/* Each way to read and to write answers `expected`, with the reason. */
+static void all_answer(struct world *w, struct meta *m, struct who *who, enum err expected,
+                       enum access_refusal refused)
+{
+    struct object o;
+    struct bucket b;
+    for (int way = 0; way < 7; way++) {
+        who->proof.refused = ACCESS_ALLOWED;
+        who->proof.proven = false;
+        enum err e = way == 0   ? get(w, m, STR("there"), &o)
+                     : way == 1 ? try_list(w, m)
+                     : way == 2 ? bucket_get(m, w->arena, BUCKET, &b)
+                     : way == 3 ? try_put(m, "new")
+                     : way == 4 ? try_delete(m, "new")
+                     : way == 5 ? try_upload(w, m)
+                                : access_check(m);
+        if (e != expected || who->proof.refused != refused || who->proof.proven != (expected == OK))
+            fail_msg("way %d: %s", way, e == OK ? "OK" : err_text(e));
+    }
+}
+
+static struct meta *open_two(struct world *w, struct meta **out_other)
+{
+    struct meta *one = open_gateway(w);
+    struct bucket b;
+    struct access_key k;
+    *out_other = open_gateway(w);
+    assert_ok(account_key_put(one, STR("owner"), STR("OWNER"), STR("secret-1")));
+    assert_ok(account_key_put(one, STR("stranger"), STR("STRANGER"), STR("secret-2")));
+    assert_ok(account_key_look_up(one, STR("OWNER"), &k));
+    assert_ok(bucket_create(one, w->arena, BUCKET, k.account.id, STR("r"), &b));
+    put(one, STR("there"), small(STR("data")));
+    return one;
+}
+
+static void test_meta_access__a_key_counts_until_the_commit_that_revokes_it(void **state)
+{
+    struct world *w = *state;
+    struct meta *two, *one = open_two(w, &two);
+    struct who who;
+    enter(two, "OWNER", BUCKET, &who);
+    all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    assert_ok(account_key_enable(one, STR("OWNER"), false));
+    int64_t before = rows(w);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    assert_int_equal(rows(w), before);
+    access_end();
+    enter(two, "OWNER", BUCKET, &who);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE); /* the row says so itself */
+    access_end();
+    assert_ok(account_key_enable(one, STR("OWNER"), true));
+    enter(two, "OWNER", BUCKET, &who);
+    all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    assert_ok(account_key_put(one, STR("owner"), STR("OWNER"), STR("secret-9")));
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    access_end();
+    enter(two, "OWNER", BUCKET, &who);
+    assert_ok(account_key_remove(one, STR("OWNER")));
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    access_end();
+    assert_ok(try_put(two, "by nobody")); /* jobs and tools are asked for nothing */
+    meta_close(one);
+    meta_close(two);
+}
+
+static void test_meta_access__another_accounts_bucket_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct meta *two, *one = open_two(w, &two);
+    struct who who;
+    enter(two, "STRANGER", BUCKET, &who);
+    int64_t before = rows(w);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    assert_int_equal(rows(w), before);
+    who.proof.buckets[0] = STR_NONE; /* as for a copy: the second one is asked for, too */
+    who.proof.buckets[1] = BUCKET;
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    who.proof.buckets[1] = STR("there is none");
+    all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    access_end();
+    meta_close(one);
+    meta_close(two);
+}
+
+/* --- a change beside writers ------------------------------------------------------------------ */
+
+#define WRITERS 40
+
+struct writer {
+    struct world *w;
+    struct meta *m;
+    int number;
+    _Atomic int *writes;
+};
+
+static void *write_on(void *arg)
+{
+    struct writer *writer = arg;
+    struct who who;
+    enum err e = OK;
+    char key[64];
+    enter(writer->m, "OWNER", BUCKET, &who);
+    for (int i = 0; e == OK; i++) {
+        snprintf(key, sizeof(key), "%d-%d", writer->number, i);
+        e = try_put(writer->m, key);
+        atomic_fetch_add(writer->writes, 1);
+    }
+    assert_int_equal(e, ERR_DENIED);
+    access_end();
+    return NULL;
+}
+
+static void *disable(void *arg)
+{
+    struct writer *writer = arg;
+    wait_until(atomic_load(writer->writes) > 4 * WRITERS);
+    int64_t began = clock_mono_us();
+    assert_ok(account_key_enable(writer->m, STR("OWNER"), false));
+    if (clock_mono_us() - began > 2000000)
+        fail_msg("the change took %lld ms", (long long)(clock_mono_us() - began) / 1000);
+    writer->number = (int)ask(writer->w, "SELECT count(*) FROM keys");
+    return NULL;
+}
+
+static void *work(void *arg)
+{
+    struct writer *writer = arg;
+    return writer->number < 0 ? disable(arg) : write_on(arg);
+}
+
+/* Nothing is committed behind the change, and the change need not wait for the writers to pause. */
+static void test_meta_access__no_write_lands_behind_a_change(void **state)
+{
+    struct world *w = *state;
+    struct meta *two, *one = open_two(w, &two);
+    _Atomic int writes = 0;
+    struct writer writers[WRITERS + 1];
+    for (int i = 0; i <= WRITERS; i++)
+        writers[i] = (struct writer){w, i % 2 == 0 ? one : two, i < WRITERS ? i : -1, &writes};
+    in_threads(WRITERS + 1, work, writers, sizeof(writers[0]));
+    assert_int_equal(ask(w, "SELECT count(*) FROM keys"), writers[WRITERS].number);
+    meta_close(one);
+    meta_close(two);
+}
+
+static void *put_slowly(void *arg)
+{
+    struct writer *writer = arg;
+    struct who who;
+    enter(writer->m, "OWNER", BUCKET, &who);
+    assert_ok(try_put(writer->m, "slow"));
+    access_end();
+    return NULL;
+}
+
+/* Between the proof and the commit lies half a second, in which the key is disabled. */
+static void test_meta_access__a_change_waits_for_what_was_decided_before(void **state)
+{
+    struct world *w = *state;
+    struct meta *two, *one = open_two(w, &two);
+    _Atomic int writes = 0;
+    struct writer writer = {w, two, 0, &writes};
+    pthread_t thread;
+    if (w->schema[0] != '\0') { /* SQLite has one writer */
+        run(w, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+               " 'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END';"
+               "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON keys DEFERRABLE INITIALLY DEFERRED"
+               " FOR EACH ROW EXECUTE FUNCTION slow()");
+        assert_int_equal(pthread_create(&thread, NULL, put_slowly, &writer), 0);
+        wait_until(ask(w, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
+        assert_ok(account_key_enable(one, STR("OWNER"), false));
+        assert_int_equal(ask(w, "SELECT count(*) FROM keys"), 2);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+    meta_close(one);
+    meta_close(two);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_meta_access__a_key_counts_until_the_commit_that_revokes_it),
+        cmocka_unit_test(test_meta_access__another_accounts_bucket_is_refused),
+        cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change),
+        cmocka_unit_test(test_meta_access__a_change_waits_for_what_was_decided_before),
+    };
+    return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
+}

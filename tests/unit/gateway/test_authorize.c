@@ -1,0 +1,161 @@
+/* Who may do what, and for how long: by requests to a gateway. */
+#include "tests/unit/gateway/s3_rig.h"
+
+#include "base/codec.h"
+#include "base/hash.h"
+
+#define NO_BODY STR_NONE
+
+static struct rig rig;
+
+static int begin(void **state)
+{
+    (void)state;
+    rig_start(&rig);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    rig_stop(&rig);
+    return 0;
+}
+
+/* Each test has its own bucket. */
+static int make_bucket(void **state)
+{
+    (void)state;
+    rig.access = RIG_ACCESS;
+    rig.secret = RIG_SECRET;
+    rig_expect(&rig, "PUT /bucket", "", STR(""), 200);
+    rig_expect(&rig, "PUT /bucket/k", "x-amz-meta-a: 1\n", STR("0123456789"), 200);
+    return 0;
+}
+
+static void as_other(void)
+{
+    rig.access = "OTHER";
+    rig.secret = "other-secret";
+}
+
+static void as_root(void)
+{
+    rig.access = RIG_ACCESS;
+    rig.secret = RIG_SECRET;
+}
+
+static void test_authorize__an_account_acts_on_its_own_buckets_only(void **state)
+{
+    static const char *const lines[] = {
+        "GET /bucket",
+        "GET /bucket?list-type=2",
+        "GET /bucket?location",
+        "GET /bucket?acl",
+        "GET /bucket?versioning",
+        "GET /bucket?uploads",
+        "DELETE /bucket",
+        "GET /bucket/k",
+        "GET /bucket/none",
+        "GET /bucket/k?acl",
+        "GET /bucket/k?tagging",
+        "GET /bucket/k?uploadId=x",
+        "PUT /bucket/k",
+        "PUT /bucket/k?partNumber=1&uploadId=x",
+        "PATCH /bucket/k",
+        "DELETE /bucket/k",
+        "DELETE /bucket/k?uploadId=x",
+        "POST /bucket/k?uploads",
+    };
+    static const char *const copies[] = {
+        "x-amz-copy-source: bucket/k\n",
+        "x-amz-copy-source: /bucket/k\n",
+        "x-amz-copy-source: bucket/none\n",
+        "x-amz-copy-source: %62ucket/k\n",
+    };
+
+    (void)state;
+    rig_expect(&rig, "PUT /bucket/k", "", STR("mine"), 200);
+    as_other();
+    rig_expect(&rig, "PUT /own", "", STR(""), 200);
+    rig_expect(&rig, "PUT /own/k", "", STR("x"), 200);
+    for (size_t i = 0; i < LENGTH_OF(lines); i++) {
+        bool patches = strncmp(lines[i], "PATCH", 5) == 0;
+
+        rig_refused(&rig, lines[i], patches ? "Content-Range: bytes 0-0/*\n" : "",
+                    lines[i][0] == 'P' ? STR("x") : NO_BODY, 403, "AccessDenied");
+    }
+    rig_refused(&rig, "POST /bucket?delete", "Content-MD5: 5DKh5iefM5MSKvRILIuFwQ==\n",
+                STR("<Delete><Object><Key>k</Key></Object></Delete>"), 403, "AccessDenied");
+    rig_expect(&rig, "HEAD /bucket", "", NO_BODY, 403);
+    rig_expect(&rig, "HEAD /bucket/k", "", NO_BODY, 403);
+    for (size_t i = 0; i < LENGTH_OF(copies); i++)
+        rig_refused(&rig, "PUT /own/copy", copies[i], STR(""), 403, "AccessDenied");
+    rig_refused(&rig, "PUT /bucket/copy", "x-amz-copy-source: own/k\n", STR(""), 403,
+                "AccessDenied");
+    rig_refused(&rig, "PUT /bucket", "", STR(""), 409, "BucketAlreadyExists");
+    rig_refused(&rig, "GET /nobucket/k", "", NO_BODY, 404, "NoSuchBucket");
+    rig_expect(&rig, "GET /", "", NO_BODY, 200);
+    assert_null(memmem(rig.body.ptr, rig.body.len, "<Name>bucket<", 13));
+    assert_non_null(memmem(rig.body.ptr, rig.body.len, "<Name>own<", 10));
+    as_root();
+    rig_expect(&rig, "GET /bucket/k", "", NO_BODY, 200);
+    assert_str(rig.body, STR("mine"));
+    rig_expect(&rig, "GET /own/k", "", NO_BODY, 200);
+    rig_expect(&rig, "PUT /own/k", "", STR("y"), 200);
+    rig_expect(&rig, "PUT /bucket/c", "x-amz-copy-source: own/k\n", STR(""), 200);
+}
+
+/* Every kind of request by a key that is in this gateway's memory, and was changed elsewhere. */
+static void test_authorize__a_key_counts_until_it_is_revoked(void **state)
+{
+    static const char *const lines[] = {
+        "GET /",       "GET /mine",    "GET /mine/k",         "DELETE /mine/k",
+        "PUT /mine/k", "PUT /another", "POST /mine/k?uploads"};
+    struct meta *m = fs_meta(rig.fs), *elsewhere;
+    char url[600];
+    struct meta_options options = {.url = url, .host = "elsewhere"};
+
+    (void)state;
+    snprintf(url, sizeof(url), "sqlite:%s/meta.db", rig.folder);
+    assert_ok(meta_open(&options, &elsewhere));
+    assert_ok(meta_session_open(elsewhere, "tool"));
+    assert_ok(account_key_put(m, STR("passing"), STR("PASSING"), STR("passing-secret")));
+    rig.access = "PASSING";
+    rig.secret = "passing-secret";
+    rig_expect(&rig, "PUT /mine", "", STR(""), 200);
+    for (size_t i = 0; i < LENGTH_OF(lines); i++) {
+        struct str body = lines[i][0] == 'P' ? STR("") : NO_BODY;
+
+        rig_expect(&rig, "PUT /mine/k", "", STR("x"), 200);
+        assert_ok(account_key_enable(elsewhere, STR("PASSING"), false));
+        rig_refused(&rig, lines[i], "", body, 403, "InvalidAccessKeyId");
+        rig_refused(&rig, lines[i], "", body, 403, "InvalidAccessKeyId"); /* now it is known */
+        assert_ok(account_key_enable(elsewhere, STR("PASSING"), true));
+        rig_expect(&rig, "GET /mine/k", "", NO_BODY, 200);
+        assert_ok(account_key_put(elsewhere, STR("passing"), STR("PASSING"), STR("new-secret")));
+        rig_refused(&rig, lines[i], "", body, 403, "SignatureDoesNotMatch");
+        rig.secret = "new-secret"; /* refused by what this gateway remembers, unless it asks */
+        rig_expect(&rig, "GET /mine/k", "", NO_BODY, 200);
+        rig.secret = "passing-secret";
+        assert_ok(account_key_put(elsewhere, STR("passing"), STR("PASSING"), str_of(rig.secret)));
+    }
+    assert_ok(account_key_remove(elsewhere, STR("PASSING")));
+    rig_refused(&rig, "GET /mine/k", "", NO_BODY, 403, "InvalidAccessKeyId");
+    assert_ok(account_key_put(elsewhere, STR("passing"), STR("PASSING"), str_of(rig.secret)));
+    rig_expect(&rig, "GET /mine/k", "", NO_BODY, 200); /* what does not exist is not remembered */
+    as_root();
+    meta_close(elsewhere);
+}
+
+#define CASE(test) cmocka_unit_test_setup(test, make_bucket)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_authorize__an_account_acts_on_its_own_buckets_only),
+        CASE(test_authorize__a_key_counts_until_it_is_revoked),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
