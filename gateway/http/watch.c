@@ -91,7 +91,6 @@ static void cut(struct http_peer *peer)
 static void client_left(struct http_peer *peer)
 {
     struct exchange *x = peer->exchange;
-    leave_ended(peer);
     if (x && !atomic_exchange(&x->gone, true)) {
         atomic_fetch_add(&peer->server->gone_total, 1);
         http_request_resume_body(&x->r);
@@ -130,8 +129,7 @@ static void stream_ended(struct http_peer *peer, int64_t now)
 static void on_event(struct http_peer *peer, uint32_t events, int64_t now)
 {
     if (events & (EPOLLERR | EPOLLHUP)) {
-        client_left(peer);
-        return;
+        client_left(peer); /* and stays in the list: libmicrohttpd may miss this end, too */
     }
     if (peer->ended_ms != 0) {
         return;
