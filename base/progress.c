@@ -3,15 +3,17 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define REDRAW_US 100000
 #define LINE_US   5000000
+#define WAIT_US   30000000 /* lines of a wait that may take many minutes */
 #define BAR_WIDTH 24
 #define END_MS    200
-#define LINE_MAX  160
+#define LINE_MAX  256
 
 static void append_size(char *out, size_t size, double bytes)
 {
@@ -55,14 +57,15 @@ void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size
         append_time(time, sizeof(time), (double)(p->total - p->items) / rate);
         snprintf(left, sizeof(left), ", %s left", time);
     }
-    if (p->total > 0)
+    /* The total was counted before; more may have come since, and a false one helps nobody. */
+    if (p->total >= p->items && p->total > 0)
         n = snprintf(out, size, "%s: %llu of %llu (%llu %%)", p->what, (unsigned long long)p->items,
-                     (unsigned long long)p->total,
-                     (unsigned long long)(p->items >= p->total ? 100 : p->items * 100 / p->total));
+                     (unsigned long long)p->total, (unsigned long long)(p->items * 100 / p->total));
     else
         n = snprintf(out, size, "%s: %llu", p->what, (unsigned long long)p->items);
     if (n > 0 && (size_t)n < size)
-        snprintf(out + n, size - (size_t)n, ", %.0f/s%s%s", rate, bytes, left);
+        snprintf(out + n, size - (size_t)n, ", %.0f/s%s%s%s%s", rate, bytes, left,
+                 p->waits_for[0] != '\0' ? "; " : "", p->waits_for);
 }
 
 /* A terminal that is stopped, a pipe that is full: the work goes on, only its end is waited for. */
@@ -70,6 +73,7 @@ static void draw(struct progress *p, bool last)
 {
     char line[LINE_MAX + BAR_WIDTH + 32], text[LINE_MAX], bar[BAR_WIDTH + 1];
     uint64_t full = p->total > 0 ? p->items * BAR_WIDTH / p->total : 0;
+    bool has_bar = p->total > 0 && p->items <= p->total;
 
     progress_text(p, clock_mono_us() - p->begun_us, text, sizeof(text));
     for (uint64_t i = 0; i < BAR_WIDTH; i++)
@@ -77,7 +81,7 @@ static void draw(struct progress *p, bool last)
     bar[BAR_WIDTH] = '\0';
     if (!p->terminal)
         snprintf(line, sizeof(line), "%s%s\n", text, last ? ", done" : "");
-    else if (p->total > 0)
+    else if (has_bar)
         snprintf(line, sizeof(line), "\r\033[K[%s] %s%s", bar, text, last ? "\n" : "");
     else
         snprintf(line, sizeof(line), "\r\033[K%s%s", text, last ? "\n" : "");
@@ -95,20 +99,40 @@ void progress_begin(struct progress *p, const char *what, uint64_t total, bool q
     p->shown_us = p->begun_us;
 }
 
-void progress_add(struct progress *p, uint64_t items, uint64_t bytes)
+static void show(struct progress *p, int64_t every_us)
 {
     int64_t now = clock_mono_us();
 
-    p->items += items;
-    p->bytes += bytes;
-    if (p->quiet || now - p->shown_us < (p->terminal ? REDRAW_US : LINE_US))
+    if (p->quiet || now - p->shown_us < (p->terminal ? REDRAW_US : every_us))
         return;
     p->shown_us = now;
     draw(p, false);
 }
 
+void progress_add(struct progress *p, uint64_t items, uint64_t bytes)
+{
+    p->items += items;
+    p->bytes += bytes;
+    if (items > 0)
+        p->waits_for[0] = '\0';
+    show(p, LINE_US);
+}
+
+void progress_wait(struct progress *p, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    if (vsnprintf(p->waits_for, sizeof(p->waits_for), fmt, args) < 0)
+        p->waits_for[0] = '\0';
+    va_end(args);
+    show(p, p->was_waiting ? WAIT_US : 0);
+    p->was_waiting = true;
+}
+
 void progress_end(struct progress *p)
 {
+    p->waits_for[0] = '\0';
     if (!p->quiet)
         draw(p, true);
 }

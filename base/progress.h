@@ -12,6 +12,8 @@
 #ifndef KISEKI_BASE_PROGRESS_H
 #define KISEKI_BASE_PROGRESS_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,10 +27,14 @@ struct progress {
     /* what was done */
     uint64_t items, bytes;
     int64_t shown_us;
+    char waits_for[96]; /* why nothing is done right now; "" otherwise */
+    bool was_waiting;
 };
 
 void progress_begin(struct progress *p, const char *what, uint64_t total, bool quiet);
 void progress_add(struct progress *p, uint64_t items, uint64_t bytes);
+/* Says why the work stands, at once and then every half a minute, until something is added. */
+void progress_wait(struct progress *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void progress_end(struct progress *p);
 
 /* The line as it is shown after `elapsed_us`; pure. Cut to `size`. */

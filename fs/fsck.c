@@ -246,7 +246,7 @@ static enum err listed(void *arg, const struct store_entry *entry)
     struct slice_name name;
     char text[SLICE_NAME_TEXT];
 
-    progress_add(l->p, 1, entry->size_bytes);
+    progress_add(l->p, 1, 0); /* it is listed, not read */
     if (!slice_name_parse(entry->name, &name))
         return OK; /* not ours: other things may stand there */
     slice_name_text(name, text);

@@ -44,6 +44,18 @@ static enum err round_of(struct fs *fs, struct progress *p, bool *out_did)
     return err;
 }
 
+static void say_what_is_awaited(struct progress *p, const struct gc_counts *left)
+{
+    if (left->files + left->pieces + left->links > left->kept || left->slices > 0)
+        progress_wait(p, "waiting for readers of gateways to move on");
+    else if (left->slices_again > 0)
+        progress_wait(p, "waiting up to %lld s to delete %lld slices a second time",
+                      (long long)(left->again_in_ms > 0 ? left->again_in_ms / 1000 + 1 : 0),
+                      (long long)left->slices_again);
+    else
+        progress_wait(p, "waiting for sessions whose lease is over");
+}
+
 enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *out_left)
 {
     int64_t give_up = clock_boot_ms() + PATIENCE_MS;
@@ -61,8 +73,10 @@ enum err gc_run(struct fs *fs, bool wait, struct progress *p, struct gc_counts *
             give_up = clock_boot_ms() + PATIENCE_MS;
         if (clock_boot_ms() > give_up)
             return OK; /* what is left is reported */
-        if (!did)
+        if (!did) {
+            say_what_is_awaited(p, out_left);
             clock_nap(NAP_MS);
+        }
     }
     return err;
 }

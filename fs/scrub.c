@@ -119,7 +119,7 @@ static enum err check_piece(struct walk *w, struct arena *a, const struct check_
         if (err == OK && text[0] != '\0')
             err = tell(w, piece, text);
         w->s->slices++;
-        progress_add(w->s->progress, 1, r->slice_len);
+        progress_add(w->s->progress, 1, w->s->sizes_only ? 0 : r->slice_len);
         keep_to_rate(w);
     }
     return err;

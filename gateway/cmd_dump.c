@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "base/progress.h"
 #include "fs/marker.h"
 #include "gateway/commands.h"
@@ -113,6 +114,7 @@ int command_load(const struct config *c)
     FILE *in = NULL;
     enum err err = volume_prepare(c, false, &volume);
 
+    log_set_level(LOG_WARN); /* the id that an empty database gets is not the volume's */
     if (err == OK) {
         in = stream_of(c, "r", stdin);
         if (in == NULL)
@@ -124,6 +126,9 @@ int command_load(const struct config *c)
         err = meta_open(&volume.options.meta, &meta);
     if (err == OK)
         err = load_dump(c, &owner, meta, in);
+    if (err == OK)
+        printf("loaded volume %s, generation %lld\n", owner.header.uuid,
+               (long long)owner.generation);
     store_close(owner.store);
     if (in != NULL && in != stdin)
         fclose(in);

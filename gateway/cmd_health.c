@@ -1,8 +1,8 @@
 #include "gateway/commands.h"
+#include "gateway/endpoint.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
-#include <string.h>
 
 #define TIMEOUT_MS 5000L
 
@@ -13,24 +13,14 @@ static size_t swallow(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-/* An address to listen at is one to connect to, but for "any". */
-static void url_of(const char *scheme, const char *listen, const char *path, char *out, size_t size)
-{
-    const char *host = listen;
-
-    if (strncmp(listen, "0.0.0.0:", 8) == 0)
-        host = listen + 7;
-    if (strncmp(listen, "[::]:", 5) == 0)
-        host = listen + 4;
-    snprintf(out, size, "%s://%s%s%s", scheme, host[0] == ':' ? "127.0.0.1" : "", host, path);
-}
-
-/* HTTP status, 0 when there is no answer. The certificate is not the question here. */
-static long ask(const char *url)
+/* HTTP status, 0 without an answer (then *out_why). The certificate is not the question here. */
+static long ask(const char *url, const char **out_why)
 {
     CURL *curl = curl_easy_init();
+    CURLcode code;
     long status = 0;
 
+    *out_why = "out of memory";
     if (curl == NULL)
         return 0;
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -39,7 +29,9 @@ static long ask(const char *url)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    if (curl_easy_perform(curl) == CURLE_OK)
+    code = curl_easy_perform(curl);
+    *out_why = curl_easy_strerror(code);
+    if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
     return status;
@@ -50,19 +42,24 @@ int command_health(const struct config *c)
 {
     bool monitored = c->metrics_listen != NULL;
     char url[512];
+    const char *why;
     long status;
 
     if (monitored)
-        url_of("http", c->metrics_listen, "/ready", url, sizeof(url));
+        endpoint_url("http", c->metrics_listen, "/ready", url, sizeof(url));
     else
-        url_of(c->tls_cert != NULL ? "https" : "http", c->listen, "/", url, sizeof(url));
+        endpoint_url(c->tls_cert != NULL ? "https" : "http", c->listen, "/", url, sizeof(url));
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    status = ask(url);
+    status = ask(url, &why);
     curl_global_cleanup();
     if (status == 200 || (!monitored && status > 0 && status < 500)) {
         puts("healthy");
         return 0;
     }
-    fprintf(stderr, "kiseki: %s answers %ld\n", url, status);
+    if (status == 0)
+        fprintf(stderr, "kiseki: nothing answers at %s: %s\n", url, why);
+    else
+        fprintf(stderr, "kiseki: %s answers with status %ld%s\n", url, status,
+                monitored && status == 503 ? ": not ready, its log says why" : "");
     return 1;
 }

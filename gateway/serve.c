@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "gateway/endpoint.h"
 #include "gateway/monitor.h"
 #include "gateway/options.h"
 #include "gateway/s3/pipeline.h"
@@ -195,18 +196,6 @@ static enum err start(struct gateway *g)
 
 /* --- what is printed -------------------------------------------------------------------------- */
 
-/* Where a client on this machine reaches us. */
-static const char *endpoint_of(const struct config *c, char *out, size_t size)
-{
-    const char *host = c->listen;
-
-    if (strncmp(host, "0.0.0.0:", 8) == 0)
-        host += 7;
-    snprintf(out, size, "%s://%s%s", c->tls_cert != NULL ? "https" : "http",
-             host[0] == ':' ? "127.0.0.1" : "", host);
-    return out;
-}
-
 /*
  * Which volume this is: of a relative --data there may be one in each folder, and a new one where
  * an old one was expected must not go unseen.
@@ -232,9 +221,11 @@ static void write_welcome(const struct gateway *g, struct buf *out)
 {
     const struct volume *v = &g->volume;
     char endpoint[512];
-    const char *host = strstr(endpoint_of(g->config, endpoint, sizeof(endpoint)), "://") + 3;
-    const char *access = v->access_key, *secret = v->secret_key;
+    const char *access = v->access_key, *secret = v->secret_key, *host;
 
+    endpoint_url(g->config->tls_cert != NULL ? "https" : "http", g->config->listen, "", endpoint,
+                 sizeof(endpoint));
+    host = strstr(endpoint, "://") + 3;
     buf_printf(out, "Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
     write_volume(g, out);
     if (g->config->access_key != NULL)
@@ -245,10 +236,11 @@ static void write_welcome(const struct gateway *g, struct buf *out)
     buf_printf(out,
                "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n",
                access, secret, g->config->region);
-    buf_printf(out,
-               "  aws --endpoint-url %s s3 mb s3://first && aws --endpoint-url %s s3 cp README.md "
-               "s3://first/\n",
-               endpoint, endpoint);
+    buf_printf(
+        out,
+        "  aws --endpoint-url %s s3 mb s3://first && echo hello | aws --endpoint-url %s s3 cp - "
+        "s3://first/hello\n",
+        endpoint, endpoint);
     buf_printf(
         out, "  s3cmd --host=%s --host-bucket= %s--access_key=%s --secret_key=%s ls s3://first\n\n",
         host, g->config->tls_cert != NULL ? "" : "--no-ssl ", access, secret);

@@ -34,8 +34,26 @@ static bool is_absent(int number)
     return number == ENOENT || number == ENOTDIR;
 }
 
+/* Nothing is absent from, and nothing can be put into, a folder that is gone. */
+static bool is_removed(const struct dir_store *d)
+{
+    struct stat st;
+
+    return fstat(d->root, &st) == 0 && st.st_nlink == 0;
+}
+
+static enum err removed(const struct dir_store *d)
+{
+    return err_set(ERR_BUSY,
+                   "%s: the folder of the store was removed while in use: put it back (from a "
+                   "backup), and start again",
+                   d->base.label);
+}
+
 static enum err absent(const struct dir_store *d, const char *name)
 {
+    if (d->root >= 0 && is_removed(d))
+        return removed(d);
     return err_set(ERR_NOT_FOUND, "%s: no object %s", d->base.label, name);
 }
 
@@ -44,6 +62,8 @@ enum err dir_fail(const struct dir_store *d, const char *what, const char *name)
     const char *root = d->base.label;
     int number = errno;
 
+    if (is_absent(number) && d->root >= 0 && is_removed(d))
+        return removed(d);
     switch (number) {
     case ENOSPC:
         return err_set(ERR_BUSY, "%s: %s %s: the disk is full", root, what, name);
@@ -115,8 +135,8 @@ static enum err write_temporary(const struct dir_store *d, const char *tmp, cons
 {
     int fd = openat(d->tmp, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return errno == ENOENT
-                   ? err_set(ERR_IO, "%s: its folder " DIR_TMP " is gone; restart", d->base.label)
+        return errno == ENOENT && !is_removed(d)
+                   ? err_set(ERR_BUSY, "%s: its folder " DIR_TMP " is gone; restart", d->base.label)
                    : dir_fail(d, "create", name);
     enum err e = OK;
     if (write_all(fd, iov, count, len) < 0)

@@ -11,6 +11,7 @@
 #include "gateway/s3/names.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SHA1_BYTES 20
 
@@ -347,8 +348,12 @@ enum s3_code auth_v2_check(const struct auth_request *r, struct arena *arena,
     enum err e = OK;
 
     buf_init(&text, AUTH_CANONICAL_MAX);
-    if (decode_signature(auth->signature, claimed))
-        e = try_all(&s, key->secret, claimed, &text, &match);
+    /* One that is no signature matches none, and the client still reads what we sign. */
+    bool readable = decode_signature(auth->signature, claimed);
+    if (!readable)
+        memset(claimed, 0, sizeof(claimed));
+    e = try_all(&s, key->secret, claimed, &text, &match);
+    match = match && readable;
     if (e != OK)
         code =
             e == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);

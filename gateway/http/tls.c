@@ -42,6 +42,14 @@ static enum err bad_file(const char *path, int code)
     return err_set(ERR_INVALID, "%s: %s", path, gnutls_strerror(code));
 }
 
+/* GnuTLS's texts for a file without the thing that is looked for say something else. */
+static bool is_missing(int code)
+{
+    return code == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE ||
+           code == GNUTLS_E_BASE64_DECODING_ERROR ||
+           code == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR || code == GNUTLS_E_NO_CERTIFICATE_FOUND;
+}
+
 static enum err load_file(const char *path, gnutls_datum_t *out)
 {
     int code = gnutls_load_file(path, out);
@@ -58,11 +66,14 @@ static enum err load_chain(struct tls_keys *k, const char *path)
     unsigned count = CHAIN_MAX;
     int code = gnutls_pcert_list_import_x509_raw(k->chain, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
     gnutls_free(pem.data);
+    if (is_missing(code) || (code >= 0 && count == 0)) {
+        return err_set(ERR_INVALID, "%s: no certificate in it (PEM: BEGIN CERTIFICATE)", path);
+    }
     if (code < 0) {
         return bad_file(path, code);
     }
     k->chain_len = count;
-    return count > 0 ? OK : err_set(ERR_INVALID, "%s: no certificate in it", path);
+    return OK;
 }
 
 static enum err load_key(struct tls_keys *k, const char *path)
@@ -78,6 +89,9 @@ static enum err load_key(struct tls_keys *k, const char *path)
     }
     gnutls_memset(pem.data, 0, pem.size);
     gnutls_free(pem.data);
+    if (is_missing(code)) {
+        return err_set(ERR_INVALID, "%s: no private key in it (PEM: BEGIN PRIVATE KEY)", path);
+    }
     return code == 0 ? OK : bad_file(path, code);
 }
 

@@ -1,6 +1,9 @@
 #include "gateway/s3/errors.h"
 
+#include "base/arena.h"
 #include "gateway/s3/xml_write.h"
+
+#define NAME_SHOWN ((size_t)200) /* of a name that a client made up */
 
 struct row {
     const char *name;
@@ -43,6 +46,7 @@ enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
         e->message = message;
         e->content_range = NULL;
         e->extra_count = 0;
+        e->is_logged = false;
     }
     return code;
 }
@@ -50,6 +54,20 @@ enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
 enum s3_code s3_fail_memory(struct s3_error *e)
 {
     return s3_fail(e, S3_SLOW_DOWN, S3_NO_MEMORY);
+}
+
+enum s3_code s3_fail_not_built(struct s3_error *e, struct arena *a, const char *what,
+                               struct str name)
+{
+    struct str shown = str_sub(name, 0, name.len < NAME_SHOWN ? name.len : NAME_SHOWN);
+    char *message = arena_printf(a,
+                                 "The %s \"" STR_FMT "\" that you provided implies functionality "
+                                 "that is not implemented",
+                                 what, STR_ARG(shown));
+
+    s3_fail(e, S3_NOT_IMPLEMENTED, message);
+    s3_error_add(e, what[0] == 'h' ? "Header" : "Argument", shown);
+    return S3_NOT_IMPLEMENTED;
 }
 
 void s3_error_add(struct s3_error *e, const char *name, struct str value)
@@ -90,6 +108,34 @@ static const enum s3_code of_err[ERR_COUNT] = {
     [ERR_CANCELLED] = S3_SLOW_DOWN,
     [ERR_BUG] = S3_INTERNAL_ERROR,
 };
+
+/* SDKs repeat a 503 whatever its code; people read the text. NULL: the code's own. */
+static const char *const text_of_err[ERR_COUNT] = {
+    [ERR_NOMEM] = S3_NO_MEMORY,
+    [ERR_DENIED] =
+        "The database or the store behind this server refuses its requests. The server's "
+        "log says why.",
+    [ERR_TIMEOUT] = "The database or the store behind this server did not answer in time. Please "
+                    "try again.",
+    [ERR_BUSY] =
+        "The database or the store behind this server does not answer, or cannot take more "
+        "right now. Please try again; the server's log says why.",
+    [ERR_FENCED] =
+        "This server has lost its lease in the database and is getting a new one. Please "
+        "try again.",
+    [ERR_CANCELLED] = "This request was given up: its client has left, or the server is stopping.",
+    [ERR_UNKNOWN] = "The database's answer was lost: whether the request took effect is not known. "
+                    "Please try again.",
+    [ERR_IO] =
+        "The database or the store behind this server failed. Please try again; the server's "
+        "log says why.",
+    [ERR_CORRUPT] = "What is stored is damaged, and is not served. The server's log names it.",
+};
+
+const char *s3_text_of(enum err err)
+{
+    return (unsigned)err < ERR_COUNT ? text_of_err[err] : NULL;
+}
 
 enum s3_code s3_code_of(enum err err)
 {

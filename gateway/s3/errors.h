@@ -191,6 +191,7 @@ struct s3_error {
     const char *content_range;
     struct s3_error_extra extra[S3_ERROR_EXTRAS];
     size_t extra_count;
+    bool is_logged; /* a failure of ours of which the log has the reason already */
 };
 
 /* "NoSuchKey", 404 and the default message; wrong values give those of InternalError. */
@@ -203,6 +204,13 @@ enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
 /* A 503: an allocation failed, or a digest that needs one; what the client sent is not at fault. */
 #define S3_NO_MEMORY "The server has no memory for this request right now. Please try again."
 enum s3_code s3_fail_memory(struct s3_error *e);
+/*
+ * NotImplemented: `what` ("header", "query argument") called `name` changes what the request means,
+ * and is not built. Message and an element name it. The arena keeps the text.
+ */
+struct arena;
+enum s3_code s3_fail_not_built(struct s3_error *e, struct arena *a, const char *what,
+                               struct str name);
 /* Adds an element; those beyond S3_ERROR_EXTRAS are dropped. */
 void s3_error_add(struct s3_error *e, const char *name, struct str value);
 /* InvalidArgument with ArgumentName and ArgumentValue. */
@@ -215,6 +223,9 @@ enum s3_code s3_fail_argument(struct s3_error *e, const char *message, const cha
  * rest: BUSY, FENCED and CANCELLED give SlowDown (503), IO, CORRUPT and the like InternalError.
  */
 enum s3_code s3_code_of(enum err err);
+
+/* What the client reads of that failure: what fails, and what to do. NULL: the code's own. */
+const char *s3_text_of(enum err err);
 
 /*
  * Appends the whole document: declaration, Error, Code, Message, the extra elements, Resource,

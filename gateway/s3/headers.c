@@ -230,16 +230,13 @@ enum s3_code headers_check_built(struct s3_request *r)
     for (size_t i = 0; i < r->header_count; i++) {
         const struct sigv4_header *h = &r->headers[i];
         const struct rule *rule = rule_of(h->name);
-        enum s3_code code;
 
         if (is_obeyed(r, rule->where) ||
             (rule->values != NULL && is_one_of(rule->values, h->value)))
             continue;
         if (str_eq_nocase(h->name, STR("x-amz-security-token")))
             return s3_fail(&r->error, S3_INVALID_TOKEN, NULL);
-        code = s3_fail(&r->error, S3_NOT_IMPLEMENTED, NULL);
-        s3_error_add(&r->error, "Header", h->name);
-        return code;
+        return s3_fail_not_built(&r->error, r->arena, "header", h->name);
     }
     return S3_OK;
 }

@@ -90,7 +90,8 @@ static enum s3_code ask_for_key(struct s3_request *r)
 
 static enum s3_code not_built(struct s3_request *r)
 {
-    return s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This operation is not implemented");
+    return s3_fail(&r->error, S3_NOT_IMPLEMENTED,
+                   arena_printf(r->arena, "%s is not implemented", r->op->name));
 }
 
 /* A browser's upload: its signature, if any, is a field of the form. */

@@ -21,7 +21,7 @@ static enum s3_code check_condition(struct s3_request *r, const char *name, bool
     enum condition_form form = conditions_form(s3_header(r, name), &ignored);
 
     if (form == CONDITION_LIST)
-        return refuse_header(r, S3_NOT_IMPLEMENTED, "Header", name);
+        return s3_fail_not_built(&r->error, r->arena, "header", str_of(name));
     if (form == CONDITION_NOTHING && is_none_match)
         return refuse_header(r, S3_PRECONDITION_FAILED, "Condition", name);
     return S3_OK;

@@ -63,6 +63,38 @@ enum s3_code s3_reply_empty(struct s3_request *r, unsigned status)
     return S3_OK;
 }
 
+/* Errors are ours to mend; what passes by itself is a warning; what a client did is neither. */
+static enum log_level level_of(enum err err, enum s3_code code)
+{
+    if (err == ERR_CANCELLED || s3_code_status(code) < 500 || code == S3_NOT_IMPLEMENTED)
+        return LOG_DEBUG;
+    return s3_code_status(code) == 503 && err != ERR_DENIED ? LOG_WARN : LOG_ERROR;
+}
+
+enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing)
+{
+    enum s3_code code = s3_code_of(err);
+
+    if (err == ERR_DENIED && r->proof.refused != ACCESS_ALLOWED) /* the pipeline says why */
+        return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
+    log_line(level_of(err, code), "%s: could not %s: %s", s3_code_name(code), doing, err_text(err));
+    s3_fail(&r->error, code, s3_text_of(err));
+    r->error.is_logged = true;
+    return code;
+}
+
+/* Every 500 and 503 stands in the log with its request's id and a reason. */
+static void log_failure(const struct s3_request *r, enum s3_code code)
+{
+    unsigned status = s3_code_status(code);
+
+    if ((status != 500 && status != 503) || r->error.is_logged)
+        return;
+    log_line(status == 500 ? LOG_ERROR : LOG_WARN, "%s: %s: %s", s3_code_name(code),
+             r->op != NULL ? r->op->name : "no operation yet",
+             r->error.message != NULL ? r->error.message : s3_code_message(code));
+}
+
 /* Once an upload is refused in the middle, the rest of its body is not worth reading. */
 void s3_reply_error(struct s3_request *r, enum s3_code code)
 {
@@ -70,6 +102,7 @@ void s3_reply_error(struct s3_request *r, enum s3_code code)
     struct buf xml;
 
     r->error.code = code;
+    log_failure(r, code);
     http_reply_reset(r->http);
     s3_reply_ids(r);
     if (status == 416 && r->error.content_range != NULL)
@@ -87,17 +120,6 @@ void s3_reply_error(struct s3_request *r, enum s3_code code)
         buf_fini(&xml);
         http_reply_empty(r->http, status);
     }
-}
-
-enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing)
-{
-    enum s3_code code = s3_code_of(err);
-
-    if (err == ERR_DENIED && r->proof.refused != ACCESS_ALLOWED) /* the pipeline says why */
-        return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
-    log_line(err == ERR_CANCELLED ? LOG_DEBUG : LOG_ERROR, "%s: could not %s: %s",
-             s3_code_name(code), doing, err_text(err));
-    return s3_fail(&r->error, code, NULL);
 }
 
 enum s3_code s3_fail_missing(struct s3_request *r, enum meta_missing missing)

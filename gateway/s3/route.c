@@ -82,11 +82,13 @@ static bool may_be_newer(const struct s3_op *op, const struct s3_request *r,
 }
 
 /* A sub-resource beside the one that selected the row would be ignored: refuse it. */
-static bool has_foreign_argument(const struct s3_op *op, const struct s3_request *r)
+static bool has_foreign_argument(const struct s3_op *op, const struct s3_request *r,
+                                 struct str *out_name)
 {
     for (size_t i = 0; i < r->arg_count; i++) {
         struct str name = r->args[i].name;
 
+        *out_name = name;
         if (op->query != NULL && str_eq(name, str_of(op->query)))
             continue;
         if (selects_a_row(name) || is_stray_part(op, r, name) || may_be_newer(op, r, &r->args[i]))
@@ -113,14 +115,14 @@ static bool method_is_known(struct str method)
 
 const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
 {
+    struct str foreign;
+
     *out_code = S3_OK;
     for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
         if (!row_matches(op, r))
             continue;
-        if (has_foreign_argument(op, r)) {
-            *out_code = s3_fail(&r->error, S3_NOT_IMPLEMENTED,
-                                "A query argument you provided implies functionality that is not "
-                                "implemented");
+        if (has_foreign_argument(op, r, &foreign)) {
+            *out_code = s3_fail_not_built(&r->error, r->arena, "query argument", foreign);
             return NULL;
         }
         if (takes_no_version(op, r) && s3_has_arg(r, "versionId")) {

@@ -56,6 +56,7 @@ class Outage:
         """The right refusal, and its request id beside the cause in the log."""
         pairs = {(500, "InternalError"), (503, "SlowDown"), (503, "ServiceUnavailable")}
         check((answer.status, answer.code) in pairs, f"{what}: {answer!r}")
+        check("request rate" not in answer.body.decode(), f"{what}: {answer!r} does not say what fails")
         request = answer.text("RequestId")
         check(request and request == answer.headers["x-amz-request-id"], f"{what}: no request id")
         wait_for(f"request {request} is in the log",

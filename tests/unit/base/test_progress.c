@@ -21,7 +21,9 @@ static void test_progress__shows_rate_and_time_left(void **state)
     shows((struct progress){.what = "slices", .total = 10, .items = 10, .bytes = 512}, 1000000,
           "slices: 10 of 10 (100 %), 10/s, 512 B, 512 B/s");
     shows((struct progress){.what = "slices", .total = 10, .items = 11}, 1000000,
-          "slices: 11 of 10 (100 %), 11/s");
+          "slices: 11, 11/s");
+    shows((struct progress){.what = "slices", .total = 10, .items = 10, .waits_for = "a reader"},
+          1000000, "slices: 10 of 10 (100 %), 10/s; a reader");
 }
 
 static void test_progress__is_cut_to_its_room(void **state)

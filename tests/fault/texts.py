@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+"""What is said when something fails: to clients, to operators, in the log.
+
+    tests/fault/texts.py --way sqlite|pg [--only TEXT]
+
+The last line is "N passed, N failed".
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from email.utils import formatdate
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
+from harness.runner import Skip, check, equal
+from harness.s3 import S3
+from harness.suite import Suite
+from harness.targets import Volume
+from harness.tls import Certificate
+from harness.workspace import free_port, wait_for
+
+BUCKET = "texts"
+BIG = os.urandom(300000)
+
+
+class Texts:
+    def __init__(self, ws, way):
+        self.ws, self.way = ws, way
+        self.volume = Volume(ws, way, "texts")
+        self.gateway = self.volume.gateway(env={"KISEKI_LOG_LEVEL": "info"})
+        self.s3 = self.client(self.gateway)
+        equal(self.s3.make_bucket(BUCKET).status, 200, "making the bucket")
+        equal(self.s3.put(BUCKET, "big", BIG).status, 200, "PUT")
+
+    @staticmethod
+    def client(gateway):
+        return S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY, timeout=60)
+
+    @staticmethod
+    def kiseki(*words, **env):
+        return subprocess.run([BINARY, *words], env={**os.environ, **env}, cwd="/", text=True,
+                              capture_output=True, timeout=60, check=False)
+
+    def not_built(self):
+        """A 501 says which header or argument it is for."""
+        got = self.s3.put(BUCKET, "a", b"a", headers={"x-amz-server-side-encryption": "aws:kms"})
+        equal(got.status, 501, "PUT")
+        check("x-amz-server-side-encryption" in got.text("Message"), f"the message: {got!r}")
+        got = self.s3.request("GET", BUCKET, query=[("acl", ""), ("uploads", "")])
+        equal(got.status, 501, "GET")
+        check(re.search("acl|uploads", got.text("Message")), f"the message: {got!r}")
+
+    def wrong_v2(self):
+        """The text that we signed stands in the answer, whatever the signature looks like."""
+        for signature in ("AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "short"):
+            got = self.s3.send("GET", f"/{BUCKET}/big", {
+                "date": formatdate(usegmt=True),
+                "authorization": f"AWS {ACCESS_KEY}:{signature}"})
+            equal((got.status, got.code), (403, "SignatureDoesNotMatch"), "GET")
+            check(got.text("StringToSign").startswith("GET\n"), f"StringToSign in {got!r}")
+
+    def health(self):
+        url = f"127.0.0.1:{free_port()}"
+        done = self.kiseki("health", KISEKI_LISTEN=url)
+        equal(done.returncode, 1, "health of nothing")
+        check("nothing answers" in done.stderr and "connect" in done.stderr, done.stderr)
+        done = self.kiseki("health", KISEKI_LISTEN=f"*:{self.gateway.port}")
+        equal(done.returncode, 0, f"health of a gateway: {done.stderr}")
+
+    def key_files(self):
+        cert, empty = Certificate(self.ws), self.ws.path("empty.pem")
+        with open(empty, "w", encoding="ascii") as file:
+            file.write("")
+        for chain, key, words in ((cert.cert, cert.cert, "no private key in it"),
+                                  (cert.cert, empty, "no private key in it"),
+                                  (empty, cert.key, "no certificate in it"),
+                                  (cert.key, cert.key, "no certificate in it")):
+            done = self.kiseki("serve", KISEKI_TLS_CERT=chain, KISEKI_TLS_KEY=key,
+                               KISEKI_LISTEN=f"127.0.0.1:{free_port()}",
+                               KISEKI_DATA=self.ws.path("nowhere"))
+            check(done.returncode in (1, 2) and words in done.stderr, f"{words}: {done.stderr}")
+
+    def clients_faults(self):
+        """What a client does wrong is no error of ours."""
+        self.s3.get(BUCKET, "missing")
+        self.s3.get("no-such-bucket-here", "missing")
+        self.s3.put(BUCKET, "a", b"a", headers={"if-match": '"0"'})
+        self.s3.request("POST", BUCKET, "a", query=[("uploadId", "x")], body=b"<no")
+        self.s3.request("PUT", BUCKET, "a", headers={"content-md5": "AAAA"}, body=b"a")
+        self.s3.send("GET", "/%zz")
+        log = self.gateway.process.log()
+        check(" error " not in log, [line for line in log.splitlines() if " error " in line][:3])
+
+    def unanswered(self):
+        """A store that does not answer is called that, and the log says why for that request."""
+        if self.way == "pg":
+            self.volume.minio.stop()
+        else:
+            shutil.rmtree(self.volume.store_dir)
+        try:
+            got = self.s3.put(BUCKET, "more", BIG)
+            equal(got.status, 503, f"PUT: {got!r}")
+            check("store" in got.text("Message"), f"the message: {got!r}")
+            request = got.text("RequestId")
+            wait_for("the log has it", lambda: re.search(
+                f"(warn|error) .*request_id={request} .*could not", self.gateway.process.log()), 5)
+        finally:
+            if self.way == "pg":
+                self.volume.minio.start()
+        if self.way == "sqlite":
+            check("was removed while in use" in self.gateway.process.log(), "the log")
+
+    def loaded(self):
+        if self.way != "pg":
+            raise Skip("its store is gone")
+        self.gateway.stop()
+        dump = self.ws.path("texts.dump")
+        equal(self.volume.tool("dump", dump).returncode, 0, "dump")
+        uuid = re.search(r'"uuid": ?"([^"]+)"', open(dump, encoding="utf-8").readline()).group(1)
+        self.volume.reset_database()
+        done = self.volume.tool("load", dump)
+        equal(done.returncode, 0, f"load: {done.stderr}")
+        said = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", done.stdout + done.stderr)
+        equal(set(said), {uuid}, "the ids that load speaks of")
+
+
+TESTS = ("not_built", "wrong_v2", "health", "key_files", "clients_faults", "unanswered", "loaded")
+
+
+def main():
+    suite = Suite(__doc__, "texts", seeded=False)
+    return suite.run(lambda s: s.methods(Texts(s.ws, s.args.way), TESTS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
