@@ -31,6 +31,7 @@ struct lite_conn {
     sqlite3_stmt *controls[CONTROLS];
     sqlite3_stmt **stmts; /* by statement, prepared at first use */
     bool reader;
+    bool result_failed; /* of the unit that runs: its own memory is full, not SQLite's */
     struct lite_conn *next_free;
 };
 
@@ -334,6 +335,7 @@ static enum err run_call(struct lite_conn *c, struct sql_call *call, struct aren
     rc = sqlite3_step(s);
     while (rc == SQLITE_ROW && e == OK) {
         e = take_row(s, call, a, &capacity);
+        c->result_failed = e != OK;
         rc = sqlite3_step(s);
     }
     if (e == OK && rc != SQLITE_DONE)
@@ -351,6 +353,7 @@ out:
 static enum err run_calls(struct lite_conn *c, struct sql_unit *u)
 {
     enum err e = OK;
+    c->result_failed = false;
     for (struct sql_call *call = u->first; e == OK && call != NULL; call = call->next)
         e = run_call(c, call, u->arena);
     return e;
@@ -377,7 +380,7 @@ static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
     e = run_calls(c, u);
     if (e == OK)
         return control(c, RELEASE);
-    if (concerns_all(e) || sqlite3_get_autocommit(c->db) != 0)
+    if ((concerns_all(e) && !c->result_failed) || sqlite3_get_autocommit(c->db) != 0)
         return e;
     err_save(e, &u->error);
     e = control(c, UNDO);

@@ -321,6 +321,46 @@ static void test_sql__submitted_units_end_once_and_alone(void **state)
     assert_true(sql_stats(f->db)->batches[SQL_WRITE] < COUNT);
 }
 
+/* A unit whose own memory is full for a result hurts nobody else of its batch. */
+static void test_sql__a_full_arena_is_one_unit_s_fault(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 60 };
+    static struct sql_unit units[COUNT];
+    static char big[300000];
+    struct arena *arenas[COUNT];
+    struct sql_unit before;
+
+    memset(big, 'x', sizeof(big));
+    sql_unit_init(&before, SQL_WRITE, f->arena);
+    struct sql_call *c = sql_add(&before, FX_put);
+    sql_bind_int(c, 1000);
+    sql_bind_bytes(c, (struct str){big, sizeof(big)});
+    sql_bind_null(c);
+    sql_bind_null(c);
+    assert_ok(sql_write(f->db, &before));
+    atomic_store(&ended, 0);
+    for (int i = 0; i < COUNT; i++) {
+        arenas[i] = arena_new(i % 10 == 9 ? 64u << 10 : 1u << 20);
+        sql_unit_init(&units[i], SQL_WRITE, arenas[i]);
+        units[i].done = count_end;
+        put(&units[i], i, "x");
+        sql_bind_int(sql_add(&units[i], FX_get), 1000);
+        sql_submit(f->db, &units[i]);
+    }
+    for (int i = 0; i < 5000 && atomic_load(&ended) < COUNT; i++)
+        nap_ms(1);
+    assert_int_equal(atomic_load(&ended), COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        if (i % 10 != 9)
+            assert_int_equal(units[i].error.code, OK);
+        else
+            assert_true(units[i].error.code == ERR_NOMEM || units[i].error.code == ERR_UNKNOWN);
+        arena_free(arenas[i]);
+    }
+    assert_true(sql_stats(f->db)->batches[SQL_WRITE] < COUNT);
+}
+
 static void test_sql__a_unit_that_wants_to_be_alone_is(void **state)
 {
     struct fixture *f = *state;
@@ -537,6 +577,8 @@ static void test_sql__an_unusable_url_says_what_to_do(void **state)
         cmocka_unit_test_setup_teardown(test_sql__what_arrives_together_goes_together, setup,      \
                                         fixture_down),                                             \
         cmocka_unit_test_setup_teardown(test_sql__submitted_units_end_once_and_alone, setup,       \
+                                        fixture_down),                                             \
+        cmocka_unit_test_setup_teardown(test_sql__a_full_arena_is_one_unit_s_fault, setup,         \
                                         fixture_down),                                             \
         cmocka_unit_test_setup_teardown(test_sql__a_unit_that_wants_to_be_alone_is, setup,         \
                                         fixture_down),                                             \
