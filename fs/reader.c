@@ -3,14 +3,14 @@
 #include "base/clock.h"
 #include "fs/internal.h"
 #include "fs/overlay.h"
+#include "fs/pile.h"
 #include "fs/slice_reader.h"
 
 #include <stdlib.h>
 
 #define BATCH_EXTENTS   16  /* of a further look-up: up to 1 GiB of a file */
-#define BATCH_FRAGMENTS 512 /* at most, where extents turn out to be small */
+#define BATCH_FRAGMENTS 512 /* at most, where extents turn out to be small: else fs/pile.h */
 #define BATCH_ENOUGH    ((uint64_t)META_PIECE_MAX / 4)
-#define BATCH_MAX       16384 /* writes that lie over each other at one place */
 #define BATCH_ARENA     ((size_t)64 << 20)
 #define UNPACKED_ARENA  ((size_t)4 << 20) /* a piece of 64 MiB in slices of 64 KiB takes 82 KiB */
 #define UNPACKED        2
@@ -133,19 +133,24 @@ static void forget_unpacked(struct unpacked *u)
     *u = (struct unpacked){0};
 }
 
-/* Replaces the batch by `max` extents from r->at on, at most. Blocks. */
+/* Replaces the batch by `max` extents from r->at on, at most; or by what is seen. Blocks. */
 static enum err load_batch(struct reader *r, size_t max)
 {
+    const struct object *o = &r->file->object;
+    struct meta *m = r->file->fs->meta;
     struct arena *a = arena_new(BATCH_ARENA);
     struct object_extent *extents;
+    uint64_t known = 0;
     size_t count;
-    bool more;
+    bool more = false, pile = max > BATCH_FRAGMENTS;
     enum err err;
 
     if (a == NULL)
         return err_set(ERR_NOMEM, "out of memory for extents");
-    err = object_extents(r->file->fs->meta, a, &r->file->object, r->at, r->end - r->at, max,
-                         &extents, &count, &more);
+    if (pile)
+        err = pile_extents(m, a, o, r->at, r->end, &extents, &count, &known);
+    else
+        err = object_extents(m, a, o, r->at, r->end - r->at, max, &extents, &count, &more);
     if (err != OK) {
         arena_free(a);
         return err;
@@ -156,7 +161,7 @@ static enum err load_batch(struct reader *r, size_t max)
     r->batch = a;
     r->extents = extents;
     r->extent_count = count;
-    r->known = known_until(extents, count, more);
+    r->known = pile ? known : known_until(extents, count, more);
     return set_items(r);
 }
 
@@ -165,12 +170,8 @@ static enum err load_more(struct reader *r)
 {
     enum err err = OK;
 
-    for (size_t max = r->batch_size; err == OK && r->known <= r->at; max *= 2) {
-        if (max > BATCH_MAX)
-            return err_set(ERR_TOO_LARGE, "over %d writes lie over byte %llu of a file", BATCH_MAX,
-                           (unsigned long long)r->at);
+    for (size_t max = r->batch_size; err == OK && r->known <= r->at; max *= 2)
         err = load_batch(r, max);
-    }
     if (err == OK && r->known - r->at < BATCH_ENOUGH && r->batch_size < BATCH_FRAGMENTS)
         r->batch_size *= 2;
     return err;

@@ -1,4 +1,7 @@
+#include "meta/each.h"
 #include "meta/object_internal.h"
+
+#include <stdlib.h>
 
 /* Extents that come with an object: 8 full pieces are 512 MiB and some 70 KiB of records. */
 #define FIRST_EXTENTS 8
@@ -106,6 +109,81 @@ enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
     *out_count = c->rows;
     *out_more = max > 0 && may_go_on(*out, c->rows, max, object_end(offset, len));
     return OK;
+}
+
+enum err object_links(struct meta *m, struct arena *a, const struct object *o, uint64_t offset,
+                      uint64_t len, const struct object_extent *after, size_t max,
+                      struct object_extent **out, size_t *out_count)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_object_links);
+    sql_bind_int(c, (int64_t)o->attr.inode);
+    sql_bind_int(c, object_position(offset));
+    sql_bind_int(c, object_position(object_end(offset, len)));
+    sql_bind_int(c, object_position(max));
+    object_bind_view(c, &o->view);
+    sql_bind_int(c, after->len > 0 ? object_position(after->start) : -1);
+    sql_bind_int(c, after->len > 0 ? (int64_t)after->token : -1);
+    enum err e = sql_read(m->sql, &u);
+    *out_count = e == OK ? c->rows : 0;
+    *out = arena_array(a, *out_count + 1, sizeof(**out));
+    if (e == OK && *out == NULL)
+        e = err_set(ERR_NOMEM, "no memory for %zu extents", c->rows);
+    for (size_t i = 0; e == OK && i < c->rows; i++)
+        (*out)[i] = (struct object_extent){.start = (uint64_t)sql_int(c, i, 0),
+                                           .len = (uint64_t)sql_int(c, i, 1),
+                                           .piece_off = (uint64_t)sql_int(c, i, 2),
+                                           .token = (uint64_t)sql_int(c, i, 3),
+                                           .piece = (uint64_t)sql_int(c, i, 4)};
+    return e;
+}
+
+static int by_id(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Each once, in order; holes have none. */
+static size_t distinct_pieces(const struct object_extent *extents, size_t count, uint64_t *out)
+{
+    size_t n = 0, kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (extents[i].piece != 0)
+            out[n++] = extents[i].piece;
+    qsort(out, n, sizeof(*out), by_id);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || out[kept - 1] != out[i])
+            out[kept++] = out[i];
+    return kept;
+}
+
+enum err object_records(struct meta *m, struct arena *a, struct object_extent *extents,
+                        size_t count)
+{
+    uint64_t *ids = arena_array(a, count + 1, sizeof(*ids));
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    if (ids == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu extents", count);
+    size_t pieces = distinct_pieces(extents, count, ids);
+    struct sql_call *c = sql_add(&u, SQL_object_records);
+    struct str each = each_of(a, ids, pieces);
+    if (each.ptr == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu extents", count);
+    sql_bind_text(c, each);
+    enum err e = sql_read(m->sql, &u);
+    for (size_t i = 0; e == OK && i < count; i++) {
+        size_t row = 0;
+        while (row < c->rows && (uint64_t)sql_int(c, row, 0) != extents[i].piece)
+            row++;
+        if (row < c->rows)
+            extents[i].records = sql_str(c, row, 1);
+        else if (extents[i].piece != 0)
+            e = err_set(ERR_CORRUPT, "a file names a piece that does not exist");
+    }
+    return e;
 }
 
 /* --- look-up --------------------------------------------------------------------------------- */

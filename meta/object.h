@@ -81,6 +81,17 @@ MUST_USE enum err object_extents(struct meta *m, struct arena *a, const struct o
                                  uint64_t offset, uint64_t len, size_t max,
                                  struct object_extent **out, size_t *out_count, bool *out_more);
 
+/*
+ * The same for piles of writes that are too high for that: extents without records, in order of
+ * (start, token), those after `after` (zeroed: from the first one on).
+ */
+MUST_USE enum err object_links(struct meta *m, struct arena *a, const struct object *o,
+                               uint64_t offset, uint64_t len, const struct object_extent *after,
+                               size_t max, struct object_extent **out, size_t *out_count);
+/* Fills in the records of these extents. */
+MUST_USE enum err object_records(struct meta *m, struct arena *a, struct object_extent *extents,
+                                 size_t count);
+
 /* --- content: what a writer made, to be linked by a commit ----------------------------------- */
 
 struct content_piece {

@@ -236,6 +236,47 @@ static void test_fs_merge__stops_when_it_is_told_to(void **state)
     volume_close(v, true);
 }
 
+/*
+ * 20,000 writes at one offset, each a byte shorter than the one before, so that each is seen with
+ * one byte. Made by SQL from one real write: it would take a minute otherwise.
+ */
+static void test_fs_merge__a_pile_of_nested_writes_is_read_and_merged(void **state)
+{
+    enum { NESTED = 20000 };
+    struct volume *v = volume_open(*state, NULL, INLINE);
+    uint8_t *model = calloc(1, LEN), *bytes = malloc(NESTED);
+    struct write_result r;
+    uint64_t seed = 9;
+
+    assert_non_null(model);
+    assert_non_null(bytes);
+    file_put(v, KEY, model, LEN, "e");
+    for (size_t i = 0; i < NESTED; i++)
+        bytes[i] = (uint8_t)next(&seed);
+    assert_ok(file_write_bytes(v, &plain, 0, bytes, NESTED, &r, NULL));
+    run(v->world,
+        "INSERT INTO inode_pieces (inode, start, token, len, piece, piece_off, born)"
+        " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)"
+        " SELECT x.inode, 0, x.token + n.i, 20000 - n.i, x.piece, n.i / 2, x.token"
+        " FROM inode_pieces x, n WHERE x.start = 0 AND x.token > 0;"
+        "UPDATE pieces SET refs = refs + 19999 WHERE len = 20000;"
+        "UPDATE range_tokens SET token = token + 20000;");
+    for (size_t i = 0; i < NESTED; i++) { /* seen with its last byte is link 19999 - i */
+        size_t link = NESTED - 1 - i;
+
+        model[i] = bytes[(link > 0 ? link / 2 : 0) + i];
+    }
+    file_is(v, KEY, model, LEN);
+    assert_ok(file_write_bytes(v, &plain, LEN - 1, bytes, 1, &r, NULL));
+    model[LEN - 1] = bytes[0];
+    merge_all(v);
+    assert_in_range(links(v), 1, MERGE_LINKS_LEFT);
+    file_is(v, KEY, model, LEN);
+    free(bytes);
+    free(model);
+    volume_close(v, true);
+}
+
 /* What can not be read is not merged, and holds up nothing else. */
 static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
 {
@@ -269,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_fs_merge__readers_and_writers_go_on),
         cmocka_unit_test(test_fs_merge__a_replaced_file_is_left_alone),
         cmocka_unit_test(test_fs_merge__stops_when_it_is_told_to),
+        cmocka_unit_test(test_fs_merge__a_pile_of_nested_writes_is_read_and_merged),
         cmocka_unit_test(test_fs_merge__a_damaged_file_is_passed_over),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));

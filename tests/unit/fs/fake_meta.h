@@ -123,6 +123,37 @@ enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
     return fake_extents(a, offset, offset + len, max, out, out_count, out_more);
 }
 
+enum err object_links(struct meta *m, struct arena *a, const struct object *o, uint64_t offset,
+                      uint64_t len, const struct object_extent *after, size_t max,
+                      struct object_extent **out, size_t *out_count)
+{
+    size_t n = 0;
+
+    (void)m, (void)o;
+    *out = arena_array(a, max + 1, sizeof(**out));
+    for (size_t i = 0; *out != NULL && i < fake.extent_count && n < max; i++) {
+        const struct object_extent *e = &fake.extents[i];
+        bool behind = after->len == 0 || e->start > after->start ||
+                      (e->start == after->start && e->token > after->token);
+
+        if (behind && e->start < offset + len && e->start + e->len > offset)
+            (*out)[n++] = *e;
+    }
+    *out_count = n;
+    return *out != NULL ? OK : err_set(ERR_NOMEM, "no memory");
+}
+
+enum err object_records(struct meta *m, struct arena *a, struct object_extent *extents,
+                        size_t count)
+{
+    (void)m, (void)a;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < fake.extent_count; k++)
+            if (fake.extents[k].piece == extents[i].piece)
+                extents[i].records = fake.extents[k].records;
+    return OK;
+}
+
 enum err object_get(struct meta *m, struct arena *a, const struct object_get *q, struct object *out,
                     enum meta_missing *out_missing)
 {
