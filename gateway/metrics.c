@@ -236,6 +236,10 @@ static void write_server(const struct http_server *server, struct buf *out)
     one(out, "kiseki_refused_total", "counter", "Malformed requests refused.", s.refused_total);
     one(out, "kiseki_timeouts_total", "counter", "Connections cut for being idle or slow.",
         s.timeouts_total);
+    one(out, "kiseki_evicted_total", "counter", "Connections closed for others, all being taken.",
+        s.evicted_total);
+    one(out, "kiseki_gone_total", "counter", "Requests whose client left before the answer.",
+        s.gone_total);
 }
 
 void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *server,

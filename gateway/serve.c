@@ -104,6 +104,8 @@ static enum err prepare_monitor(struct gateway *g)
         .listen = g->config->metrics_listen,
         .threads = 1,
         .max_connections = 64,
+        .head_timeout_s = 5,
+        .idle_timeout_s = 10,
         .pool = g->workers,
         .store_pool = g->store_workers,
     };

@@ -37,6 +37,7 @@ static void unlink_exchange(struct exchange *x)
         x->next->previous = x->previous;
     }
     x->peer->exchange = NULL;
+    http_admit_idle(x->peer);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -46,6 +47,9 @@ static void take_off(struct exchange *x)
     x->in_flight = true;
     atomic_fetch_add(&x->server->requests, 1);
     atomic_store(&x->peer->deadline_ms, 0);
+    pthread_mutex_lock(&x->server->lock);
+    http_admit_busy(x->peer);
+    pthread_mutex_unlock(&x->server->lock);
 }
 
 static void land(struct exchange *x)
@@ -342,8 +346,11 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
     }
     log_set_request_id(x->r.id);
     enum MHD_Result result = take_step(x, method, version, data, size);
-    if (x->abrupt_status) {
-        land(x); /* it only lingers */
+    if (x->abrupt_status && x->in_flight) { /* it only lingers */
+        land(x);
+        pthread_mutex_lock(&x->server->lock);
+        http_admit_idle(x->peer);
+        pthread_mutex_unlock(&x->server->lock);
     }
     log_set_request_id("");
     return result;
@@ -356,7 +363,7 @@ static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminatio
     if (x->body_error.code != OK) {
         return err_restore(&x->body_error);
     }
-    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || atomic_load(&x->too_slow)) {
         return err_set(ERR_TIMEOUT, "the client was too slow");
     }
     if (answered != 0) {

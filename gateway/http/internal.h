@@ -2,7 +2,8 @@
  * What the files of gateway/http share and nobody else sees.
  *
  *   listen.c      the listening socket; one thread that accepts and runs the watch
- *   watch.c       deadlines; clients that left while their connection is suspended
+ *   admit.c       who gets in when all connections are taken
+ *   watch.c       deadlines, minimum rates; clients that left while their connection is suspended
  *   peer.c        open connections
  *   head.c        the request line and the headers
  *   connection.c  libmicrohttpd's other callbacks: a request's steps up to done()
@@ -26,6 +27,7 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 /*
  * A connection's memory in libmicrohttpd, mapped on demand: with its bookkeeping it stays below
@@ -46,6 +48,27 @@
 /* How often the watch looks at deadlines. */
 #define HTTP_SWEEP_MS 500
 
+/* An address with connections: see admit.c. All guarded by server->lock. */
+struct http_origin_key {
+    unsigned char bytes[16];
+};
+struct http_origin {
+    struct http_origin_key key;
+    unsigned count;
+    struct http_peer *idle_first, *idle_last; /* the oldest first */
+    struct http_origin *next;                 /* in its bucket */
+};
+#define HTTP_ORIGIN_BUCKETS 256
+
+/* Accepted, and not yet let in. */
+struct http_waiting {
+    int fd;
+    struct sockaddr_storage from;
+    socklen_t size;
+    struct http_origin_key key;
+};
+#define HTTP_WAITING_MAX 256
+
 /* An open connection (libmicrohttpd's socket context). */
 struct http_peer {
     struct http_server *server;
@@ -63,6 +86,15 @@ struct http_peer {
     struct http_peer *previous, *next;
     int64_t ended_ms; /* boot clock: the client ended its stream, in the list `ended`; 0: not */
     struct http_peer *ended_previous, *ended_next;
+    struct http_origin *origin; /* NULL: no memory for it */
+    bool is_idle;               /* in its origin's list */
+    bool is_evicted;            /* closed for another, and not gone yet */
+    struct http_peer *idle_previous, *idle_next;
+    /* The watch over minimum rates: of this exchange and direction ... */
+    struct exchange *paced;
+    bool paced_answer;
+    int64_t paced_ms;    /* ... for so long it has been the client's turn ... */
+    uint64_t paced_from; /* ... since so many bytes */
 };
 
 enum wait_state {
@@ -101,9 +133,11 @@ struct exchange {
     bool owed;        /* HTTP_WAIT was said: work() is to be called once more in any case */
 
     /* The epoll thread tells the watch, and the watch everybody. */
-    _Atomic int64_t missing; /* body bytes that were not given to us yet; -1: nobody knows */
-    atomic_bool answers;     /* the answer has begun: from now on libmicrohttpd sees the end */
-    atomic_bool gone;        /* the client left */
+    _Atomic int64_t missing;   /* body bytes that were not given to us yet; -1: nobody knows */
+    atomic_bool answers;       /* the answer has begun: from now on libmicrohttpd sees the end */
+    atomic_bool gone;          /* the client left */
+    _Atomic uint64_t received; /* r.bytes_in, for the watch */
+    atomic_bool too_slow;      /* it was cut for that */
 
     bool in_flight; /* counted in server->requests: from the whole head to the answer's end */
 
@@ -152,17 +186,23 @@ struct http_server {
 
     /* The accepting thread's while it runs. */
     int listen_fd;
-    int wake_fd;  /* written to have it look at `draining` and `quit` */
-    int watch_fd; /* epoll set of the peers: see watch.c; until the server is freed */
+    int wake_fd;      /* written to have it look at `draining` and `quit` */
+    int64_t swept_ms; /* when the watch looked last */
+    int watch_fd;     /* epoll set of the peers: see watch.c; until the server is freed */
+    struct http_waiting waiting[HTTP_WAITING_MAX]; /* in order of arrival */
+    size_t waiting_len;
+    _Atomic size_t waiting_count; /* the same, for others */
     pthread_t accept_thread;
     bool accepts; /* the thread runs; main's */
     atomic_bool quit;
 
     pthread_mutex_t lock;
     pthread_cond_t deaf;
-    bool is_deaf;               /* guarded by lock: no connection is accepted any more */
-    struct http_peer *peers;    /* guarded by lock */
-    struct http_peer *ended;    /* guarded by lock: clients that ended their stream */
+    bool is_deaf;            /* guarded by lock: no connection is accepted any more */
+    struct http_peer *peers; /* guarded by lock */
+    struct http_peer *ended; /* guarded by lock: clients that ended their stream */
+    struct http_origin *origins[HTTP_ORIGIN_BUCKETS]; /* guarded by lock */
+    uint64_t evicted;           /* guarded by lock: closed for others, and not gone yet */
     struct exchange *exchanges; /* guarded by lock */
     struct tls_keys *tls;       /* guarded by lock: the current one, then retired ones */
 
@@ -177,7 +217,7 @@ struct http_server {
     _Atomic uint64_t held;
     _Atomic uint64_t next_id;
     _Atomic uint64_t connections, connections_total, requests, requests_total;
-    _Atomic uint64_t refused_total, timeouts_total, gone_total;
+    _Atomic uint64_t refused_total, timeouts_total, gone_total, evicted_total;
 };
 
 static inline struct exchange *exchange_of(struct http_request *r)
@@ -191,6 +231,19 @@ MUST_USE enum err http_accept_start(struct http_server *s);
 void http_accept_quiesce(struct http_server *s); /* returns when new connections are refused */
 void http_accept_stop(struct http_server *s);    /* joins, closes the socket; twice is fine */
 
+void http_accept_wake(struct http_server *s);
+
+/* admit.c; server->lock is held for those of a peer */
+struct http_origin_key http_origin_key(const struct sockaddr *address);
+void http_admit_add(struct http_peer *peer, const struct sockaddr *address);
+void http_admit_remove(struct http_peer *peer);
+void http_admit_idle(struct http_peer *peer); /* no request in flight any more */
+void http_admit_busy(struct http_peer *peer);
+/* The accepting thread's: lets it in, or has it wait; those that wait; closes them. */
+void http_admit(struct http_server *s, const struct http_waiting *newcomer);
+void http_admit_waiting(struct http_server *s);
+void http_admit_close(struct http_server *s);
+
 /* watch.c */
 MUST_USE enum err http_watch_start(struct http_server *s);
 void http_watch_stop(struct http_server *s);
@@ -199,6 +252,8 @@ void http_watch_sweep(struct http_server *s);  /* likewise, each HTTP_SWEEP_MS *
 /* server->lock is held. */
 void http_watch_add(struct http_peer *peer);
 void http_watch_remove(struct http_peer *peer);
+size_t http_watch_unread(const struct http_peer *peer); /* bytes in its socket */
+void http_watch_cut(struct http_peer *peer);            /* libmicrohttpd sees it, and closes */
 
 /* libmicrohttpd's callbacks; cls is the server. */
 void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,

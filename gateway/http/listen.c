@@ -22,8 +22,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLOSING_MS 20 /* between two sweeps while stopping */
-#define BACKOFF_MS 50 /* over the connection limit, or out of descriptors */
+#define CLOSING_MS     20 /* between two sweeps while stopping */
+#define BACKOFF_MS     50 /* out of descriptors */
+#define ACCEPT_AT_ONCE 64 /* before the watch has its turn */
 
 /* "[::1]:9000", "host:9000", ":9000" into host and port; false when it is none of them. */
 static bool split_address(const char *text, char *host, size_t host_size, const char **out_port)
@@ -157,35 +158,36 @@ static void keep_alive(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-/* Takes what waits; false: better pause. */
-static bool accept_all(struct http_server *s)
+/* Takes some of those that wait in the kernel's queue; false: better pause. */
+static bool accept_some(struct http_server *s)
 {
-    while (atomic_load(&s->connections) < s->options.max_connections) {
-        struct sockaddr_storage from;
-        socklen_t size = sizeof(from);
-        int fd =
-            accept4(s->listen_fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0 && (errno == ECONNABORTED || errno == EINTR)) {
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        struct http_waiting w = {.size = sizeof(w.from)};
+        w.fd = accept4(s->listen_fd, (struct sockaddr *)&w.from, &w.size,
+                       SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (w.fd < 0 && (errno == ECONNABORTED || errno == EINTR)) {
             continue;
         }
-        if (fd < 0) {
+        if (w.fd < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK) {
                 log_warn("can not accept connections: %s", strerror(errno));
                 return false;
             }
             return true;
         }
-        keep_alive(fd);
-        /* On failure libmicrohttpd has closed it and says why in the log. */
-        (void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&from, size);
+        keep_alive(w.fd);
+        w.key = http_origin_key((const struct sockaddr *)&w.from);
+        http_admit(s, &w);
     }
-    return false;
+    return true;
 }
 
 /* Quiesced: takes what the kernel has taken already, then refuses. */
 static void stop_listening(struct http_server *s)
 {
-    (void)accept_all(s);
+    for (int i = 0; i < SOMAXCONN; i += ACCEPT_AT_ONCE) {
+        (void)accept_some(s);
+    }
     (void)shutdown(s->listen_fd, SHUT_RDWR);
     pthread_mutex_lock(&s->lock);
     s->is_deaf = true;
@@ -212,7 +214,8 @@ static void *accept_main(void *arg)
             eventfd_t count;
             (void)eventfd_read(s->wake_fd, &count);
         }
-        pause = ready > 0 && fds[1].revents && !accept_all(s);
+        http_admit_waiting(s);
+        pause = ready > 0 && fds[1].revents && !accept_some(s);
         if (ready > 0 && fds[2].revents) {
             http_watch_events(s);
         }
@@ -221,7 +224,13 @@ static void *accept_main(void *arg)
             swept = clock_boot_ms();
         }
     }
+    http_admit_close(s);
     return NULL;
+}
+
+void http_accept_wake(struct http_server *s)
+{
+    (void)eventfd_write(s->wake_fd, 1);
 }
 
 enum err http_accept_start(struct http_server *s)
@@ -252,7 +261,7 @@ void http_accept_quiesce(struct http_server *s)
     if (!s->accepts) {
         return;
     }
-    (void)eventfd_write(s->wake_fd, 1);
+    http_accept_wake(s);
     pthread_mutex_lock(&s->lock);
     while (!s->is_deaf) {
         pthread_cond_wait(&s->deaf, &s->lock);
@@ -264,7 +273,7 @@ void http_accept_stop(struct http_server *s)
 {
     if (s->accepts) {
         atomic_store(&s->quit, true);
-        (void)eventfd_write(s->wake_fd, 1);
+        http_accept_wake(s);
         (void)pthread_join(s->accept_thread, NULL);
         s->accepts = false;
     }

@@ -9,13 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
+static const struct sockaddr *address_of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return info ? info->client_addr : NULL;
+}
+
+static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
+{
     char ip[INET6_ADDRSTRLEN] = "?";
     unsigned port = 0;
-    const struct sockaddr *address = info ? info->client_addr : NULL;
+    const struct sockaddr *address = address_of(mhd);
     bool is_v6 = address && address->sa_family == AF_INET6;
     if (is_v6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
@@ -56,6 +61,7 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
     }
     s->peers = peer;
     http_watch_add(peer);
+    http_admit_add(peer, address_of(mhd));
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -69,6 +75,7 @@ static void peer_close(struct http_server *s, void **context)
     }
     pthread_mutex_lock(&s->lock);
     http_watch_remove(peer);
+    http_admit_remove(peer);
     if (peer->previous) {
         peer->previous->next = peer->next;
     } else {

@@ -23,6 +23,7 @@ void http_receive_waits(struct exchange *x, bool waits)
     atomic_store(&x->missing, r->is_chunked ? -1
                               : is_whole    ? 0
                                             : r->content_length - (int64_t)r->bytes_in);
+    atomic_store(&x->received, r->bytes_in);
     atomic_store(&x->peer->wants_body, waits && !is_whole);
 }
 

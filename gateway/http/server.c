@@ -14,8 +14,8 @@
 
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
-/* Descriptors that the rest of the program may need besides connections. */
-#define OTHER_FDS 512
+/* Descriptors that the rest of the program may need besides connections, also waiting ones. */
+#define OTHER_FDS 768
 
 static void fill_defaults(struct http_options *o)
 {
@@ -26,6 +26,7 @@ static void fill_defaults(struct http_options *o)
     o->gone_after_s = o->gone_after_s ? o->gone_after_s : 5;
     o->linger_s = o->linger_s ? o->linger_s : 10;
     o->body_min_rate = o->body_min_rate ? o->body_min_rate : 1024;
+    o->reply_min_rate = o->reply_min_rate ? o->reply_min_rate : 1024;
     o->body_rate_window_s = o->body_rate_window_s ? o->body_rate_window_s : 30;
     o->arena_max_bytes = o->arena_max_bytes ? o->arena_max_bytes : (size_t)64 * 1024 * 1024;
 }
@@ -73,18 +74,28 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
     return strlen(text);
 }
 
-/* As many descriptors as connections may need, where the hard limit lets us. */
-static void raise_fd_limit(unsigned connections)
+/* As many descriptors as connections may need; fewer connections where the system has less. */
+static void limit_connections(struct http_server *s)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + OTHER_FDS;
+    unsigned *most = &s->options.max_connections;
+    rlim_t wanted = (rlim_t)*most + OTHER_FDS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;
     }
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
-        log_warn("%llu open files are allowed, %u connections may need %llu",
-                 (unsigned long long)limit.rlim_cur, connections, (unsigned long long)wanted);
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        limit.rlim_cur = before;
+    }
+    if (limit.rlim_cur < wanted) {
+        rlim_t left =
+            limit.rlim_cur > 2 * OTHER_FDS ? limit.rlim_cur - OTHER_FDS : limit.rlim_cur / 2;
+        log_warn("%llu open files are allowed: at most %llu connections, not %u (raise the limit "
+                 "to %llu)",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)left, *most,
+                 (unsigned long long)wanted);
+        *most = (unsigned)left;
     }
 }
 
@@ -95,7 +106,7 @@ static enum err start_daemon(struct http_server *s)
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
                      MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0);
     /* Its limit is divided among the threads; ours is listen.c's. */
-    unsigned limit = (o->max_connections + 64) * o->threads;
+    unsigned limit = (o->max_connections + 256) * o->threads;
     struct MHD_OptionItem options[16];
     size_t n = 0;
     if (o->threads > 1) {
@@ -168,7 +179,7 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
 
 enum err http_server_begin(struct http_server *s)
 {
-    raise_fd_limit(s->options.max_connections);
+    limit_connections(s);
     enum err e = start_daemon(s);
     return e == OK ? http_accept_start(s) : e;
 }
@@ -275,4 +286,5 @@ void http_server_stats(const struct http_server *s, struct http_server_stats *ou
     out->refused_total = atomic_load(&s->refused_total);
     out->timeouts_total = atomic_load(&s->timeouts_total);
     out->gone_total = atomic_load(&s->gone_total);
+    out->evicted_total = atomic_load(&s->evicted_total);
 }

@@ -18,9 +18,11 @@
  * Slow clients: an idle connection, or one whose body or answer stands still, is closed after
  * idle_timeout_s, and a head that is not complete after head_timeout_s; a body slower than
  * body_min_rate over body_rate_window_s ends with ERR_TIMEOUT and the handler's answer to it. Time
- * that a sink or a worker makes the client wait does not count.
+ * that a sink or a worker makes the client wait does not count. An answer is taken by the client's
+ * machine at reply_min_rate at least, over the same window, or the connection is cut.
  * Connections: a connection without a request costs at most 32 KiB (plus GnuTLS's own state) and
- * no thread. Over max_connections new ones wait in the kernel's queue.
+ * no thread. When max_connections are open, the oldest idle one of the address that has the most
+ * is closed for a new one; see admit.c for what happens when none is idle.
  */
 #ifndef KISEKI_GATEWAY_HTTP_SERVER_H
 #define KISEKI_GATEWAY_HTTP_SERVER_H
@@ -41,7 +43,8 @@ struct http_options {
     unsigned gone_after_s;       /* see http_request_gone() [5] */
     unsigned linger_s;           /* after an answer in the middle of a body, at most [10] */
     unsigned body_min_rate;      /* bytes/s, averaged over the window [1024] */
-    unsigned body_rate_window_s; /* [30] */
+    unsigned reply_min_rate;     /* likewise what the client takes of an answer [1024] */
+    unsigned body_rate_window_s; /* for both [30] */
     size_t arena_max_bytes;      /* a request's arena [64 MiB] */
     const char *tls_cert_path;   /* PEM chain; both or neither */
     const char *tls_key_path;    /* PEM key */
@@ -97,6 +100,7 @@ struct http_server_stats {
     uint64_t suspended;      /* of those in flight: waiting for a worker or a sink */
     uint64_t refused_total;  /* refused by the server itself */
     uint64_t timeouts_total; /* cut for being idle or slow */
+    uint64_t evicted_total;  /* closed for another's connection */
     uint64_t gone_total;     /* their client left while they were worked on */
 };
 void http_server_stats(const struct http_server *s, struct http_server_stats *out);

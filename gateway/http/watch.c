@@ -2,7 +2,8 @@
  * The watch over open connections: what libmicrohttpd does not see, or sees too late. It runs in
  * the accepting thread (listen.c).
  *
- *   deadlines   a head that does not end, an idle connection, a lingering one
+ *   deadlines   a head that does not end (TLS handshakes too), an idle connection, a lingering one
+ *   rates       a body that drips, an answer that is not read
  *   the client  left or ended its stream while the connection is suspended: an epoll set of our
  *               own reports it once (EPOLLRDHUP, edge-triggered; data does not wake it), so that
  *               nobody asks ten thousand sockets
@@ -18,6 +19,9 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -31,6 +35,7 @@
 
 enum err http_watch_start(struct http_server *s)
 {
+    s->swept_ms = clock_boot_ms();
     s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
     return s->watch_fd >= 0 ? OK : err_set(ERR_IO, "cannot make an epoll set: %s", strerror(errno));
 }
@@ -74,14 +79,13 @@ void http_watch_remove(struct http_peer *peer)
     (void)epoll_ctl(peer->server->watch_fd, EPOLL_CTL_DEL, peer->fd, NULL);
 }
 
-static size_t unread_bytes(const struct http_peer *peer)
+size_t http_watch_unread(const struct http_peer *peer)
 {
     int count = 0;
     return ioctl(peer->fd, FIONREAD, &count) == 0 && count > 0 ? (size_t)count : 0;
 }
 
-/* Shut down: libmicrohttpd sees that, and closes. */
-static void cut(struct http_peer *peer)
+void http_watch_cut(struct http_peer *peer)
 {
     atomic_store(&peer->deadline_ms, 0);
     (void)shutdown(peer->fd, SHUT_RDWR);
@@ -109,7 +113,7 @@ static void stream_ended(struct http_peer *peer, int64_t now)
     struct http_server *s = peer->server;
     struct exchange *x = peer->exchange;
     int64_t age_ms = now - peer->ended_ms;
-    size_t unread = unread_bytes(peer);
+    size_t unread = http_watch_unread(peer);
     bool is_suspended = x && atomic_load(&peer->deadline_ms) == 0 &&
                         !atomic_load(&peer->wants_body) && !atomic_load(&x->answers);
     if (is_suspended) {
@@ -122,7 +126,7 @@ static void stream_ended(struct http_peer *peer, int64_t now)
     bool is_read = unread <= (s->options.tls_cert_path ? HTTP_CLOSE_NOTIFY_MAX : 0);
     if (is_read && age_ms >= HTTP_SWEEP_MS && !(x && atomic_load(&x->answers))) {
         leave_ended(peer);
-        cut(peer);
+        http_watch_cut(peer);
     }
 }
 
@@ -170,11 +174,73 @@ static void look_at_deadlines(struct http_server *s, int64_t now)
     for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
         int64_t deadline = atomic_load(&peer->deadline_ms);
         bool overdue = deadline != 0 && now >= deadline;
-        if (overdue || (deadline != 0 && closing && unread_bytes(peer) == 0)) {
+        if (overdue || (deadline != 0 && closing && http_watch_unread(peer) == 0)) {
             atomic_fetch_add(&s->timeouts_total, overdue && !atomic_load(&peer->lingers));
-            cut(peer);
+            http_watch_cut(peer);
         }
     }
+}
+
+/* Bytes that the client's machine has taken of the connection so far; 0: nobody knows. */
+static uint64_t acknowledged(const struct http_peer *peer)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    return getsockopt(peer->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_acked
+                                                                          : 0;
+}
+
+static bool has_unsent(const struct http_peer *peer)
+{
+    int count = 0;
+    return ioctl(peer->fd, SIOCOUTQ, &count) == 0 && count > 0;
+}
+
+/* Is it the client's turn: to send of its body, or to take of its answer? */
+static bool is_its_turn(const struct http_peer *peer, const struct exchange *x, bool answers)
+{
+    if (!answers) {
+        return atomic_load(&peer->wants_body);
+    }
+    int wait = atomic_load(&x->wait);
+    return !atomic_load(&peer->lingers) && wait != WAIT_PARKED_JOB && has_unsent(peer);
+}
+
+/*
+ * Bodies and answers have a minimum rate over a window, in which only the time counts that the
+ * client makes us wait. A body's is measured by receive.c, too, which can answer; but it is called
+ * for payload only: what drips in chunk sizes, extensions or trailers is seen here.
+ */
+static void look_at_pace(struct http_peer *peer, int64_t elapsed_ms)
+{
+    const struct http_options *o = &peer->server->options;
+    struct exchange *x = peer->exchange;
+    if (!x || atomic_load(&peer->deadline_ms) != 0) {
+        peer->paced = NULL;
+        return;
+    }
+    bool answers = atomic_load(&x->answers);
+    if (peer->paced == x && peer->paced_answer == answers && !is_its_turn(peer, x, answers)) {
+        return;
+    }
+    int64_t window_ms = (int64_t)o->body_rate_window_s * 1000 + (answers ? 0 : 2 * HTTP_SWEEP_MS);
+    bool is_new = peer->paced != x || peer->paced_answer != answers;
+    peer->paced_ms += elapsed_ms;
+    if (!is_new && peer->paced_ms < window_ms) {
+        return;
+    }
+    uint64_t now = answers ? acknowledged(peer) : atomic_load(&x->received);
+    uint64_t least =
+        (uint64_t)(answers ? o->reply_min_rate : o->body_min_rate) * o->body_rate_window_s;
+    if (!is_new && now - peer->paced_from < least) {
+        atomic_store(&x->too_slow, true);
+        atomic_fetch_add(&peer->server->timeouts_total, 1);
+        http_watch_cut(peer);
+    }
+    peer->paced = x;
+    peer->paced_answer = answers;
+    peer->paced_from = now;
+    peer->paced_ms = 0;
 }
 
 void http_watch_sweep(struct http_server *s)
@@ -182,6 +248,10 @@ void http_watch_sweep(struct http_server *s)
     int64_t now = clock_boot_ms();
     pthread_mutex_lock(&s->lock);
     look_at_deadlines(s, now);
+    for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
+        look_at_pace(peer, now - s->swept_ms);
+    }
+    s->swept_ms = now;
     for (struct http_peer *peer = s->ended, *next; peer; peer = next) {
         next = peer->ended_next;
         stream_ended(peer, now);

@@ -1,5 +1,5 @@
 #include "tests/unit/gateway/http_cert.h"
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -1,5 +1,5 @@
 #include "tests/unit/gateway/http_cert.h"
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 /* Clients that end their stream behind the request, and wait for the answer. */
 

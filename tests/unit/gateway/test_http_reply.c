@@ -1,4 +1,4 @@
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 static struct rig rig;
 

@@ -1,4 +1,4 @@
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -238,31 +238,6 @@ static void test_quiesce__refuses_new_connections_and_serves_the_old(void **stat
     rig_stop(&rig);
 }
 
-static void test_connections__over_the_limit_wait_for_their_turn(void **state)
-{
-    (void)state;
-    struct http_options options = {.max_connections = 3};
-    rig_start_with(&rig, &options);
-    struct client *c[5];
-    for (int i = 0; i < 5; i++) {
-        c[i] = client_connect(&rig);
-        client_send(c[i], GET("/hello"));
-        if (i < 3) {
-            client_expect(c[i], 200, "hello");
-        }
-    }
-    struct pollfd p = {c[4]->fd, POLLIN, 0};
-    assert_int_equal(poll(&p, 1, 200), 0); /* neither answered nor closed */
-    client_close(c[0]);
-    client_close(c[1]);
-    client_expect(c[3], 200, "hello");
-    client_expect(c[4], 200, "hello");
-    client_close(c[2]);
-    client_close(c[3]);
-    client_close(c[4]);
-    rig_stop(&rig);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,7 +246,6 @@ int main(void)
         cmocka_unit_test(test_stop__closes_at_once_what_has_no_request_in_flight),
         cmocka_unit_test(test_stop__under_load_neither_hangs_nor_crashes),
         cmocka_unit_test(test_quiesce__refuses_new_connections_and_serves_the_old),
-        cmocka_unit_test(test_connections__over_the_limit_wait_for_their_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 #include "tests/unit/gateway/http_cert.h"
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 #include <curl/curl.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * A worker's HTTP_WAIT, and lanes. The handler waits on any path but /now until the test resumes
  * it; /store/... and /long/... work in those lanes and stand at a gate.
  */
-#include "tests/unit/gateway/http_rig.h"
+#include "tests/unit/gateway/http_client.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
 #define WAITERS     12
