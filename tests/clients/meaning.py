@@ -296,22 +296,9 @@ class Meaning(Lane):
         equal(self.s3.delete(name).status, 204, "DeleteBucket")
 
     def expect(self, method, key, query, headers, body):
-        """What the server says to a client that waits for 100 Continue; the body is sent if it may
-        be."""
         path = self.s3.path(self.bucket, key)
         headers, _ = self.s3.prepare(method, path, query, headers, body, "signed")
-        lines = [f"{method} {self.s3.target(path, query)} HTTP/1.1"]
-        lines += [f"{k}: {v}" for k, v in headers.items()]
-        lines += [f"content-length: {len(body)}", "expect: 100-continue", "connection: close", "",
-                  ""]
-        with self.s3.socket() as sock:
-            sock.sendall("\r\n".join(lines).encode())
-            said = sock.recv(65536)
-            if said.startswith(b"HTTP/1.1 100"):
-                sock.sendall(body)
-            while more := sock.recv(65536):
-                said += more
-        return said
+        return self.s3.expect(method, self.s3.target(path, query), headers, body)
 
     def test_another_owner_is_refused_before_the_body(self):
         self.put("kept")

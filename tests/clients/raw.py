@@ -358,29 +358,13 @@ class Raw(Lane):
 
     # Expect: 100-continue
 
-    def expect(self, path, headers, body):
-        """Sends the headers, waits for what the server says, sends the body only if asked to.
-        Returns all that the server said."""
-        lines = [f"PUT {path} HTTP/1.1"] + [f"{k}: {v}" for k, v in headers.items()] + [
-            f"content-length: {len(body)}", "expect: 100-continue", "connection: close", "", ""]
-        with self.s3.socket() as sock:
-            sock.sendall("\r\n".join(lines).encode())
-            said = sock.recv(65536)
-            if said.startswith(b"HTTP/1.1 100"):
-                sock.sendall(body)
-            while True:
-                more = sock.recv(65536)
-                if not more:
-                    return said
-                said += more
-
     def test_expect_continue(self):
         path = self.s3.path(self.bucket, "expect")
         for body in (b"x" * 100000, b""):
             if not body:
                 self.skip_on_minio("does not say 100 for an empty body")
             headers, _ = self.s3.prepare("PUT", path, [], {}, body, "signed")
-            said = self.expect(path, headers, body)
+            said = self.s3.expect("PUT", path, headers, body)
             check(said.startswith(b"HTTP/1.1 100"), f"no 100 but {said[:80]}")
             check(b"HTTP/1.1 200" in said, f"no 200 behind it: {said[:300]}")
         equal(self.s3.get(self.bucket, "expect").body, b"", "content")
@@ -392,10 +376,10 @@ class Raw(Lane):
         body = b"x" * 100000
         headers, _ = self.s3.prepare("PUT", path, [], {}, body, "signed")
         bad = {**headers, "authorization": headers["authorization"][:-4] + "0000"}
-        said = self.expect(path, bad, body)
+        said = self.s3.expect("PUT", path, bad, body)
         check(said.startswith(b"HTTP/1.1 403"), f"wrong signature: {said[:80]}")
         headers, _ = self.s3.prepare("PUT", path, [], {"if-none-match": "*"}, body, "signed")
-        said = self.expect(path, headers, body)
+        said = self.s3.expect("PUT", path, headers, body)
         check(b"HTTP/1.1 412" in said, f"precondition: {said[:80]}")
         equal(self.s3.get(self.bucket, "expect").body, OLD, "content")
 

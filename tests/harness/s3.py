@@ -109,6 +109,22 @@ class S3:
             self.close()
         return answer
 
+    def expect(self, method, target, headers, body):
+        """Sends the headers, waits for what the server says, sends the body only if asked to.
+        Returns all that the server said."""
+        lines = [f"{method} {target} HTTP/1.1"] + [f"{k}: {v}" for k, v in headers.items()] + [
+            f"content-length: {len(body)}", "expect: 100-continue", "connection: close", "", ""]
+        with self.socket() as sock:
+            sock.sendall("\r\n".join(lines).encode())
+            said = sock.recv(65536)
+            if said.startswith(b"HTTP/1.1 100"):
+                sock.sendall(body)
+            while True:
+                more = sock.recv(65536)
+                if not more:
+                    return said
+                said += more
+
     @staticmethod
     def path(bucket="", key=""):
         return "/" + bucket + ("/" + encode(key, "/") if key else "")
