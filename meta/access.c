@@ -30,8 +30,10 @@ static struct sql_call *add(struct sql_unit *u, int statement)
     sql_bind_text(c, str_of(current->key->access_key));
     sql_bind_bytes(c, access_key_stored(current->key));
     sql_bind_int(c, (int64_t)current->key->account.id);
-    for (size_t i = 0; i < ACCESS_BUCKETS; i++)
-        sql_bind_bytes(c, current->buckets[i]);
+    for (size_t i = 0; i < ACCESS_BUCKETS; i++) {
+        sql_bind_bytes(c, current->buckets[i].name);
+        sql_bind_int(c, (int64_t)current->buckets[i].owner);
+    }
     return c;
 }
 

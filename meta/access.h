@@ -13,7 +13,7 @@
  * The proof is by the row of the key: its secret as it is stored, its account, and that it is
  * enabled. A sealed secret has a random nonce, drawn anew at each change, and so is what other
  * systems call a generation: compared for equality, never for order. A bucket's owner does not
- * change while the bucket's row stands.
+ * change while the bucket's row stands, but another account may make a bucket of the name anew.
  *
  * A write takes a lock, shared, on its access key (PostgreSQL: an advisory one, to the commit), and
  * compares in a later statement, whose snapshot is younger; who changes a key takes the lock
@@ -36,9 +36,15 @@ enum access_refusal {
     ACCESS_FOREIGN /* a bucket belongs to another account */
 };
 
+/* A bucket that the request acts on: if it is there it is this account's. */
+struct access_bucket {
+    struct str name; /* "" none */
+    uint64_t owner;
+};
+
 struct access_proof {
     const struct access_key *key;
-    struct str buckets[ACCESS_BUCKETS]; /* "" none; names that must not be another account's */
+    struct access_bucket buckets[ACCESS_BUCKETS];
     /* set by the statements */
     bool proven; /* at least one of them has held */
     enum access_refusal refused;

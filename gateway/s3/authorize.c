@@ -2,6 +2,7 @@
 
 #include "gateway/s3/names.h"
 #include "gateway/s3/ops.h"
+#include "gateway/s3/owner.h"
 #include "gateway/s3/pipeline.h"
 
 enum s3_code authorize_signature(struct s3_request *r)
@@ -31,15 +32,24 @@ static struct str source_bucket(struct s3_request *r)
     return source.bucket;
 }
 
+/* Whose the bucket must be: the account's own; or as owner.c found it. 0: anybody's. */
+static uint64_t owner_of(const struct s3_request *r, enum owner_of which)
+{
+    if (account_is_root(&r->access.account) || r->op->handle == op_create_bucket)
+        return r->expected_owner[which];
+    return r->access.account.id;
+}
+
 void authorize_begin(struct s3_request *r)
 {
     bool proven = r->proof.proven; /* by an earlier step of this request */
+    uint64_t source_owner;
 
     r->proof = (struct access_proof){.key = &r->access, .proven = proven};
-    if (!account_is_root(&r->access.account) && r->op->handle != op_create_bucket) {
-        r->proof.buckets[0] = r->bucket;
-        r->proof.buckets[1] = source_bucket(r);
-    }
+    owner_prove(r, OWNER_OF_BUCKET, r->bucket, owner_of(r, OWNER_OF_BUCKET));
+    source_owner = owner_of(r, OWNER_OF_SOURCE);
+    if (source_owner != 0)
+        owner_prove(r, OWNER_OF_SOURCE, source_bucket(r), source_owner);
     access_begin(&r->proof);
 }
 

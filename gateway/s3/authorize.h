@@ -9,7 +9,7 @@
  * The decision is not made here but in the statements that do the request's work, which carry the
  * access key and the buckets as a proof (meta/access.h): so it costs no round trip, and holds at
  * the moment of the commit. An upload that is long, or that waits for 100 Continue, is decided
- * before its body, too, unless it is root's.
+ * before its body, too, unless it is root's. So is an owner that the request expects (owner.h).
  */
 #ifndef KISEKI_GATEWAY_S3_AUTHORIZE_H
 #define KISEKI_GATEWAY_S3_AUTHORIZE_H

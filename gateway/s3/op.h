@@ -107,6 +107,7 @@ struct s3_request {
     struct auth auth;
     struct access_key access; /* who asks */
     struct access_proof proof;
+    uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: found to be as expected; 0: not */
 
     /* the body, when handle runs */
     struct buf body;              /* S3_BODY_MEMORY */

@@ -112,13 +112,6 @@ static enum s3_code check_request(struct s3_request *r)
     return code == S3_OK ? s3_refuse_headers(r) : code;
 }
 
-/* An owner who is expected and wrong is found out before anything is sent. */
-static bool expects_owner(const struct s3_request *r)
-{
-    return s3_header(r, "x-amz-expected-bucket-owner").ptr != NULL && r->op->scope != S3_SERVICE &&
-           r->op->handle != op_create_bucket;
-}
-
 /* An upload that is to be refused for whose bucket it is: better before its body than after. */
 static bool may_be_foreign(const struct s3_request *r)
 {
@@ -128,7 +121,7 @@ static bool may_be_foreign(const struct s3_request *r)
 
 static bool wants_early_check(const struct s3_request *r)
 {
-    if (may_be_foreign(r) || (expects_owner(r) && s3_body_expected(r)))
+    if (may_be_foreign(r) || (owner_expected(r) && s3_body_expected(r)))
         return true;
     switch (r->op->early) {
     case S3_EARLY_ALWAYS:
@@ -245,8 +238,8 @@ static enum http_next before_body(struct s3_request *r)
     enum s3_code code = S3_OK;
 
     authorize_begin(r);
-    if (expects_owner(r))
-        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
+    if (owner_expected(r))
+        code = owner_check(r, OWNER_OF_BUCKET, r->bucket);
     if (code == S3_OK && r->op->before_body != NULL)
         code = r->op->before_body(r);
     code = authorize_end(r, code);
@@ -261,8 +254,8 @@ static enum s3_code begin_handler(struct s3_request *r)
 
     if (s3_still_wanted(r) != OK)
         return s3_fail_err(r, ERR_CANCELLED, "begin");
-    if (expects_owner(r))
-        code = owner_check(r, "x-amz-expected-bucket-owner", r->bucket);
+    if (owner_expected(r))
+        code = owner_check(r, OWNER_OF_BUCKET, r->bucket);
     return code == S3_OK ? r->op->handle(r) : code;
 }
 

@@ -61,7 +61,7 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     if (out->version_id.len > 0 && !str_eq(out->version_id, STR("null")))
         return s3_fail_argument(&r->error, "Invalid version id specified", "x-amz-copy-source",
                                 out->version_id);
-    code = owner_check(r, "x-amz-source-expected-bucket-owner", out->bucket);
+    code = owner_check(r, OWNER_OF_SOURCE, out->bucket);
     if (code != S3_OK)
         return code;
     err = open_as(r, out, &missing);

@@ -11,7 +11,8 @@ struct who {
 static void enter(struct meta *m, const char *access_key, struct str bucket, struct who *out)
 {
     assert_ok(account_key_look_up(m, str_of(access_key), &out->key));
-    out->proof = (struct access_proof){.key = &out->key, .buckets = {bucket}};
+    out->proof =
+        (struct access_proof){.key = &out->key, .buckets = {{bucket, out->key.account.id}}};
     access_begin(&out->proof);
 }
 
@@ -116,11 +117,39 @@ static void test_meta_access__another_accounts_bucket_is_refused(void **state)
     int64_t before = rows(w);
     all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
     assert_int_equal(rows(w), before);
-    who.proof.buckets[0] = STR_NONE; /* as for a copy: the second one is asked for, too */
-    who.proof.buckets[1] = BUCKET;
+    who.proof.buckets[0].name = STR_NONE; /* as for a copy: the second one is asked for, too */
+    who.proof.buckets[1] = (struct access_bucket){BUCKET, who.key.account.id};
     all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
-    who.proof.buckets[1] = STR("there is none");
+    who.proof.buckets[1].name = STR("there is none");
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    access_end();
+    meta_close(one);
+    meta_close(two);
+}
+
+/* An owner who was expected, and is found: as long as the bucket is that account's. */
+static void test_meta_access__a_bucket_made_anew_by_another_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct meta *two, *one = open_two(w, &two);
+    struct bucket b;
+    struct who who;
+    enter(two, "OWNER", BUCKET, &who);
+    all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    access_end();
+    assert_int_equal(try_delete(one, "there"), OK);
+    run(w, "DELETE FROM uploads");
+    assert_ok(bucket_delete(one, BUCKET));
+    assert_ok(bucket_create(one, w->arena, BUCKET, who.key.account.id + 1000, STR("r"), &b));
+    put(one, STR("there"), small(STR("theirs")));
+    access_begin(&who.proof);
+    int64_t before = rows(w);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    assert_int_equal(rows(w), before);
+    who.proof.buckets[0].owner = who.key.account.id + 1000;
+    all_answer(w, two, &who, OK, ACCESS_ALLOWED);
+    who.proof.buckets[1] = (struct access_bucket){BUCKET, who.key.account.id}; /* of two: both */
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
     access_end();
     meta_close(one);
     meta_close(two);
@@ -225,6 +254,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meta_access__a_key_counts_until_the_commit_that_revokes_it),
         cmocka_unit_test(test_meta_access__another_accounts_bucket_is_refused),
+        cmocka_unit_test(test_meta_access__a_bucket_made_anew_by_another_is_refused),
         cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change),
         cmocka_unit_test(test_meta_access__a_change_waits_for_what_was_decided_before),
     };
