@@ -159,7 +159,8 @@ install: all ## Install the program, its man page and a systemd unit (DESTDIR, P
 	install -D -m 755 build/kiseki $(DESTDIR)$(PREFIX)/bin/kiseki
 	build/kiseki man >$(BUILD)/kiseki.1
 	install -D -m 644 $(BUILD)/kiseki.1 $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1
-	install -D -m 644 docs/kiseki.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kiseki.service
+	sed 's#@PREFIX@#$(PREFIX)#' docs/kiseki.service.in >$(BUILD)/kiseki.service
+	install -D -m 644 $(BUILD)/kiseki.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kiseki.service
 
 uninstall: ## Remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/kiseki $(DESTDIR)$(PREFIX)/share/man/man1/kiseki.1 \

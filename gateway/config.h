@@ -21,14 +21,14 @@ struct config {
     char *listen, *metrics_listen, *region, *domain;
     char *tls_cert, *tls_key;
     char *log_level, *log_format;
-    char *data, *meta, *store, *store_ca;
+    char *data, *meta, *meta_password, *store, *store_ca;
     char *store_access_key, *store_secret_key;
     char *access_key, *secret_key, *master_key;
     char *test_users;
     char *cache_dir;
     uint64_t cache_size, memory_size, inline_size;
     uint64_t workers, io_threads, http_threads, connections, meta_connections;
-    uint64_t lease_s, keep_deleted_s, stop_timeout_s, store_timeout_s;
+    uint64_t lease_s, keep_deleted_s, stop_delay_s, stop_timeout_s, store_timeout_s;
     bool json; /* commands that print: as JSON */
     /* of tools */
     bool apply, wait, repair, check_store, quiet;

@@ -53,7 +53,7 @@ static enum http_next on_work(struct http_request *r)
     struct monitor *m = r->ctx;
     enum err err;
 
-    if (m->server == NULL)
+    if (m->server == NULL || atomic_load(&m->stopping))
         return reply_text(r, 503, "starting or stopping\n");
     err = fs_ready(m->fs);
     if (err == OK)

@@ -13,6 +13,7 @@ struct monitor {
     struct fs *fs;
     /* the S3 server, for its gauges; NULL until it is up, and while it stops */
     struct http_server *_Atomic server;
+    _Atomic bool stopping; /* /ready answers 503 while S3 is still served */
 };
 
 /* The handler for http_server_start(); `m` outlives the server. */

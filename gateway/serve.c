@@ -13,12 +13,14 @@
 #include "gateway/volume.h"
 #include "meta/account.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_MAX     ((size_t)16384)
@@ -280,6 +282,25 @@ static void wait_for_stop(struct gateway *g, const sigset_t *signals)
 }
 
 /*
+ * Load balancers need a while to see that /ready answers 503; until then they send requests here,
+ * which are served. A second signal ends the wait.
+ */
+static void wait_for_balancers(struct gateway *g, const sigset_t *signals)
+{
+    struct timespec delay = {.tv_sec = (time_t)g->config->stop_delay_s};
+    int signal;
+
+    atomic_store(&g->monitor.stopping, true);
+    if (g->config->stop_delay_s == 0)
+        return;
+    log_info("serving on for %llu s: /ready says that we stop",
+             (unsigned long long)g->config->stop_delay_s);
+    do
+        signal = sigtimedwait(signals, NULL, &delay);
+    while (signal == SIGHUP || (signal < 0 && errno == EINTR));
+}
+
+/*
  * The last resort: a thread that hangs in a system call or in somebody's library cannot be asked to
  * end. What a process leaves that ends anywhere is seen to by others (ARCHITECTURE.md, "Crash
  * points").
@@ -361,6 +382,7 @@ int command_serve(const struct config *c)
     log_info("kiseki %s serves %s", KISEKI_VERSION, c->listen);
     print_welcome(&g);
     wait_for_stop(&g, &signals);
+    wait_for_balancers(&g, &signals);
     stop(&g);
     log_info("stopped");
     log_stop();

@@ -162,9 +162,25 @@ static enum err choose_keys(const struct config *c, bool create, struct volume *
 
 /* --- places ----------------------------------------------------------------------------------- */
 
+/* As a parameter of the URL, where any byte may stand, percent-encoded. */
+static enum err add_password(const char *password, char *url, size_t size)
+{
+    size_t at = strlen(url);
+
+    if (strncmp(url, "postgres", 8) != 0)
+        return err_set(ERR_INVALID, "KISEKI_META_PASSWORD is for --meta postgres://...");
+    at += (size_t)snprintf(url + at, size - at, "%cpassword=", strchr(url, '?') ? '&' : '?');
+    for (const char *p = password; *p != '\0' && at + 4 < size; p++)
+        at += (size_t)snprintf(url + at, size - at, "%%%02X", (unsigned char)*p);
+    return at + 4 < size ? OK : err_set(ERR_INVALID, "KISEKI_META_PASSWORD is too long");
+}
+
 static enum err choose_places(const struct config *c, bool create, struct volume *v)
 {
     enum err err = OK;
+
+    if (c->meta == NULL && c->meta_password != NULL)
+        return err_set(ERR_INVALID, "KISEKI_META_PASSWORD is for --meta postgres://...");
 
     if ((c->meta == NULL) != (c->store == NULL))
         return err_set(ERR_INVALID, "set both --meta and --store, or neither (then everything is "
@@ -181,6 +197,8 @@ static enum err choose_places(const struct config *c, bool create, struct volume
         return OK;
     }
     err = copy_text(v->meta_url, sizeof(v->meta_url), c->meta, "--meta");
+    if (err == OK && c->meta_password != NULL)
+        err = add_password(c->meta_password, v->meta_url, sizeof(v->meta_url));
     return err == OK ? copy_text(v->store_url, sizeof(v->store_url), c->store, "--store") : err;
 }
 

@@ -8,6 +8,7 @@ another volume, a wrong master key, a port in use. The last line is "N passed, N
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
 from harness.tls import Certificate
-from harness.workspace import free_port, unprivileged_user, user_group
+from harness.workspace import free_port, unprivileged_user, user_group, wait_for
 
 LIMIT_SECONDS = 20
 KEY, OTHER_KEY = "11" * 32, "22" * 32
@@ -152,6 +153,41 @@ class Startup:
         with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
             port = silent.getsockname()[1]
             self.refused("PostgreSQL", KISEKI_META=f"postgres://kiseki:x@127.0.0.1:{port}/startup")
+
+    def any_password(self):
+        """KISEKI_META_PASSWORD takes what a URL would misread."""
+        if self.way == "sqlite":
+            self.refused("KISEKI_META_PASSWORD", KISEKI_META_PASSWORD="x")
+            return
+        pg = self.volume.postgres
+        password = "".join(chr(c) for c in range(32, 127))
+        pg.sql("CREATE ROLE odd LOGIN SUPERUSER PASSWORD '" + password.replace("'", "''") + "'",
+               "postgres")
+        url = f"postgres://odd@127.0.0.1:{pg.port}/{self.volume.database}"
+        done = self.run(("status",), KISEKI_META=url, KISEKI_META_PASSWORD=password)
+        equal(done.returncode, 0, f"{done!r}")
+        done = self.run(("status",), KISEKI_META=url, KISEKI_META_PASSWORD=password + "x")
+        check(done.returncode == 2 and password not in done.stderr, f"{done!r}")
+
+    def serves_on_while_it_says_no(self):
+        """--stop-delay: /ready answers 503 first, and requests are served until load balancers
+        have seen it; a second signal ends the wait."""
+        for signals in (1, 2):
+            gateway = self.volume.gateway(user=self.user, env={
+                "KISEKI_MASTER_KEY": KEY, "KISEKI_STOP_DELAY": "2s" if signals == 1 else "10m"})
+            s3 = S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY)
+            equal(gateway.ask("/ready")[0], 200, "/ready")
+            gateway.process.send_signal(signal.SIGTERM)
+            wait_for("/ready says no", lambda g=gateway: g.ask("/ready")[0] == 503)
+            equal(gateway.ask("/live")[0], 200, "/live")
+            equal(s3.get("startup", "big").status, 200, "GET after SIGTERM")
+            equal(s3.put("startup", "late", b"late").status, 200, "PUT after SIGTERM")
+            s3.close()
+            if signals == 2:
+                gateway.stop()
+                continue
+            wait_for("it ends by itself", lambda g=gateway: not g.process.running())
+            gateway.process.kill9()
 
     def not_a_database(self):
         path = self.ws.path("text.db")
@@ -348,7 +384,7 @@ class Startup:
 TESTS = ("flags", "other_options", "misspelt_variables", "says_which_volume",
          "wrong_settings_make_nothing", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
          "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
-         "load_wants_the_store", "database_unreachable", "store_denied",
+         "load_wants_the_store", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
          "nothing_was_spoilt")
 
 

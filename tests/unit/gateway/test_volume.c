@@ -177,6 +177,32 @@ static void test_volume__commands_make_nothing(void **state)
     end(&g);
 }
 
+/* Any byte: in the URL it would have to be encoded by hand. */
+static void test_volume__the_databases_password_may_be_anything(void **state)
+{
+    struct given g;
+
+    (void)state;
+    begin(&g);
+    g.c.store = (char *)"dir:/x";
+    g.c.access_key = (char *)"user-key";
+    g.c.secret_key = (char *)"secret-key";
+    g.c.master_key = (char *)HEX_KEY;
+    g.c.meta_password = (char *)"p@s/s:w?r&d%$ '#";
+    g.c.meta = (char *)"postgres://kiseki@db1,db2/kiseki";
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    assert_string_equal(g.v.meta_url, "postgres://kiseki@db1,db2/kiseki?password=%70%40%73%2F%73%3A"
+                                      "%77%3F%72%26%64%25%24%20%27%23");
+    g.c.meta = (char *)"postgres://kiseki@db1/kiseki?sslmode=require";
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    assert_non_null(strstr(g.v.meta_url, "?sslmode=require&password=%70"));
+    g.c.meta = (char *)"sqlite:/x.db";
+    refused(&g, "KISEKI_META_PASSWORD");
+    g.c.meta = g.c.store = NULL;
+    refused(&g, "KISEKI_META_PASSWORD");
+    end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_volume__a_server_needs_its_settings),
         cmocka_unit_test(test_volume__damaged_files_say_which),
         cmocka_unit_test(test_volume__commands_make_nothing),
+        cmocka_unit_test(test_volume__the_databases_password_may_be_anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
