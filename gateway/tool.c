@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "fs/marker.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -50,6 +51,19 @@ static enum err advise(enum err err)
                            "--meta and --store)");
 }
 
+/* Of the embedded default: before its keys, which are not there either, are missed. */
+static enum err prepare(const struct config *c, struct volume *out)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/meta.db", c->data);
+    if (c->meta == NULL && c->store == NULL && access(path, F_OK) != 0 && errno == ENOENT) {
+        *out = (struct volume){.embedded = true};
+        return err_set(ERR_NOT_FOUND, "there is no %s", path);
+    }
+    return volume_prepare(c, false, out);
+}
+
 bool tool_open(const struct config *c, struct tool *out)
 {
     enum err err = log_start(); /* a heartbeat must not wait for a terminal that is stopped */
@@ -57,7 +71,7 @@ bool tool_open(const struct config *c, struct tool *out)
     log_set_level(LOG_WARN); /* what a gateway says as it comes and goes is of no interest here */
     *out = (struct tool){.fs = NULL};
     if (err == OK)
-        err = volume_prepare(c, false, &out->volume);
+        err = prepare(c, &out->volume);
     if (err == OK) {
         struct fs_options options = out->volume.options;
 
@@ -101,7 +115,7 @@ static enum err check_store(struct meta *m, const struct volume *v)
 
 enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out)
 {
-    enum err err = volume_prepare(c, false, volume);
+    enum err err = prepare(c, volume);
 
     *out = NULL;
     log_set_level(LOG_WARN);

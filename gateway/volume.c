@@ -192,8 +192,6 @@ static enum err choose_places(const struct config *c, bool create, struct volume
             return err_set(ERR_DENIED, "can not make the folder %s: %m", c->data);
         snprintf(v->meta_url, sizeof(v->meta_url), "sqlite:%s/meta.db", c->data);
         snprintf(v->store_url, sizeof(v->store_url), "dir:%s/store", c->data);
-        if (!create && access(v->meta_url + strlen("sqlite:"), F_OK) != 0 && errno == ENOENT)
-            return err_set(ERR_NOT_FOUND, "there is no %s", v->meta_url + strlen("sqlite:"));
         return OK;
     }
     err = copy_text(v->meta_url, sizeof(v->meta_url), c->meta, "--meta");

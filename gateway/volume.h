@@ -27,7 +27,7 @@ struct volume {
 
 /*
  * Fills *out; makes the data folder and its files when `create`. ERR_INVALID or ERR_DENIED with a
- * line that says what to do; ERR_NOT_FOUND: without `create`, the embedded default is not there.
+ * line that says what to do.
  */
 MUST_USE enum err volume_prepare(const struct config *c, bool create, struct volume *out);
 /* Forgets the keys. */

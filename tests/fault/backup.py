@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -29,8 +30,8 @@ BUCKET = "backup"
 SIZES = (100, 300000, 5 * 2 ** 20)
 
 
-def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+def run(*command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **more)
     equal(done.returncode, 0, f"{command[0]}: {done.stderr}")
 
 
@@ -50,6 +51,8 @@ class Backup:
 
     def take(self):
         """While the gateway serves: the engine's own backup is one state."""
+        if os.path.exists(self.file):
+            os.remove(self.file)
         if self.way == "sqlite":
             db = sqlite3.connect(f"{self.volume.dir}/meta.db")
             db.execute("VACUUM INTO ?", (self.file,))
@@ -129,6 +132,69 @@ class Backup:
             got = self.s3.get(BUCKET, key)
             check(got.status == 200 and got.body == body, f"{key}: {got!r}")
 
+    def rclone(self, *words):
+        """docs/backup.md copies stores of both kinds with it."""
+        config = self.ws.path("rclone.conf")
+        with open(config, "w", encoding="ascii") as file:
+            if self.way == "pg":
+                file.write(f"[minio]\ntype = s3\nprovider = Other\n"
+                           f"endpoint = {self.volume.minio.endpoint}\n"
+                           f"access_key_id = {self.volume.minio.access_key}\n"
+                           f"secret_access_key = {self.volume.minio.secret_key}\n")
+        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        run("rclone", "--config", config, *words, env=env)
+
+    def from_nothing(self):
+        """Database and store are both lost, and come back from the two copies that docs/backup.md
+        makes of them: first the database, then the store, while the gateway serves."""
+        store = (self.volume.store_dir if self.way == "sqlite"
+                 else f"minio:{self.volume.database}/slices")
+        copy = self.ws.make_dir("store-copy")
+        expected = dict(self.old)
+        self.take()
+        stop = threading.Event()
+
+        def writes():
+            s3 = S3(self.gateway.endpoint, ACCESS_KEY, SECRET_KEY)
+            number = 0
+            while not stop.is_set():
+                key = f"key{number % 40}"
+                if number % 5:
+                    s3.put(BUCKET, key, os.urandom(SIZES[number % 3]))
+                else:
+                    s3.delete(BUCKET, key)
+                number += 1
+            s3.close()
+
+        writer = threading.Thread(target=writes)
+        writer.start()
+        try:
+            self.rclone("sync", "--exclude", "/.tmp/**", store, copy)
+        finally:
+            stop.set()
+            writer.join()
+        self.s3.close()
+        self.gateway.stop()
+        if self.way == "sqlite":
+            shutil.rmtree(store)
+        else:
+            self.rclone("purge", store)
+        self.rclone("copy", copy, store)
+        self.restore()
+        self.gateway.start()
+        equal(self.s3.list_keys(BUCKET), sorted(expected), "keys")
+        for key, body in expected.items():
+            got = self.s3.get(BUCKET, key)
+            check(got.status == 200 and got.body == body, f"{key}: {got!r}")
+        self.s3.close()
+        self.gateway.stop()
+        wait_for("what came after the backup is cleaned up",
+                 lambda: self.tool("fsck", "--check-store", "--repair").returncode in (0, 1))
+        for words in (("fsck", "--check-store"), ("scrub", "--rate", "0")):
+            done = self.tool(*words)
+            equal(done.returncode, 0, f"{words}: {done.stdout}{done.stderr}")
+        self.gateway.start()
+
     def no_two_volumes_share_a_store(self):
         other = self.volume.gateway(env={"KISEKI_META": f"sqlite:{self.ws.path('other.db')}"},
                                     start=False)
@@ -141,7 +207,8 @@ class Backup:
         equal(self.s3.get(BUCKET, "key20").body, self.old["key20"], "the first volume")
 
 
-TESTS = ("reads_whole", "never_reissues_a_name", "can_be_cleaned", "no_two_volumes_share_a_store")
+TESTS = ("reads_whole", "never_reissues_a_name", "can_be_cleaned", "from_nothing",
+         "no_two_volumes_share_a_store")
 
 
 def main():
