@@ -22,11 +22,9 @@ static enum err round_of(struct fs *fs, struct progress *p, bool *out_did)
     static const struct {
         const char *name;
         enum err (*round)(struct meta *m, struct job_round *r);
-    } rounds[] = {{"sessions", sessions_round},
-                  {"fold", fold_round},
-                  {"reclaim", reclaim_round},
-                  {"usage", usage_round},
-                  {"uploads", uploads_round}};
+    } rounds[] = {{"sessions", sessions_round}, {"fold", fold_round},
+                  {"reclaim", reclaim_round},   {"usage", usage_round},
+                  {"buckets", buckets_round},   {"uploads", uploads_round}};
     struct job_round last = {.name = "doomed", .lease_ms = LEASE_MS, .budget = BUDGET};
     enum err err = OK;
 

@@ -26,6 +26,7 @@ static const struct job table[] = {
     {"usage", 1000, 30000, 100000, .meta_round = usage_round},
     {"doomed", 1000, 120000, 4096, .fs_round = doomed_round},
     {"merge", 1000, 60000, 4, .fs_round = merge_round}, /* of 64 MiB at most */
+    {"buckets", 1000, 30000, 10000, .meta_round = buckets_round},
     {"uploads", 60000, 30000, 10000, .meta_round = uploads_round},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))

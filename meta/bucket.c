@@ -77,7 +77,7 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
 enum err bucket_delete(struct meta *m, struct str name)
 {
     static const int steps[] = {SQL_bucket_lock, SQL_bucket_drop, SQL_bucket_drop_config,
-                                SQL_bucket_drop_parts, SQL_bucket_drop_uploads};
+                                SQL_bucket_queue};
     struct arena *a = arena_new(BUCKET_ARENA);
     struct bucket b;
     enum err e = bucket_get(m, a, name, &b);

@@ -23,8 +23,8 @@ MUST_USE enum err bucket_create(struct meta *m, struct arena *a, struct str name
 /* ERR_NOT_FOUND. Always asks the database. */
 MUST_USE enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct bucket *out);
 /*
- * ERR_NOT_FOUND; ERR_NOT_EMPTY when it holds keys or versions. Its uploads are aborted with it. Two
- * round trips.
+ * ERR_NOT_FOUND; ERR_NOT_EMPTY when it holds keys or versions. Its uploads are found no more, and
+ * aborted by the job "buckets", which has as much to do as there are parts. Two round trips.
  */
 MUST_USE enum err bucket_delete(struct meta *m, struct str name);
 

@@ -24,11 +24,13 @@ MUST_USE enum err slices_doom(struct meta *m, const struct slice_name *slices, s
  * sessions_round: reaps sessions whose lease is over, dooms the orphans of their ranges.
  * usage_round: adds up usage.
  * uploads_round: removes completed uploads after their week.
+ * buckets_round: aborts the uploads of buckets that were deleted.
  */
 MUST_USE enum err reclaim_round(struct meta *m, struct job_round *r);
 MUST_USE enum err sessions_round(struct meta *m, struct job_round *r);
 MUST_USE enum err usage_round(struct meta *m, struct job_round *r);
 MUST_USE enum err uploads_round(struct meta *m, struct job_round *r);
+MUST_USE enum err buckets_round(struct meta *m, struct job_round *r);
 
 /*
  * The job "doomed", whose deletions are fs/doomed.c's: up to `max` slices that are due, and the

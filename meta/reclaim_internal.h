@@ -5,6 +5,7 @@
 #include "meta/job_internal.h"
 
 enum dead_kind { DEAD_INODE = 1, DEAD_PIECE = 2, DEAD_LINKS = 3, DEAD_KINDS = 4 };
+/* Beside them stands 4, a deleted bucket: the job "buckets" takes those (meta/bucket_forget.c). */
 
 /* The job while it is held. */
 struct reclaim {

@@ -194,7 +194,7 @@ CREATE TABLE parts (
 -- On PostgreSQL rows are queued without a stamp, which the job gives them; on SQLite, which has one
 -- writer, they are queued with it (meta/README.md, "Epochs").
 CREATE TABLE dead (
-    kind   BIGINT NOT NULL,                 -- 1 inode, 2 piece, 3 links that died together
+    kind   BIGINT NOT NULL,                 -- 1 inode, 2 piece, 3 links that died together, 4 bucket
     id     BIGINT NOT NULL,
     stamp  BIGINT,                          -- NULL until the stamping job; 2^63-1: set aside
     at_ms  BIGINT NOT NULL,                 -- for --keep-deleted, and to stamp the oldest first

@@ -1,5 +1,6 @@
 /* Buckets: meta/bucket.h. */
 #include "meta/bucket.h"
+#include "meta/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 
@@ -87,6 +88,56 @@ static void test_meta_bucket__lists_in_byte_order_by_owner_and_prefix(void **sta
     meta_close(m);
 }
 
+/* The jobs that come after a bucket's end. */
+static void forget_buckets(struct world *w, struct meta *m)
+{
+    struct job_round stamp = {.name = "reclaim", .lease_ms = 30000, .budget = 1000};
+    struct job_round forget = {.name = "buckets", .lease_ms = 30000, .budget = 100000};
+
+    assert_ok(reclaim_round(m, &stamp));
+    assert_ok(buckets_round(m, &forget));
+    assert_int_equal(ask(w, "SELECT count(*) FROM dead WHERE kind = 4"), 0);
+}
+
+/*
+ * 90 uploads of 30 parts each, and one of another bucket: DeleteBucket touches none of them, the
+ * job takes all of the bucket's, a thousand parts at a time.
+ */
+static void test_meta_bucket__uploads_end_after_their_bucket(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket b = make(w, m, "many"), other = make(w, m, "other");
+    struct job_round first = {.name = "buckets", .lease_ms = 30000, .budget = 1};
+    char script[1024];
+
+    (void)snprintf(script, sizeof(script),
+                   "INSERT INTO uploads (id, upload, bucket, key, owner, initiated_ms, class,"
+                   " headers, checksum) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1"
+                   " FROM n WHERE i < 91) SELECT i, 'u' || i, CASE i WHEN 91 THEN %d ELSE %d END,"
+                   " {PG: 'k'::bytea}{LITE: x'6b'}, 7, 0, '', {PG: ''::bytea}{LITE: x''}, 0 FROM n;"
+                   "INSERT INTO parts (upload, number, inode, size, etag, mtime_ms)"
+                   " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"
+                   " SELECT u.id, n.i, 1000 + u.id * 100 + n.i, 4, 'e', 0 FROM uploads u, n;",
+                   (int)other.id, (int)b.id);
+    run(w, script);
+    assert_ok(bucket_delete(m, STR("many")));
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 91 * 30);
+    assert_err(ERR_NOT_FOUND, bucket_get(m, w->arena, STR("many"), &b));
+    (void)make(w, m, "many"); /* another one of that name is not concerned */
+    struct job_round stamp = {.name = "reclaim", .lease_ms = 30000, .budget = 1000};
+    assert_ok(reclaim_round(m, &stamp));
+    assert_ok(buckets_round(m, &first));
+    assert_true(first.more);
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 91 * 30 - 1000);
+    forget_buckets(w, m);
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 30);
+    assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 1);
+    assert_int_equal(ask(w, "SELECT count(*) FROM dead WHERE kind = 1"), 90 * 30);
+    assert_ok(bucket_delete(m, STR("many")));
+    meta_close(m);
+}
+
 static void test_meta_bucket__one_with_keys_is_not_deleted(void **state)
 {
     struct world *w = *state;
@@ -106,6 +157,7 @@ static void test_meta_bucket__one_with_keys_is_not_deleted(void **state)
     assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 1);
     run(w, "DELETE FROM keys");
     assert_ok(bucket_delete(m, STR("full")));
+    forget_buckets(w, m);
     assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 0);
     assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 0);
     assert_int_equal(ask(w, "SELECT count(*) FROM dead WHERE kind = 1 AND id = 55"), 1);
@@ -337,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_meta_bucket__one_that_exists_is_described),
         cmocka_unit_test(test_meta_bucket__lists_in_byte_order_by_owner_and_prefix),
         cmocka_unit_test(test_meta_bucket__one_with_keys_is_not_deleted),
+        cmocka_unit_test(test_meta_bucket__uploads_end_after_their_bucket),
         cmocka_unit_test(test_meta_bucket__one_with_an_absurd_region_is_deleted),
         cmocka_unit_test(test_meta_bucket__one_with_only_versions_is_not_deleted),
         cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
