@@ -3,6 +3,7 @@
 #include "base/codec.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 void rand_bytes(void *out, size_t len)
@@ -41,4 +42,13 @@ void rand_hex(char *out, size_t len)
         out += 2 * n;
         left -= n;
     }
+}
+
+void rand_text(char *out, size_t len, const char *alphabet)
+{
+    uint64_t letters = strlen(alphabet);
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = alphabet[rand_u64() % letters];
+    out[len] = '\0';
 }

@@ -53,6 +53,16 @@ const struct command command_rows[] = {
      "then on.",
      TOOL_EXITS,
      "kiseki load volume.jsonl --meta postgres://kiseki@db/kiseki --store dir:data/store"},
+    {"key", COMMAND_KEY, command_key, "ACTION [NAME]", "access keys: list, create, disable, remove",
+     "list             prints all access keys and whose they are, without secrets\n"
+     "create NAME      makes a key for the account NAME, and the account if it is new; the secret\n"
+     "                 is printed this once\n"
+     "disable KEY      refuses it from now on; enable KEY takes that back\n"
+     "remove KEY       forgets it; buckets and objects of its account stay\n"
+     "An account has the buckets that its keys made, and no others; the root key may do\n"
+     "everything. Changes count at once, on all gateways, which may be at work. The root key is\n"
+     "replaced by starting the gateways with another one.",
+     TOOL_EXITS, "kiseki key create photos\nkiseki key list --json\nkiseki key remove AKEXAMPLE"},
     {"version", COMMAND_VERSION, command_version, NULL, "print the version", "Prints the version.",
      "0", "kiseki version"},
     {"man", COMMAND_MAN, command_man, NULL, "print the manual page (roff)",

@@ -45,6 +45,9 @@ int command_scrub(const struct config *c);
 int command_dump(const struct config *c);
 int command_load(const struct config *c);
 
+/* Access keys: list, create NAME, disable, enable and remove KEY; --json. */
+int command_key(const struct config *c);
+
 int command_version(const struct config *c);
 /* The manual page, of the same tables (gateway/help.h). */
 int command_man(const struct config *c);

@@ -105,10 +105,12 @@ static enum err take_argument(struct line *l, const char *text)
 {
     struct config *c = l->c;
 
-    if (c->file != NULL)
-        return err_set(ERR_INVALID, "one argument too many: \"%s\" after \"%s\"", text, c->file);
-    c->file = strdup(text);
-    return c->file != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
+    char **place_of = c->file != NULL && l->command == COMMAND_KEY ? &c->name : &c->file;
+
+    if (*place_of != NULL)
+        return err_set(ERR_INVALID, "one argument too many: \"%s\" after \"%s\"", text, *place_of);
+    *place_of = strdup(text);
+    return *place_of != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
 }
 
 static enum err take_option(struct line *l, const struct option_row *o, const char *value)
@@ -185,7 +187,8 @@ enum err config_load(int argc, char **argv, int first, unsigned command, struct 
 void config_free(struct config *c)
 {
     free(c->file);
-    c->file = NULL;
+    free(c->name);
+    c->file = c->name = NULL;
     for (size_t i = 0; i < option_count; i++) {
         char **text = place(c, &option_rows[i]);
 

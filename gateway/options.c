@@ -148,7 +148,7 @@ const struct option_row option_rows[] = {
     {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "finish running requests for so long on SIGTERM", 0, 3600, SERVE, NULL},
     {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0, SERVE, check_level},
     {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0, SERVE, check_format},
-    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC, NULL},
+    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY, NULL},
     {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of reporting what would be freed", 0, 0, GC, NULL},
     {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "with --apply: wait for second deletions, too", 0, 0, GC, NULL},
     {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL},

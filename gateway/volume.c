@@ -59,15 +59,6 @@ static enum err write_private_file(const char *path, const char *text)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static void random_key(char *out, size_t len, const char *alphabet)
-{
-    size_t letters = str_of(alphabet).len;
-
-    for (size_t i = 0; i < len; i++)
-        out[i] = alphabet[rand_u64() % letters];
-    out[len] = '\0';
-}
-
 /* Two lines: access key, secret key. */
 static enum err load_credentials(struct volume *v, bool create)
 {
@@ -76,9 +67,9 @@ static enum err load_credentials(struct volume *v, bool create)
     enum err err = read_file(v->credentials_path, text, sizeof(text));
 
     if (err == ERR_NOT_FOUND && create) {
-        random_key(v->access_key, 20, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
-        random_key(v->secret_key, 40,
-                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+        rand_text(v->access_key, 20, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
+        rand_text(v->secret_key, 40,
+                  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
         snprintf(text, sizeof(text), "%s\n%s\n", v->access_key, v->secret_key);
         v->made_credentials = true;
         return write_private_file(v->credentials_path, text);

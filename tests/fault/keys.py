@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""Access keys: made, disabled and removed beside gateways at work; what is revoked counts nowhere.
+
+    tests/fault/keys.py --way sqlite|pg
+
+With PostgreSQL the change is made at one gateway's side and felt at the other's; with SQLite by the
+tool beside the gateway. The last line is "N passed, N failed".
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# pylint: disable=wrong-import-position
+from harness.kiseki import ACCESS_KEY, SECRET_KEY
+from harness.runner import at_once, check, equal
+from harness.s3 import S3
+from harness.suite import Suite
+from harness.targets import Volume
+
+BUCKET = "keys"
+THREADS = 8
+
+
+def refused(answer, code, what):
+    equal((answer.status, answer.code), (403, code), what)
+
+
+class Keys:
+    def __init__(self, ws, way):
+        self.ws, self.way = ws, way
+        self.volume = Volume(ws, way, "keys")
+        self.gateways = [self.volume.gateway() for _ in range(2 if way == "pg" else 1)]
+        self.root = self.client(ACCESS_KEY, SECRET_KEY)
+
+    def client(self, access, secret, gateway=-1):
+        """The last gateway is where changes must be felt; they are made elsewhere."""
+        return S3(self.gateways[gateway].endpoint, access, secret)
+
+    def tool(self, *words, code=0):
+        done = self.volume.tool("key", *words)
+        equal(done.returncode, code, f"kiseki key {words}: {done.stdout!r} {done.stderr!r}")
+        return done.stdout if code == 0 else done.stderr
+
+    def make(self, account):
+        made = json.loads(self.tool("create", account, "--json"))
+        equal(made["account"], account, "account")
+        return made["access_key"], made["secret_key"]
+
+    def made_and_removed(self):
+        access, secret = self.make("photos")
+        user = self.client(access, secret)
+        equal(user.make_bucket("photos-1").status, 200, "a bucket of its own")
+        equal(user.put("photos-1", "k", b"x").status, 200, "PUT")
+        text = self.tool("list")
+        check(secret not in text and access in text and "photos" in text, text)
+        listed = {k["access_key"]: k for k in json.loads(self.tool("list", "--json"))}
+        equal((listed[access]["enabled"], listed[access]["root"], listed[ACCESS_KEY]["root"]),
+              (True, False, True), "list")
+        for action, code in (("disable", "InvalidAccessKeyId"), ("enable", None),
+                             ("remove", "InvalidAccessKeyId")):
+            check(action in self.tool(action, access), action)
+            for answer in (user.get("photos-1", "k"), user.put("photos-1", "k", b"x"),
+                           user.request("GET")):
+                if code:
+                    refused(answer, code, f"after {action}")
+                else:
+                    equal(answer.status, 200, f"after {action}: {answer!r}")
+        self.root.delete("photos-1", "k")
+        equal(self.root.delete("photos-1").status, 204, "root deletes another's bucket")
+
+    def tool_says_what_is_wrong(self):
+        for words, told in (((), "list, create"), (("make",), "list, create"),
+                            (("create",), "NAME"), (("remove",), "ACCESS-KEY"),
+                            (("list", "x"), "no argument"), (("create", "root"), "KISEKI_ACCESS_KEY"),
+                            (("create", "a b"), "name"), (("remove", ACCESS_KEY), "root key"),
+                            (("disable", ACCESS_KEY), "KISEKI_ACCESS_KEY"),
+                            (("remove", "NOSUCHKEY"), "NOSUCHKEY")):
+            check(told in self.tool(*words, code=2), f"{words}")
+
+    def revoked_under_load(self):
+        """What began after the change was committed is refused, whatever it is."""
+        access, secret = self.make("busy")
+        stop, began = threading.Event(), [0.0]
+        equal(self.client(access, secret).make_bucket("busy").status, 200, "bucket")
+
+        def work(number):
+            user, late = self.client(access, secret), 0
+            while late < 3:
+                since = time.monotonic()
+                answer = (user.put("busy", f"{number}", b"x" * 1000) if number % 2
+                          else user.request("GET", "busy"))
+                if stop.is_set() and since > began[0]:
+                    refused(answer, "InvalidAccessKeyId", "begun after the change")
+                    late += 1
+                else:
+                    check(answer.status == 200 or answer.code in ("InvalidAccessKeyId", "SlowDown"),
+                          f"{answer!r}")
+
+        def change(number):
+            if number < THREADS:
+                work(number)
+                return
+            time.sleep(0.3)
+            self.tool("disable", access)
+            began[0] = time.monotonic()
+            stop.set()
+        at_once(change, range(THREADS + 1))
+
+    def unknown_keys_find_no_worker_busy(self):
+        """Many who ask for keys that do not exist: the others are served."""
+        done = threading.Event()
+        met = set()
+
+        def ask(number):
+            if number == 0:
+                for _ in range(50):
+                    equal(self.root.get(BUCKET, "k").status, 200, "a good GET")
+                done.set()
+                return
+            nobody = self.client(f"NOBODY{number}", "some-secret")
+            while not done.is_set():
+                answer = nobody.request("GET", BUCKET)
+                met.add((answer.status, answer.code))
+        self.root.make_bucket(BUCKET)
+        self.root.put(BUCKET, "k", b"x")
+        at_once(ask, range(40))
+        check(met <= {(403, "InvalidAccessKeyId"), (503, "SlowDown")}, f"{met}")
+
+    def test_users_go_with_the_variable(self):
+        env = {"KISEKI_TEST_USERS": "alt:ALTKEY:alt-secret"}
+        self.restarted(0, env)
+        alt = self.client("ALTKEY", "alt-secret")
+        equal(alt.request("GET").status, 200, "a user of tests")
+        self.restarted(0, {})
+        refused(self.client("ALTKEY", "alt-secret").request("GET"), "InvalidAccessKeyId",
+                "left out of KISEKI_TEST_USERS")
+
+    def restarted(self, number, env):
+        """Another gateway in its place, so that its environment can be another."""
+        self.gateways[number].stop()
+        self.gateways[number] = self.volume.gateway(env=env)
+        if self.way == "sqlite":
+            self.root = self.client(ACCESS_KEY, SECRET_KEY)
+
+    def root_key_is_replaced(self):
+        self.restarted(0, {"KISEKI_ACCESS_KEY": "NEWROOT", "KISEKI_SECRET_KEY": "new-root-secret"})
+        for gateway in range(len(self.gateways)):  # the other's configuration has the old one
+            refused(self.client(ACCESS_KEY, SECRET_KEY, gateway).request("GET"),
+                    "InvalidAccessKeyId", "the old root key")
+            equal(self.client("NEWROOT", "new-root-secret", gateway).get(BUCKET, "k").status, 200,
+                  "the new root key")
+        self.restarted(0, {"KISEKI_ACCESS_KEY": "NEWROOT", "KISEKI_SECRET_KEY": "newer-secret"})
+        for gateway in range(len(self.gateways)):
+            refused(self.client("NEWROOT", "new-root-secret", gateway).request("GET"),
+                    "SignatureDoesNotMatch", "the old secret")
+            equal(self.client("NEWROOT", "newer-secret", gateway).get(BUCKET, "k").status, 200,
+                  "the new secret")
+
+
+TESTS = ("made_and_removed", "tool_says_what_is_wrong", "revoked_under_load",
+         "unknown_keys_find_no_worker_busy", "test_users_go_with_the_variable",
+         "root_key_is_replaced")
+
+
+def main():
+    suite = Suite(__doc__, "keys")
+    return suite.run(lambda s: s.methods(Keys(s.ws, s.args.way), TESTS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
