@@ -52,7 +52,7 @@ static const char *const lists[] = {
 
 static void ask(struct s3_given *g, const char *name, const char *a, const char *b, const char *c)
 {
-    char text[512];
+    static char text[512]; /* it is borrowed */
 
     snprintf(text, sizeof(text), "PUT /b/k\nx-other: 1\n%s: %s\nx-other: 2\n%s: %s\n%s: %s\n", name,
              a, name, b, name, c);
