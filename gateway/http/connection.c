@@ -18,6 +18,7 @@
  *     reads no more for this request (MHD_EVENT_LOOP_INFO_BLOCK), and remembers it when resumed.
  */
 #include "gateway/http/internal.h"
+#include "gateway/http/strict.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -199,6 +200,16 @@ static bool wants_body(const struct exchange *x)
     return x->takes_body && !x->body_ended;
 }
 
+/* Broken framing is answered by us, whatever the handler says to it, and nothing more is read. */
+static void refuse_framing(struct exchange *x)
+{
+    char why[ERR_TEXT_MAX];
+    snprintf(why, sizeof(why), "%s", err_text(ERR_INVALID));
+    http_refuse(x, 400, why);
+    x->r.reply.close = true;
+    x->next_step = HTTP_REPLY;
+}
+
 static enum MHD_Result at_end(struct exchange *x)
 {
     if (x->phase == PHASE_BODY) {
@@ -211,7 +222,14 @@ static enum MHD_Result at_end(struct exchange *x)
         x->phase = PHASE_END;
         http_receive_waits(x, false);
         if (wants_body(x)) {
-            end_body(x, http_receive_end(x));
+            enum err e = http_receive_end(x);
+            struct err_info why;
+            err_save(e, &why);
+            end_body(x, e);
+            if (x->bad_framing) {
+                (void)err_restore(&why);
+                refuse_framing(x);
+            }
         }
     }
     switch (settle(x)) {
@@ -250,6 +268,10 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
         http_receive_waits(x, false);
         if (wants_body(x)) {
             end_body(x, err_restore(&x->body_error));
+        }
+        if (x->bad_framing) {
+            (void)err_restore(&x->body_error);
+            refuse_framing(x);
         }
     }
     if (x->phase == PHASE_END) {
@@ -302,6 +324,21 @@ static bool is_in_time_later(const struct exchange *x)
     return x->next_step == HTTP_WORK && !x->r.wants_100;
 }
 
+/* False when the chunk's line is broken. */
+static bool look_at_framing(struct exchange *x, const char *data)
+{
+    bool may_look = x->r.is_chunked && x->body_start && !x->fed_up;
+    enum err e = may_look ? http_strict_chunk(x->body_start, data) : OK;
+    if (e == OK) {
+        return true;
+    }
+    err_save(e, &x->body_error);
+    x->bad_framing = x->fed_up = x->discards = true;
+    x->next_step = HTTP_REPLY;
+    x->phase = x->phase == PHASE_HEAD ? PHASE_BODY : x->phase;
+    return false;
+}
+
 static enum MHD_Result take_step(struct exchange *x, const char *method, const char *version,
                                  const char *data, size_t *size)
 {
@@ -321,6 +358,9 @@ static enum MHD_Result take_step(struct exchange *x, const char *method, const c
     }
     /* Asked again at the first call, if it was suspended there; else this is the last. */
     x->all_came = *size == 0 && !(x->phase == PHASE_HEAD && x->r.wants_100);
+    if (*size > 0 && !look_at_framing(x, data)) {
+        return take_piece(x, data, size);
+    }
     if (x->phase == PHASE_HEAD) {
         return *size > 0 ? take_early_piece(x, data, size) : after_head(x);
     }

@@ -127,7 +127,7 @@ enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
     return OK;
 }
 
-static enum err check_layout(const struct exchange *x, const char *method, const char *version)
+static enum err check_layout(struct exchange *x, const char *method, const char *version)
 {
     if (!x->server->parses_in_place) {
         return OK;
@@ -139,6 +139,7 @@ static enum err check_layout(const struct exchange *x, const char *method, const
     }
     struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
                                  method + info->header_size};
+    x->body_start = layout.end;
     return http_strict_layout(&layout, x->r.headers, x->r.header_count);
 }
 

@@ -151,6 +151,9 @@ struct exchange {
     bool all_came;      /* libmicrohttpd's last call: the body, if any, has ended */
     bool reads_no_more; /* ... and this is it once more: see connection.c */
 
+    const char *body_start; /* in libmicrohttpd's memory, if it parses in place; else NULL */
+    bool bad_framing;       /* of chunks: see strict.h */
+
     bool takes_body;            /* HTTP_BODY was said: body_end() is owed ... */
     bool body_ended;            /* ... and was called */
     bool discards;              /* the rest of the body is thrown away */

@@ -250,6 +250,10 @@ enum err http_receive_end(struct exchange *x)
         return OK;
     }
     enum err e = http_collect_fields(x, MHD_FOOTER_KIND, &r->trailers, &r->trailer_count);
+    if (e == OK && x->body_start) {
+        e = http_strict_trailers(r->trailers, r->trailer_count);
+        x->bad_framing = e != OK;
+    }
     struct http_header *fields = (struct http_header *)r->trailers;
     for (size_t i = 0; i < r->trailer_count; i++) {
         fields[i].value = str_trim(fields[i].value);

@@ -155,8 +155,8 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
             log_error("libmicrohttpd does not take the answer's header %s", f->name.ptr);
         }
     }
-    bool close =
-        x->r.reply.close || atomic_load(&x->server->draining) || atomic_load(&x->peer->half_closed);
+    bool close = x->r.reply.close || atomic_load(&x->server->draining) ||
+                 atomic_load(&x->peer->half_closed) || (x->r.is_chunked && x->body_start);
     if (ok && close) {
         ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     }

@@ -166,3 +166,36 @@ enum err http_strict_layout(const struct http_layout *head, const struct http_he
     }
     return OK;
 }
+
+enum err http_strict_chunk(const char *body, const char *data)
+{
+    size_t seen = (uintptr_t)data > (uintptr_t)body ? (uintptr_t)data - (uintptr_t)body : 0;
+    if (seen == 0 || data[-1] != '\n') {
+        return OK;
+    }
+    if (seen < 3 || data[-2] != '\r') {
+        return err_set(ERR_INVALID, "a chunk's size must end with CR LF");
+    }
+    const char *at = data - 2;
+    for (; at > body && at[-1] != '\n'; at--) {
+        unsigned char c = (unsigned char)at[-1];
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return err_set(ERR_INVALID, "control bytes in a chunk's extension");
+        }
+    }
+    if (at > body && (at - body < 2 || at[-2] != '\r')) {
+        return err_set(ERR_INVALID, "a chunk must end with CR LF");
+    }
+    return OK;
+}
+
+enum err http_strict_trailers(const struct http_header *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *next = fields[i].value.ptr + fields[i].value.len + 2;
+        if (!is_plain_field(&fields[i]) || (i + 1 < count && fields[i + 1].name.ptr != next)) {
+            return err_set(ERR_INVALID, "a trailer line is malformed");
+        }
+    }
+    return OK;
+}

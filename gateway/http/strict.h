@@ -9,6 +9,11 @@
  * (the value would be cut), a bare LF, a folded line (libmicrohttpd 0.9.75 appends it to the
  * field's *name*: `Content-Leng: 5` + ` th` becomes a Content-Length) and doubled blanks in the
  * request line all leave their trace there. Newer versions can refuse these by themselves.
+ *
+ * Of a chunked body not all can be seen: libmicrohttpd 0.9.75 takes a bare LF for CR LF behind a
+ * chunk's size, its extension, its data, and the last chunk, and what it has read it overwrites. So
+ * what is seen is refused, and a connection is closed after each chunked body: whatever another
+ * reader of the same bytes takes for the next request is never read as one here.
  */
 #ifndef KISEKI_GATEWAY_HTTP_STRICT_H
 #define KISEKI_GATEWAY_HTTP_STRICT_H
@@ -45,5 +50,16 @@ struct http_layout {
 /* `fields` point to names and values as parsed (values not trimmed). ERR_INVALID. */
 MUST_USE enum err http_strict_layout(const struct http_layout *head,
                                      const struct http_header *fields, size_t count);
+
+/*
+ * The line that announced a chunk, seen from the chunk's first byte: `body` is where libmicrohttpd
+ * put the first byte behind the head, and what lies between is what it has read of the body by now.
+ * ERR_INVALID: a bare LF or CR ends or splits the line, or a bare LF the chunk before. OK also when
+ * nothing can be seen (data == body): a line that came alone is overwritten by what comes next.
+ */
+MUST_USE enum err http_strict_chunk(const char *body, const char *data);
+
+/* Trailer fields as parsed (values not trimmed): each ends with CR LF, the last unseen. */
+MUST_USE enum err http_strict_trailers(const struct http_header *fields, size_t count);
 
 #endif

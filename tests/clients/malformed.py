@@ -93,6 +93,16 @@ class Malformed(Lane):
             self.refused(self.put("Transfer-Encoding: chunked", "Connection: close", body=body),
                          (400, 403, 413), may_hang_up=True)
 
+    def test_chunks_that_hide_a_request(self):
+        """A bare LF or CR in the framing: refused or not, nothing behind it is a request."""
+        smuggled = self.lines(f"GET /{self.bucket} HTTP/1.1")
+        for body in (b"5\nhello\r\n0\r\n\r\n", b"5;a=b\nhello\r\n0\r\n\r\n",
+                     b"5;a\rb\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n",
+                     b"5\r\nhello\n5\r\nhello\r\n0\r\n\r\n",
+                     b"5\r\nhello\r\n0\n\r\n", b"5\r\nhello\r\n0\r\n\n",
+                     b"5\r\nhello\r\n0\r\nx-t: y\n\r\n"):
+            self.refused(self.put("Transfer-Encoding: chunked", body=body + smuggled), (400, 403))
+
     def test_headers(self):
         get = f"GET /{self.bucket}/k HTTP/1.1"
         self.refused(self.lines(get, "Content-Length : 0"))

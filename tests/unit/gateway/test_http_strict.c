@@ -131,9 +131,45 @@ static void test_strict__finds_doubled_blanks_in_the_request_line(void **state)
     assert_int_equal(http_strict_layout(&head, NULL, 0), ERR_INVALID);
 }
 
+/* What libmicrohttpd has read of a body, and where the chunk's first byte is: at the '@'. */
+static void test_chunk__lines_are_seen_from_behind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum err want;
+    } cases[] = {
+        {"@hello", OK},
+        {"5\r\n@hello", OK},
+        {"5;a=b\r\n@hello", OK},
+        {"5;a=\"b\tc\"\r\n@hello", OK},
+        {"\r\n5\r\n@hello", OK},
+        {"5\r\nhello\r\n5\r\n@hello", OK},
+        {"5\r\nhel\nlo\r\n5\r\n@hello", OK},
+        {"5\n@hello", ERR_INVALID},
+        {"\n@", ERR_INVALID},
+        {"\r\n@", ERR_INVALID},
+        {"5;a=b\n@hello", ERR_INVALID},
+        {"5;a\rb\r\n@hello", ERR_INVALID},
+        {"5\r\r\n@hello", ERR_INVALID},
+        {"5;a\x01\r\n@hello", ERR_INVALID},
+        {"5;a\x7f\r\n@hello", ERR_INVALID},
+        {"\n5\r\n@hello", ERR_INVALID},
+        {"5\r\nhello\n5\r\n@hello", ERR_INVALID},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        const char *at = strchr(cases[i].text, '@');
+        enum err e = http_strict_chunk(cases[i].text, at);
+        if (e != cases[i].want) {
+            fail_msg("case %zu: %s", i, cases[i].text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chunk__lines_are_seen_from_behind),
         cmocka_unit_test(test_strict__reads_how_the_body_is_framed),
         cmocka_unit_test(test_strict__finds_what_the_parser_hid),
         cmocka_unit_test(test_strict__finds_doubled_blanks_in_the_request_line),
