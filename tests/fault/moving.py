@@ -53,8 +53,10 @@ class Moving:
 
     def export(self, script, *names):
         """Runs lines that export variables, and keeps those."""
-        said = self.sh(script + "\nfor n in " + " ".join(names) + '; do printf "%s\\n" "${!n}"; done')
-        self.env.update(zip(names, said.splitlines()))
+        values = self.ws.path("values")
+        self.sh(script + "\nprintf '%s\\n' " + " ".join(f'"${n}"' for n in names) + f" >{values}")
+        with open(values, encoding="utf-8") as file:
+            self.env.update(zip(names, file.read().splitlines()))
 
     def gateway(self, name, **env):
         """Serves with what is exported; KISEKI_ variables only, as a service would."""
@@ -123,7 +125,7 @@ class Moving:
             """.replace("$URL", f"'{self.postgres.url('kiseki', 'tcp')}'"),
                     "KISEKI_ACCESS_KEY", "KISEKI_SECRET_KEY", "KISEKI_MASTER_KEY_FILE",
                     "KISEKI_META", "KISEKI_STORE")
-        self.serves("postgres")
+        self.serves("on-postgres")
         said = self.sh("unset ${!KISEKI_@}; kiseki fsck --data data", code=2)
         check("replaced by a newer one" in said, f"the old database: {said}")
 

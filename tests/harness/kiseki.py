@@ -7,7 +7,9 @@ import shutil
 
 from harness.workspace import ROOT, Failed, Process, free_port, wait_for
 
-BINARY = os.path.abspath(os.environ.get("KISEKI_BINARY") or os.path.join(ROOT, "build/kiseki"))
+# Taken out: the program would warn of a variable that is no setting of its own.
+BINARY = os.path.abspath(os.environ.pop("KISEKI_BINARY", None) or
+                         os.path.join(ROOT, "build/kiseki"))
 ACCESS_KEY, SECRET_KEY = "KISEKITESTROOT", "kiseki-test-root-secret"
 REGION = "us-east-1"
 READY_SECONDS = 30
