@@ -5,7 +5,8 @@
  *     headers settled (headers.h) -> route -> authenticate -> refuse what is not built, and
  *           conditions that nothing could evaluate (refuse.c) -> [owner expected, before_body]
  *           -> body (framing and checksums verified, into memory or into a writer)
- *           -> handle on a worker -> reply, or the error document -> access line and metrics
+ *           -> handle on a worker, whose statements prove that the caller may do it (authorize.h)
+ *           -> reply, or the error document -> access line and metrics
  * So a handler reads its parameters, makes one or two calls of fs/ and meta/, and fills the reply.
  *
  * A handler runs on a worker thread and may block. It returns S3_OK with the reply filled in, or

@@ -2,6 +2,7 @@
  * The small header and query parsers: Range, Content-Range, conditions, copy source, Host, query
  * arguments. The first eight bytes are an object's size; the rest is the text.
  */
+#include "base/clock.h"
 #include "gateway/auth/internal.h"
 #include "gateway/s3/conditions.h"
 #include "gateway/s3/names.h"
@@ -33,11 +34,17 @@ static void check_conditions(struct str text)
 {
     struct str etag = STR("d41d8cd98f00b204e9800998ecf8427e");
     struct conditions c = {text, text, text, text};
+    struct str one;
+    int64_t ms;
 
     enum condition_result read = conditions_read(&c, etag, 1000, 2000);
     if ((read == CONDITION_PROCEED) != (conditions_copy_source(&c, etag, 1000, 2000) == 0))
         abort();
     (void)conditions_write(&c, etag);
+    if (conditions_form(text, &one) == CONDITION_ETAG && one.len == 0)
+        abort();
+    if (clock_parse_any(text, &ms) == OK && !conditions_date_valid(text))
+        abort();
     (void)conditions_if_range(text, etag, 1000);
 }
 
