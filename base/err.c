@@ -24,6 +24,7 @@ static const char *const names[ERR_COUNT] = {
     [ERR_CORRUPT] = "corrupt",
     [ERR_TIMEOUT] = "timed out",
     [ERR_BUSY] = "busy",
+    [ERR_FULL] = "no room left",
     [ERR_AGAIN] = "would block",
     [ERR_FENCED] = "fenced",
     [ERR_UNKNOWN] = "outcome unknown",

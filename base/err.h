@@ -31,6 +31,7 @@ enum err {
     ERR_CORRUPT,     /* bytes are not what their checksum says */
     ERR_TIMEOUT,     /* a deadline passed */
     ERR_BUSY,        /* overloaded or a server is away for now; nothing was done; try later */
+    ERR_FULL,        /* a disk has no room left; nothing was done */
     ERR_AGAIN,       /* would block; the function says who calls back */
     ERR_FENCED,      /* our session's lease is over: nothing may be written any more */
     ERR_UNKNOWN,     /* a commit's outcome is unknown and could not be settled */

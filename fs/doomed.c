@@ -152,7 +152,8 @@ static bool store_is_away(const struct batch *b, size_t *out_example)
     for (size_t i = 0; i < b->count; i++) {
         if (b->results[i].code == ERR_CANCELLED)
             continue;
-        if (b->results[i].code != ERR_BUSY && b->results[i].code != ERR_TIMEOUT)
+        if (b->results[i].code != ERR_BUSY && b->results[i].code != ERR_FULL &&
+            b->results[i].code != ERR_TIMEOUT)
             return false;
         *out_example = i;
         any = true;

@@ -229,8 +229,8 @@ static enum err merge_runs(struct fs *fs, const struct merge_file *of, struct jo
 /* The database or the store is away, or we are not who we were: nothing is wrong with the file. */
 static bool is_everywhere(enum err err)
 {
-    return err == ERR_CANCELLED || err == ERR_BUSY || err == ERR_FENCED || err == ERR_TIMEOUT ||
-           err == ERR_NOMEM || err == ERR_UNKNOWN;
+    return err == ERR_CANCELLED || err == ERR_FULL || err == ERR_BUSY || err == ERR_FENCED ||
+           err == ERR_TIMEOUT || err == ERR_NOMEM || err == ERR_UNKNOWN;
 }
 
 /* Errors that come again: the file is left as it is. */

@@ -85,6 +85,7 @@ enum err bucket_delete(struct meta *m, struct str name)
         goto out;
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     u.order_name = name;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         sql_bind_int(sql_add(&u, steps[i]), (int64_t)b.id);

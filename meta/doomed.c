@@ -49,6 +49,7 @@ static enum err write_run(struct run *run, const struct slice_name *slices, size
         job_begin(run->hold, &u, a);
     else
         sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     u.results_optional = true;
     add(run, &u);
     return run->hold != NULL ? job_write(run->m, run->hold, &u) : meta_write(run->m, &u);

@@ -20,6 +20,7 @@ enum err job_take(struct meta *m, const struct job_round *r, struct job_hold *ou
 
     *out = (struct job_hold){.round = r, .token = (int64_t)(rand_u64() >> 1)};
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     struct sql_call *c = sql_add(&u, SQL_job_take);
     sql_bind_text(c, str_of(r->name));
     sql_bind_int(c, (int64_t)session_id(m));
@@ -36,6 +37,7 @@ enum err job_take(struct meta *m, const struct job_round *r, struct job_hold *ou
 void job_begin(struct job_hold *h, struct sql_unit *u, struct arena *a)
 {
     sql_unit_init(u, SQL_WRITE, a);
+    u->frees = true;
     struct sql_call *c = sql_add(u, hook_broken("job-token") ? SQL_job_touch : SQL_job_hold);
     sql_bind_text(c, str_of(h->round->name));
     sql_bind_int(c, h->token);

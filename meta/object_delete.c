@@ -89,6 +89,7 @@ static void submit_delete(struct meta *m, struct work *w)
     const struct object_delete *d = w->item;
     bool conditional = has_file_condition(&d->cond);
     sql_unit_init(&w->unit, SQL_WRITE, w->arena);
+    w->unit.frees = true;
     struct sql_call *c = sql_add(&w->unit, conditional ? SQL_key_delete_if : SQL_key_delete);
     sql_bind_bytes(c, d->bucket);
     sql_bind_bytes(c, d->key);

@@ -11,6 +11,7 @@ enum err reap_sessions(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     struct sql_call *c = sql_add(&u, SQL_sessions_reap);
     sql_add(&u, SQL_locks_orphaned);
     enum err e = meta_write(m, &u);
@@ -25,6 +26,7 @@ static enum err clean_range(struct sql_db *db, struct arena *a, const struct sql
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     struct sql_call *c = sql_add(&u, SQL_range_doom);
     for (size_t column = 0; column < 3; column++)
         sql_bind_int(c, sql_int(ranges, row, column));

@@ -149,6 +149,7 @@ static enum err start(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     add_insert(m, &u, tag);
     struct sql_call *told = sql_add(&u, SQL_session_news);
     int64_t sent = clock_boot_ms();
@@ -190,6 +191,7 @@ static enum err renew(struct meta *m, bool *out_held)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     struct sql_call *c = sql_add(&u, SQL_session_renew);
     sql_bind_int(c, (int64_t)session_id(m));
     sql_bind_int(c, m->lease_ms);
@@ -212,6 +214,7 @@ static void retire(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     if (ranges_retire(m, &u) && sql_write(heartbeat_db(m), &u) != OK)
         log_debug("slice ranges stay until the session ends");
     arena_free(a);
@@ -354,6 +357,7 @@ void session_end(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     ids_shrink(&m->ranges, &u);
     (void)ranges_retire(m, &u);
     sql_bind_int(sql_add(&u, SQL_session_delete), (int64_t)id);

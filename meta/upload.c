@@ -142,6 +142,7 @@ enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct 
         return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
     u.order_name = bucket;
     u.order_key = key;
     upload_add(&u, SQL_upload_lock, bucket, key, upload);

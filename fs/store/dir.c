@@ -35,25 +35,26 @@ static bool is_absent(int number)
 }
 
 /* Nothing is absent from, and nothing can be put into, a folder that is gone. */
-static bool is_removed(const struct dir_store *d)
+enum err dir_check_root(const struct dir_store *d)
 {
-    struct stat st;
+    struct stat opened, now;
+    bool there = d->path && stat(d->path, &now) == 0;
 
-    return fstat(d->root, &st) == 0 && st.st_nlink == 0;
-}
-
-static enum err removed(const struct dir_store *d)
-{
+    if (there && fstat(d->root, &opened) == 0 && opened.st_dev == now.st_dev &&
+        opened.st_ino == now.st_ino)
+        return OK;
     return err_set(ERR_BUSY,
-                   "%s: the folder of the store was removed while in use: put it back (from a "
-                   "backup), and start again",
-                   d->base.label);
+                   "%s: the folder of the store was %s while in use: put it back (from a backup), "
+                   "and start again",
+                   d->base.label, there ? "replaced" : "removed");
 }
 
 static enum err absent(const struct dir_store *d, const char *name)
 {
-    if (d->root >= 0 && is_removed(d))
-        return removed(d);
+    enum err e = dir_check_root(d);
+
+    if (e != OK)
+        return e;
     return err_set(ERR_NOT_FOUND, "%s: no object %s", d->base.label, name);
 }
 
@@ -62,13 +63,13 @@ enum err dir_fail(const struct dir_store *d, const char *what, const char *name)
     const char *root = d->base.label;
     int number = errno;
 
-    if (is_absent(number) && d->root >= 0 && is_removed(d))
-        return removed(d);
+    if (number == ENOENT && d->path != NULL && d->root >= 0 && dir_check_root(d) != OK)
+        return dir_check_root(d);
     switch (number) {
     case ENOSPC:
-        return err_set(ERR_BUSY, "%s: %s %s: the disk is full", root, what, name);
+        return err_set(ERR_FULL, "%s: %s %s: the disk is full", root, what, name);
     case EDQUOT:
-        return err_set(ERR_BUSY, "%s: %s %s: the disk quota is used up", root, what, name);
+        return err_set(ERR_FULL, "%s: %s %s: the disk quota is used up", root, what, name);
     case EMFILE:
     case ENFILE:
         return err_set(ERR_BUSY, "%s: %s %s: too many open files (raise the limit)", root, what,
@@ -135,7 +136,7 @@ static enum err write_temporary(const struct dir_store *d, const char *tmp, cons
 {
     int fd = openat(d->tmp, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return errno == ENOENT && !is_removed(d)
+        return errno == ENOENT && dir_check_root(d) == OK
                    ? err_set(ERR_BUSY, "%s: its folder " DIR_TMP " is gone; restart", d->base.label)
                    : dir_fail(d, "create", name);
     enum err e = OK;
@@ -175,6 +176,8 @@ static enum err dir_put(struct store *s, const char *name, const struct iovec *i
     enum err e = write_temporary(d, tmp, name, iov, count, len);
     if (e == OK)
         e = rename_into_place(d, tmp, name);
+    if (e == OK)
+        e = dir_check_root(d);
     if (e != OK) {
         struct err_info info;
         err_save(e, &info);
@@ -239,9 +242,9 @@ static enum err dir_del(struct store *s, const char *name)
 {
     const struct dir_store *d = dir_of(s);
 
-    if (unlinkat(d->root, name, 0) < 0 && !is_absent(errno))
-        return dir_fail(d, "delete", name);
-    return OK;
+    if (unlinkat(d->root, name, 0) == 0)
+        return OK;
+    return is_absent(errno) ? dir_check_root(d) : dir_fail(d, "delete", name);
 }
 
 /* --- open and close --------------------------------------------------------------------------- */
@@ -260,6 +263,7 @@ static void dir_close(struct store *s)
     close_fd(d->tmp);
     close_fd(d->root);
     free(d->known);
+    free(d->path);
     free(d);
 }
 
@@ -281,6 +285,9 @@ static enum err open_folders(struct dir_store *d, const char *path, const char *
         return err_set(ERR_NOT_FOUND, "there is no store %s", d->base.label);
     if (d->root < 0)
         return dir_fail(d, "open", path);
+    d->path = realpath(path, NULL);
+    if (!d->path)
+        return dir_fail(d, "look at", path);
     if (must_have != NULL && fstatat(d->root, must_have, &st, 0) < 0)
         return is_absent(errno) ? absent(d, must_have) : dir_fail(d, "look at", must_have);
     if (mkdirat(d->root, DIR_TMP, 0700) < 0 && errno != EEXIST)

@@ -21,6 +21,7 @@ struct dir_store {
     /* immutable after open */
     int root;
     int tmp;     /* .tmp */
+    char *path;  /* as the user gave it, from the folder that was current then */
     int lock_fd; /* holds the flock of .tmp/OWNER.lock */
     char owner[DIR_OWNER_HEX + 1];
     /* atomic */
@@ -30,6 +31,12 @@ struct dir_store {
 
 /* The error of a system call that failed, by errno: never ERR_NOT_FOUND. */
 enum err dir_fail(const struct dir_store *d, const char *what, const char *name);
+
+/*
+ * ERR_BUSY unless the folder that was opened is still the one at its path: what is written to one
+ * that was removed or moved away is lost, and what is not in it is not gone.
+ */
+MUST_USE enum err dir_check_root(const struct dir_store *d);
 
 /* Folders are path[0..len) below the root; "" is the root. At most STORE_NAME_MAX bytes. */
 size_t dir_parent_len(const char *path, size_t len);

@@ -126,8 +126,9 @@ enum err s3_answer_error(const struct s3_answer *a)
     case 502:
     case 503:
     case 504:
-    case 507: /* MinIO: the disk is full */
         return ERR_BUSY;
+    case 507: /* MinIO: the disk is full */
+        return ERR_FULL;
     default:
         return ERR_IO;
     }

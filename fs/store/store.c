@@ -134,6 +134,7 @@ static enum store_result result_of(enum err e)
     case ERR_DENIED:
         return STORE_RESULT_DENIED;
     case ERR_BUSY:
+    case ERR_FULL:
         return STORE_RESULT_BUSY;
     default:
         return STORE_RESULT_ERROR;

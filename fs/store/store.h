@@ -13,10 +13,11 @@
  * options.call_timeout_ms (s3; retries included); a local disk has no such limit. The process must
  * ignore SIGPIPE.
  * Errors, all with a text: ERR_NOT_FOUND no such object; ERR_CORRUPT an object shorter than asked;
- * ERR_DENIED permission refused; ERR_BUSY the store is away, overloaded, full or did not answer in
- * time (after retries); ERR_IO everything else that failed; ERR_INVALID a malformed name or URL;
- * ERR_TOO_LARGE over STORE_OBJECT_MAX. A put that failed may still land until store_put_limit_ms()
- * after it began: whoever deletes its leftovers deletes again after that time.
+ * ERR_DENIED permission refused; ERR_FULL no room left; ERR_BUSY the store is away, overloaded or
+ * did not answer in time (after retries); ERR_IO everything else that failed; ERR_INVALID a
+ * malformed name or URL; ERR_TOO_LARGE over STORE_OBJECT_MAX.
+ * A put that failed may still land until store_put_limit_ms() after it began: whoever deletes its
+ * leftovers deletes again after that time.
  * Ownership: names, vectors and results are borrowed for the call.
  */
 #ifndef KISEKI_FS_STORE_STORE_H

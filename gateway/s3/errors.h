@@ -49,6 +49,9 @@
       "request was sent to.")                                                                      \
     X(S3_INCOMPLETE_BODY, 400, "IncompleteBody",                                                   \
       "You did not provide the number of bytes specified by the Content-Length HTTP header")       \
+    X(S3_INSUFFICIENT_STORAGE, 507, "InsufficientStorage",                                         \
+      "The disk of the server is full: nothing was written. Delete something, or try again when "  \
+      "there is room.")                                                                            \
     X(S3_INTERNAL_ERROR, 500, "InternalError",                                                     \
       "We encountered an internal error. Please try again.")                                       \
     X(S3_INVALID_ACCESS_KEY_ID, 403, "InvalidAccessKeyId",                                         \

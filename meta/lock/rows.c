@@ -84,6 +84,7 @@ enum err lock_row_drop(struct meta *m, uint64_t inode, uint64_t id)
     struct sql_unit u;
     begin(&u, a, inode);
     u.results_optional = true;
+    u.frees = true;
     (void)of_row(&u, SQL_lock_drop, inode, id);
     enum err e = write_unit(m, &u);
     arena_free(a);

@@ -202,7 +202,8 @@ static bool after_failure(struct slot *s, struct sql_batch *batch, size_t failur
 {
     struct batcher *b = s->batcher;
     struct err_info why = batch->error;
-    bool for_all = why.code == ERR_BUSY || why.code == ERR_NOMEM || why.code == ERR_CORRUPT;
+    bool for_all = why.code == ERR_BUSY || why.code == ERR_FULL || why.code == ERR_NOMEM ||
+                   why.code == ERR_CORRUPT;
     if (batch->culprit == batch->head && batch->head != NULL) {
         if (why.code == ERR_CONFLICT)
             err_save(err_set(ERR_FENCED, "this process's session was removed: %s", why.text), &why);

@@ -17,7 +17,8 @@ static const struct {
     {"3D", ERR_NOT_FOUND},   /* no such database */
     {"40", ERR_CONFLICT},    /* serialization failure, deadlock */
     {"42501", ERR_DENIED},   /* insufficient privilege */
-    {"53", ERR_BUSY},        /* disk full, out of memory, too many connections */
+    {"53100", ERR_FULL},     /* disk full */
+    {"53", ERR_BUSY},        /* out of memory, too many connections */
     {"55P03", ERR_BUSY},     /* lock timeout */
     {"57014", ERR_TIMEOUT},  /* statement cancelled */
     {"57", ERR_BUSY},        /* shutting down, starting up */

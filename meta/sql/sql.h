@@ -44,9 +44,10 @@
  * Errors (the unit's, beside those above; the text has SQLSTATE, statement and server's message,
  * never a parameter): ERR_EXISTS unique violation; ERR_CONFLICT foreign key violation or retries
  * used up; ERR_CONDITION check or not-null violation, raised exception; ERR_INVALID a value the
- * server refuses; ERR_BUSY database away, restarting, full or read-only, lock timeout: nothing was
+ * server refuses; ERR_BUSY database away, restarting or read-only, lock timeout: nothing was
  * done; ERR_FENCED; ERR_UNKNOWN; ERR_TIMEOUT; ERR_CORRUPT; ERR_NOMEM (the arena's limit too);
- * ERR_BUG anything wrong in the statement itself.
+ * ERR_FULL: the disk of the database is full, nothing was done; ERR_BUG anything wrong in the
+ * statement itself.
  *
  * Ownership: a unit, its calls, parameters' bytes and arena are the caller's and must stay
  * untouched until it is done; results lie in its arena.
@@ -100,6 +101,8 @@ struct sql_unit {
     struct str order_name, order_key; /* writes: the first row lock's bucket and key */
     bool alone;                       /* writes: takes several row locks, in their order: a batch of
                                          its own, so that nothing comes between them */
+    bool frees;                       /* writes: makes room, or keeps the session alive: is done on
+                                         a full disk, too (SQLite, meta/sql/sqlite_space.h) */
     bool results_optional;            /* writes: OK without results when only those were lost */
     bool snapshot;                    /* reads: all statements see one state */
     void (*done)(struct sql_unit *u); /* sql_submit only */

@@ -11,6 +11,8 @@
  */
 #include "meta/sql/driver.h"
 #include "meta/sql/sqlite_file.h"
+#include "meta/sql/sqlite_parts.h"
+#include "meta/sql/sqlite_space.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -39,6 +41,7 @@ struct lite_driver {
     struct sql_driver base;
     char *path;
     size_t readers_max;
+    struct sqlite_space space; /* guards itself */
 
     pthread_mutex_t lock;
     pthread_cond_t returned;
@@ -53,56 +56,10 @@ static struct lite_driver *driver_of(struct sql_conn *c)
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
-static enum err code_of(int rc, bool preparing)
-{
-    switch (rc) {
-    case SQLITE_CONSTRAINT_UNIQUE:
-    case SQLITE_CONSTRAINT_PRIMARYKEY:
-    case SQLITE_CONSTRAINT_ROWID:
-        return ERR_EXISTS;
-    case SQLITE_CONSTRAINT_FOREIGNKEY:
-        return ERR_CONFLICT;
-    default:
-        break;
-    }
-    switch (rc & 0xff) {
-    case SQLITE_CONSTRAINT:
-        return ERR_CONDITION;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-    case SQLITE_FULL:
-    case SQLITE_READONLY:
-    case SQLITE_CANTOPEN:
-    case SQLITE_IOERR:
-        return ERR_BUSY;
-    case SQLITE_NOMEM:
-        return ERR_NOMEM;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ERR_CORRUPT;
-    case SQLITE_TOOBIG:
-        return ERR_TOO_LARGE;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return ERR_DENIED;
-    case SQLITE_ERROR:
-        return preparing ? ERR_BUG : ERR_INVALID;
-    case SQLITE_MISMATCH:
-        return ERR_INVALID;
-    default:
-        return ERR_BUG;
-    }
-}
-
-/* True for failures of the whole database, for which a unit is not to blame. */
-static bool concerns_all(enum err e)
-{
-    return e == ERR_BUSY || e == ERR_NOMEM || e == ERR_CORRUPT;
-}
-
 static enum err fail(struct lite_conn *c, int rc, const char *what, bool preparing)
 {
-    return err_set(code_of(rc, preparing), "SQLite: %s: %s (%d)", what,
+    enum err code = sqlite_finds_no_room(c->db, rc) ? ERR_FULL : sqlite_code_of(rc, preparing);
+    return err_set(code, "SQLite: %s: %s (%d)", what,
                    c->db != NULL ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc), rc);
 }
 
@@ -131,41 +88,6 @@ static enum err control(struct lite_conn *c, enum control what)
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
-
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* kiseki_unhex(text), for {EACH_HEX}; SQLite has one of its own only from 3.41 on. */
-static void unhex(sqlite3_context *ctx, int argc, sqlite3_value **argv)
-{
-    (void)argc;
-    const unsigned char *text = sqlite3_value_text(argv[0]);
-    int len = sqlite3_value_bytes(argv[0]);
-    if (text == NULL || len % 2 != 0) {
-        sqlite3_result_error(ctx, "not hex digits", -1);
-        return;
-    }
-    unsigned char *out = sqlite3_malloc(len / 2 + 1);
-    if (out == NULL) {
-        sqlite3_result_error_nomem(ctx);
-        return;
-    }
-    for (int i = 0; i < len; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
-        if (high < 0 || low < 0) {
-            sqlite3_free(out);
-            sqlite3_result_error(ctx, "not hex digits", -1);
-            return;
-        }
-        out[i / 2] = (unsigned char)(high << 4 | low);
-    }
-    sqlite3_result_blob(ctx, out, len / 2, sqlite3_free);
-}
 
 static void disconnect(struct lite_conn *c)
 {
@@ -215,10 +137,10 @@ static enum err lite_connect(struct sql_conn *base)
     }
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, (int)base->driver->options.wait_ms);
-    (void)sqlite3_create_function_v2(c->db, "kiseki_unhex", 1,
-                                     SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
-                                     unhex, NULL, NULL, NULL);
-    enum err e = check_wal(c, d->path);
+    sqlite_add_functions(c->db);
+    enum err e = sqlite_space_same(&d->space);
+    if (e == OK)
+        e = check_wal(c, d->path);
     if (e == OK)
         e = execute(c, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
                        "PRAGMA temp_store = MEMORY");
@@ -229,6 +151,8 @@ static enum err lite_connect(struct sql_conn *base)
         disconnect(c);
     else
         atomic_fetch_add(&base->driver->stats->reconnects, 1);
+    if (e == OK && !c->reader)
+        sqlite_space_reserve(&d->space);
     return e;
 }
 
@@ -365,7 +289,7 @@ static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum er
                                struct sql_unit *culprit)
 {
     err_save(e, &b->error);
-    b->culprit = concerns_all(e) ? NULL : culprit;
+    b->culprit = sqlite_concerns_all(e) ? NULL : culprit;
     if (sqlite3_get_autocommit(c->db) == 0)
         (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
     return SQL_FAILED;
@@ -380,7 +304,7 @@ static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
     e = run_calls(c, u);
     if (e == OK)
         return control(c, RELEASE);
-    if ((concerns_all(e) && !c->result_failed) || sqlite3_get_autocommit(c->db) != 0)
+    if ((sqlite_concerns_all(e) && !c->result_failed) || sqlite3_get_autocommit(c->db) != 0)
         return e;
     err_save(e, &u->error);
     e = control(c, UNDO);
@@ -390,6 +314,9 @@ static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
 static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
 {
     int rc = control_rc(c, COMMIT);
+    enum err gone = rc == SQLITE_OK ? sqlite_space_same(&driver_of(&c->base)->space) : OK;
+    if (gone != OK) /* nobody will ever find there what was committed */
+        return failed(c, b, gone, NULL);
     if (rc == SQLITE_OK)
         return SQL_DONE;
     enum err e = fail(c, rc, "COMMIT", false);
@@ -398,18 +325,26 @@ static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
     (void)failed(c, b, e, NULL);
     if (full)
         return SQL_FAILED;
+    if (e == ERR_FULL)
+        (void)sqlite_space_release(&driver_of(&c->base)->space);
     disconnect(c);
     return SQL_IN_DOUBT;
 }
 
-static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
+/* What does not free anything waits until there is room on the disk. */
+static bool is_put_off(struct lite_conn *c, struct sql_unit *u)
 {
-    struct lite_conn *c = (struct lite_conn *)base;
-    if (c->db == NULL) {
-        err_save(err_set(ERR_BUSY, "SQLite: the database is closed"), &b->error);
-        return SQL_LOST;
-    }
-    enum err e = control(c, BEGIN_WRITE);
+    if (u->frees || !sqlite_space_is_full(&driver_of(&c->base)->space))
+        return false;
+    err_save(err_set(ERR_FULL, "SQLite: the disk of the database is full"), &u->error);
+    return true;
+}
+
+static enum sql_outcome run_batch(struct lite_conn *c, struct sql_batch *b)
+{
+    enum err e = sqlite_space_same(&driver_of(&c->base)->space);
+    if (e == OK)
+        e = control(c, BEGIN_WRITE);
     if (e != OK)
         return failed(c, b, e, NULL);
     if (b->head != NULL) {
@@ -418,11 +353,35 @@ static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
             return failed(c, b, e, b->head);
     }
     for (size_t i = 0; i < b->count; i++) {
+        if (is_put_off(c, b->units[i]))
+            continue;
         e = b->count == 1 ? run_calls(c, b->units[i]) : run_in_savepoint(c, b->units[i]);
         if (e != OK)
             return failed(c, b, e, b->units[i]);
     }
     return commit(c, b);
+}
+
+/* On a full disk a second time, with the reserve. */
+static enum sql_outcome lite_run(struct sql_conn *base, struct sql_batch *b)
+{
+    struct lite_conn *c = (struct lite_conn *)base;
+    struct sqlite_space *space = &driver_of(base)->space;
+    if (c->db == NULL) {
+        err_save(err_set(ERR_BUSY, "SQLite: the database is closed"), &b->error);
+        return SQL_LOST;
+    }
+    sqlite_space_look(space);
+    enum sql_outcome o = run_batch(c, b);
+    if (o == SQL_FAILED && b->error.code == ERR_FULL && sqlite_space_release(space)) {
+        (void)sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        for (size_t i = 0; i < b->count; i++)
+            b->units[i]->error.code = OK;
+        o = run_batch(c, b);
+    }
+    if (sqlite_space_is_full(space))
+        (void)sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return o;
 }
 
 static enum err lite_check(struct sql_conn *base, int number)
@@ -551,6 +510,7 @@ static void lite_close(struct sql_driver *base)
     }
     (void)pthread_cond_destroy(&d->returned);
     (void)pthread_mutex_destroy(&d->lock);
+    sqlite_space_fini(&d->space);
     free(d->path);
     free(d);
 }
@@ -568,6 +528,8 @@ static enum err lite_open(const char *url, const struct sql_options *o, struct s
     d->readers_max = o->connections > 0 ? o->connections : READERS_DEFAULT;
     d->path = strdup(path);
     enum err e = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
+    if (e == OK)
+        e = sqlite_space_init(&d->space, d->path);
     if (e == OK)
         e = o->must_have != NULL ? sqlite_file_holds(d->path, o->must_have)
                                  : sqlite_file_make(d->path);

@@ -13,6 +13,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -27,7 +28,8 @@ from harness.workspace import wait_for
 
 BUCKET = "full"
 MIB = 2 ** 20
-REFUSALS = {(500, "InternalError"), (503, "SlowDown"), (503, "ServiceUnavailable")}
+LEASE_S = 3
+REFUSALS = {(507, "InsufficientStorage"), (503, "SlowDown"), (503, "ServiceUnavailable")}
 BROKEN = (http.client.HTTPException, OSError)
 
 
@@ -98,7 +100,7 @@ class FullDisk:
             check(got.status == 200 and got.body == body, f"{key}: {got!r}")
 
     def open(self, volume, **env):
-        gateway = volume.gateway(env={"KISEKI_LEASE": "3s", **env})
+        gateway = volume.gateway(env={"KISEKI_LEASE": f"{LEASE_S}s", **env})
         s3 = S3(gateway.endpoint, gateway.access_key, gateway.secret_key, timeout=60)
         equal(s3.make_bucket(BUCKET).status, 200, "making the bucket")
         return gateway, s3
@@ -159,6 +161,60 @@ class FullDisk:
         s3.close()
         gateway.stop()
 
+    def by_another_file(self):
+        """The embedded default, filled by somebody else: it reads and deletes for longer than the
+        lease, and goes on by itself once there is room."""
+        volume = Volume(self.ws, "sqlite", "filled")
+        disk = Disk(self.ws, volume.dir, "24m")
+        os.makedirs(volume.store_dir, exist_ok=True)
+        gateway, s3 = self.open(volume)
+        model = {f"small{i:03}": self.rng.randbytes(5000) for i in range(200)}
+        model |= {f"large{i}": self.rng.randbytes(300000) for i in range(6)}
+        for key, body in model.items():
+            equal(s3.put(BUCKET, key, body).status, 200, key)
+        filler = volume.dir + "/another-program"
+        self.fill_up(filler)
+        refused = 0
+        for size in [100] * 20 + [5000] * 200 + [300000]:
+            got = s3.put(BUCKET, f"late{refused}", self.rng.randbytes(size))
+            refused += got.status != 200
+            if got.status != 200:
+                equal((got.status, got.code), (507, "InsufficientStorage"), "a PUT")
+            else:
+                s3.delete(BUCKET, f"late{refused}")
+        check(refused > 20, f"{refused} PUTs were refused")
+        check("is full" in gateway.process.log(), "the log does not say that the disk is full")
+        end = time.monotonic() + 2 * LEASE_S
+        while time.monotonic() < end:
+            self.fill_up(filler)  # it takes what the reserve had, too
+            self.holds(s3, dict(self.rng.sample(sorted(model.items()), 20)))
+            if len(model) > 40:
+                key = sorted(model)[-1]
+                equal(s3.delete(BUCKET, key).status, 204, "DELETE")
+                del model[key]
+        check("was lost" not in gateway.process.log(), "the session was lost")
+        self.holds(s3, model)
+        os.remove(filler)
+        self.works_again(s3, "after-room")
+        wait_for("the reserve is made again", lambda: os.stat(
+            volume.dir + "/meta.db-reserve").st_size == 4 * MIB, 30)
+        disk.grow("32m")
+        self.holds(s3, model)
+        s3.close()
+        gateway.stop()
+        done = volume.tool("fsck")
+        equal(done.returncode, 0, f"fsck: {done.stdout}{done.stderr}")
+
+    @staticmethod
+    def fill_up(path):
+        with open(path, "ab", buffering=0) as file:
+            for size in (MIB, 65536, 4096):
+                try:
+                    while file.write(b"x" * size) == size:
+                        pass
+                except OSError:
+                    pass
+
     def ready_by_now(self, gateway):
         """If it has ended it is started again, as a supervisor would."""
         if gateway.process.running():
@@ -211,7 +267,7 @@ class FullDisk:
         gateway.stop()
 
 
-TESTS = {"sqlite": ("of_the_store", "of_sqlite"), "pg": ("of_minio", "of_postgresql")}
+TESTS = {"sqlite": ("of_the_store", "of_sqlite", "by_another_file"), "pg": ("of_minio", "of_postgresql")}
 
 
 def main():

@@ -167,8 +167,8 @@ static void test_store_dir__reports_every_step_that_fails(void **state)
     (void)state;
     assert_ok(open_root(&s));
     fail_writev = ENOSPC;
-    assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_BUSY);
-    assert_non_null(strstr(err_text(ERR_BUSY), "the disk is full"));
+    assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_FULL);
+    assert_non_null(strstr(err_text(ERR_FULL), "the disk is full"));
     fail_fsync = EIO;
     assert_int_equal(store_put_bytes(s, "steps/a", "0123456789", 10), ERR_IO);
     fail_rename = EROFS;
@@ -367,7 +367,7 @@ static void test_store_dir__tells_a_full_disk_from_a_broken_one(void **state)
         enum err expected;
         const char *words;
     } cases[] = {
-        {ENOSPC, ERR_BUSY, "disk is full"}, {EDQUOT, ERR_BUSY, "quota"},
+        {ENOSPC, ERR_FULL, "disk is full"}, {EDQUOT, ERR_FULL, "quota"},
         {EACCES, ERR_DENIED, "ermission"},  {EPERM, ERR_DENIED, "permitted"},
         {EROFS, ERR_DENIED, "ead-only"},    {EIO, ERR_IO, "nput/output"},
         {EMFILE, ERR_BUSY, "open files"},   {ENOMEM, ERR_NOMEM, "memory"},

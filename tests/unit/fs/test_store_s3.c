@@ -171,7 +171,7 @@ static void test_store_s3__maps_final_errors_at_once(void **state)
         {404, NULL, ERR_IO, ERR_NOT_FOUND, OK},
         {404, ERROR("NoSuchBucket"), ERR_IO, ERR_IO, ERR_IO},
         {416, ERROR("InvalidRange"), ERR_CORRUPT, ERR_CORRUPT, ERR_CORRUPT},
-        {507, ERROR("XMinioStorageFull"), ERR_BUSY, ERR_BUSY, ERR_BUSY},
+        {507, ERROR("XMinioStorageFull"), ERR_FULL, ERR_FULL, ERR_FULL},
         {400, ERROR("InvalidArgument"), ERR_IO, ERR_IO, ERR_IO},
         {301, ERROR("PermanentRedirect"), ERR_IO, ERR_IO, ERR_IO},
         {501, ERROR("NotImplemented"), ERR_IO, ERR_IO, ERR_IO},
