@@ -5,45 +5,15 @@
 
 #include "base/clock.h"
 
-#include <stdio.h>
-
 static enum s3_code no_date(struct s3_error *error)
 {
     return s3_fail(error, S3_ACCESS_DENIED,
                    "AWS authentication requires a valid Date or x-amz-date header");
 }
 
-/* RFC 2822 dates end in a zone: "Tue, 27 Mar 2007 19:36:42 +0000". Cuts it off as minutes. */
-static bool cut_zone(struct str *date, int64_t *out_minutes)
-{
-    uint64_t zone;
-
-    if (date->len < 6)
-        return false;
-    const char *sign = date->ptr + date->len - 5;
-    if ((*sign != '+' && *sign != '-') || sign[-1] != ' ' ||
-        str_to_u64((struct str){sign + 1, 4}, &zone) != OK)
-        return false;
-    *out_minutes = (int64_t)(zone / 100 * 60 + zone % 100) * (*sign == '-' ? -1 : 1);
-    *date = str_sub(*date, 0, date->len - 5);
-    return true;
-}
-
 static bool parse_date(struct str date, int64_t *out_ms)
 {
-    char text[CLOCK_TEXT_MAX];
-    int64_t minutes = 0;
-
-    if (clock_parse_http(date, out_ms) == OK || clock_parse_amz(date, out_ms) == OK ||
-        clock_parse_iso(date, out_ms) == OK)
-        return *out_ms >= 0;
-    if (!cut_zone(&date, &minutes))
-        return false;
-    int len = snprintf(text, sizeof(text), STR_FMT "GMT", STR_ARG(date));
-    if (len < 0 || (size_t)len >= sizeof(text) || clock_parse_http(str_of(text), out_ms) != OK)
-        return false;
-    *out_ms -= minutes * 60 * 1000;
-    return *out_ms >= 0;
+    return clock_parse_any(date, out_ms) == OK && *out_ms >= 0;
 }
 
 /* "AWS <access key>:<base64>" */
