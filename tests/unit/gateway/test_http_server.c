@@ -1,5 +1,9 @@
 #include "tests/unit/gateway/http_client.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sys/socket.h>
+
 static struct rig rig;
 
 static int setup(void **state)
@@ -459,6 +463,33 @@ static void test_server__says_why_it_can_not_listen(void **state)
     assert_non_null(strstr(err_text(ERR_EXISTS), taken.listen));
 }
 
+/* The address is ours, and clients are refused, until it begins; it may end without that. */
+static void test_server__begins_after_it_was_prepared(void **state)
+{
+    (void)state;
+    struct rig other = {0};
+    struct http_options options = {.listen = "127.0.0.1:0"};
+    struct http_handler handler = {rig_head, rig_work, rig_body_end, rig_done, NULL, NULL, &other};
+    assert_ok(http_server_prepare(&options, &handler, &other.server));
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(http_server_port(other.server)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
+    assert_ok(http_server_begin(other.server));
+    struct client *c = client_connect(&other);
+    client_send(c, GET("/hello"));
+    client_expect(c, 200, "hello");
+    client_close(c);
+    http_server_stop(other.server, 1000);
+    http_server_free(other.server);
+    assert_ok(http_server_prepare(&options, &handler, &other.server));
+    http_server_stop(other.server, 0);
+    http_server_free(other.server);
+}
+
 static void test_server__listens_on_ipv6_and_on_any_address(void **state)
 {
     (void)state;
@@ -499,6 +530,7 @@ int main(void)
                                settle),
         cmocka_unit_test_setup(test_server__says_503_when_the_pool_is_full, settle),
         cmocka_unit_test_setup(test_server__says_why_it_can_not_listen, settle),
+        cmocka_unit_test_setup(test_server__begins_after_it_was_prepared, settle),
         cmocka_unit_test_setup(test_server__listens_on_ipv6_and_on_any_address, settle),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
