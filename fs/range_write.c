@@ -178,6 +178,8 @@ static enum err commit(struct file_change *x)
         err = judge(x);
     if (err != OK || x->file.object.attr.inode != x->lock.inode)
         return err;
+    if (x->offset > (uint64_t)x->file.object.attr.size + FILE_GAP_MAX)
+        return err_set(ERR_TOO_LARGE, "a gap of over %llu bytes", (unsigned long long)FILE_GAP_MAX);
     w = write_of(x, &x->lock);
     if (x->resize)
         return write_cut(m, x->a, &w, x->offset, &x->out, &x->done);

@@ -20,7 +20,8 @@
  *
  * Threads: any; all block on the database, at most some WRITE_DEADLINE_MS. Errors: ERR_NOT_FOUND
  * with *out_missing; what `judge` answered; ERR_UNSUPPORTED: not in a bucket with versions;
- * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX; ERR_BUSY: others held the range for too
+ * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX, or the
+ * gap be over FILE_GAP_MAX; ERR_BUSY: others held the range for too
  * long; and those of meta/meta.h. What is to become of the content's slices: writer_settle() knows.
  */
 #ifndef KISEKI_FS_RANGE_WRITE_H
@@ -30,6 +31,7 @@
 #include "meta/write.h"
 
 #define FILE_SIZE_MAX     ((uint64_t)50 << 40)
+#define FILE_GAP_MAX      ((uint64_t)1 << 40) /* a hole is a row for each 64 MiB: 16,384 of them */
 #define WRITE_DEADLINE_MS 20000
 
 struct file_write {

@@ -26,7 +26,7 @@
 #define QUEUE_MAX     ((size_t)16384)
 #define LANE_WAIT_MS  30000 /* in the queue of what waits for the store or takes long */
 #define LONG_NICE     10
-#define EXIT_AFTER_MS 800 /* behind --stop-timeout */
+#define EXIT_AFTER_MS 900 /* behind --stop-timeout */
 #define WELCOME_MAX   ((size_t)32 << 10)
 #define WELCOME_MS    1000
 

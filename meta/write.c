@@ -4,6 +4,7 @@
 #include "meta/object_internal.h"
 
 #define RANGED_DIGITS 32
+#define HOLE_SHORT    (256 * (uint64_t)META_PIECE_MAX)
 
 /* --- a unit ----------------------------------------------------------------------------------- */
 
@@ -242,6 +243,8 @@ static void add_hole(struct write *x, uint64_t from, uint64_t to)
 {
     if (from >= to)
         return;
+    if (to - from > HOLE_SHORT)
+        x->unit.alone = true; /* thousands of rows: nobody shall wait for them in its batch */
     struct sql_call *c = under_lock(x, SQL_write_hole);
     sql_bind_int(c, (int64_t)from);
     sql_bind_int(c, (int64_t)to);

@@ -5,8 +5,8 @@
 #include "gateway/s3/owner.h"
 #include "gateway/s3/stored.h"
 
-/* Bytes between looks whether the work is still wanted: some milliseconds. */
-#define LOOK_BYTES ((uint64_t)4 << 20)
+/* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
+#define LOOK_BYTES ((uint64_t)1 << 20)
 
 static enum err open_as(struct s3_request *r, const struct copy_source *source,
                         enum meta_missing *out_missing)

@@ -152,6 +152,15 @@ class Waits:
             check(time.monotonic() - begun < PROMPT, "which took its time")
         equal(self.s3.delete(BUCKET, "large").status, 204, "DELETE")
 
+    def a_gap_is_limited(self):
+        """A hole is rows: two bytes must not make the database write for seconds."""
+        self.put("gap", bytes(100 * KIB))
+        answer = self.patch("gap", 100 * KIB + TIB + 1, b"ab")
+        equal((answer.status, answer.code), (400, "EntityTooLarge"), "a gap of over 1 TiB")
+        equal(self.s3.head(BUCKET, "gap").headers["Content-Length"], str(100 * KIB), "its size")
+        self.timed("PATCH 1 TiB past the end", lambda: self.patch("gap", 100 * KIB + TIB, b"ab"),
+                   200)
+
     def the_crc_of_a_hole_is_arithmetic(self):
         size = GIB
         head = self.sparse("crc", size)
@@ -284,6 +293,7 @@ class Waits:
 
 
 TESTS = ("copies_of_a_hole_hurt_nobody", "sigterm_ends_copies", "a_copy_is_limited_as_s3_limits_it",
+         "a_gap_is_limited",
          "the_crc_of_a_hole_is_arithmetic", "writers_of_one_key_hurt_nobody",
          "writers_of_one_small_key_take_turns", "sigterm_ends_writers_that_wait",
          "a_hung_store_keeps_nobody_from_what_is_in_memory")

@@ -245,6 +245,42 @@ static void test_store_s3__does_not_wait_for_ever(void **state)
     assert_true(store_put_limit_ms(s) > 5000);
 }
 
+static void *cancel_soon(void *arg)
+{
+    (void)arg;
+    clock_nap(50);
+    store_cancel(s);
+    return NULL;
+}
+
+/* An attempt that waits for the answer, and a nap of up to 5 s between two. */
+static void test_store_s3__a_call_ends_when_it_is_cancelled(void **state)
+{
+    static const struct fake_reply replies[] = {{.status = 200, .delay_ms = 1000}, {.status = 503}};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(replies); i++) {
+        struct store_options opts = {
+            .access_key = "AK", .secret_key = "SK", .retry_base_ms = 1000000};
+        char url[256], byte;
+        pthread_t thread;
+        int64_t began;
+
+        store_close(s);
+        s = NULL;
+        fake_s3_expect(&fake, (struct fake_reply){.status = 200, .body = EMPTY_LIST});
+        snprintf(url, sizeof(url), "s3://bucket/pre?endpoint=http://127.0.0.1:%d", fake.port);
+        assert_ok(store_open(url, &opts, &s));
+        fake_s3_expect(&fake, replies[i]);
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, NULL), 0);
+        began = clock_mono_us();
+        assert_int_equal(store_get(s, "a", 0, 1, &byte), ERR_CANCELLED);
+        assert_in_range(clock_mono_us() - began, 0, 900000);
+        pthread_join(thread, NULL);
+        assert_int_equal(store_del(s, "a"), ERR_CANCELLED); /* not asked any more */
+    }
+}
+
 static void test_store_s3__gets_over_a_slow_answer(void **state)
 {
     (void)state;
@@ -459,6 +495,7 @@ int main(void)
         WITH_FAKE(test_store_s3__never_takes_a_cut_or_longer_body_for_whole),
         WITH_FAKE(test_store_s3__takes_its_range_out_of_a_whole_answer),
         WITH_FAKE(test_store_s3__does_not_wait_for_ever),
+        WITH_FAKE(test_store_s3__a_call_ends_when_it_is_cancelled),
         WITH_FAKE(test_store_s3__gets_over_a_slow_answer),
         WITH_FAKE(test_store_s3__gets_over_kept_connections_that_were_closed),
         WITH_FAKE(test_store_s3__sends_the_whole_body_again_on_a_new_connection),
