@@ -5,12 +5,25 @@
 #include "gateway/tool.h"
 #include "meta/dump.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static void count_row(void *progress)
 {
     progress_add(progress, 1, 0);
+}
+
+/* A dump holds small objects: for its owner only, and never over a file that is there. */
+static FILE *private_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+    if (fd >= 0 && f == NULL)
+        close(fd);
+    return f;
 }
 
 /* FILE, "-" or none: the standard stream. */
@@ -19,7 +32,7 @@ static FILE *stream_of(const struct config *c, const char *mode, FILE *standard)
     FILE *f = standard;
 
     if (c->file != NULL && strcmp(c->file, "-") != 0)
-        f = fopen(c->file, mode);
+        f = mode[0] == 'w' ? private_file(c->file) : fopen(c->file, mode);
     if (f == NULL)
         fprintf(stderr, "kiseki: %s: %m\n", c->file);
     return f;
@@ -48,7 +61,7 @@ int command_dump(const struct config *c)
     enum err err = tool_open_meta(c, &volume, &meta);
 
     if (err == OK) {
-        out = stream_of(c, "wx", stdout); /* never over a dump that is there */
+        out = stream_of(c, "w", stdout);
         if (out == NULL)
             err = err_set(ERR_IO, "no dump was written");
     }

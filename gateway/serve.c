@@ -220,34 +220,50 @@ static void write_volume(const struct gateway *g, struct buf *out)
         buf_printf(out, " %s\n", about.uuid);
 }
 
-/* Keys that a person gave are not repeated: a container's log is read by many. */
-static void write_welcome(const struct gateway *g, struct buf *out)
+/* Lines to paste: they read the keys from their file, so that no log and no history holds them. */
+static void write_examples(const struct gateway *g, const char *endpoint, struct buf *out)
 {
-    const struct volume *v = &g->volume;
-    char endpoint[512];
-    const char *access = v->access_key, *secret = v->secret_key, *host;
+    const char *host = strstr(endpoint, "://") + 3, *file = g->volume.credentials_path;
 
-    endpoint_url(g->config->tls_cert != NULL ? "https" : "http", g->config->listen, "", endpoint,
-                 sizeof(endpoint));
-    host = strstr(endpoint, "://") + 3;
-    buf_printf(out, "Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
-    write_volume(g, out);
-    if (g->config->access_key != NULL)
-        return;
-    buf_printf(out, "\n  access key  %s\n  secret key  %s\n", access, secret);
-    buf_printf(out, "  (%s %s)\n\nTry:\n", v->made_credentials ? "made just now, kept in" : "from",
-               v->credentials_path);
-    buf_printf(out,
-               "  export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_DEFAULT_REGION=%s\n",
-               access, secret, g->config->region);
+    buf_printf(
+        out,
+        "\nTry:\n"
+        "  export AWS_ACCESS_KEY_ID=$(sed -n 1p '%s') AWS_SECRET_ACCESS_KEY=$(sed -n 2p '%s') "
+        "AWS_DEFAULT_REGION=%s\n",
+        file, file, g->config->region);
     buf_printf(
         out,
         "  aws --endpoint-url %s s3 mb s3://first && echo hello | aws --endpoint-url %s s3 cp - "
         "s3://first/hello\n",
         endpoint, endpoint);
-    buf_printf(
-        out, "  s3cmd --host=%s --host-bucket= %s--access_key=%s --secret_key=%s ls s3://first\n\n",
-        host, g->config->tls_cert != NULL ? "" : "--no-ssl ", access, secret);
+    buf_printf(out,
+               "  s3cmd --host=%s --host-bucket= %s--access_key=$AWS_ACCESS_KEY_ID "
+               "--secret_key=$AWS_SECRET_ACCESS_KEY ls s3://first\n\n",
+               host, g->config->tls_cert != NULL ? "" : "--no-ssl ");
+}
+
+/*
+ * Keys that a person gave are not repeated: a container's log is read by many. Those that were made
+ * are shown once, on a terminal; after that their file has them.
+ */
+static void write_welcome(const struct gateway *g, struct buf *out)
+{
+    const struct volume *v = &g->volume;
+    char endpoint[512];
+
+    endpoint_url(g->config->tls_cert != NULL ? "https" : "http", g->config->listen, "", endpoint,
+                 sizeof(endpoint));
+    buf_printf(out, "Kiseki %s serves S3 at %s\n", KISEKI_VERSION, endpoint);
+    write_volume(g, out);
+    if (g->config->access_key != NULL)
+        return;
+    buf_printf(out, "\n  access key  %s\n", v->access_key);
+    if (v->made_credentials && isatty(STDOUT_FILENO))
+        buf_printf(out, "  secret key  %s\n  (made just now, kept in %s)\n", v->secret_key,
+                   v->credentials_path);
+    else
+        buf_printf(out, "  (the secret key is in %s)\n", v->credentials_path);
+    write_examples(g, endpoint, out);
 }
 
 /* Nobody has to read it for the gateway to serve. */

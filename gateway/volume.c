@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "base/rand.h"
+#include "meta/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ static enum err copy_text(char *out, size_t size, const char *text, const char *
 
 /* --- small private files ---------------------------------------------------------------------- */
 
+/* The file as a text. */
 static enum err read_file(const char *path, char *out, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -34,10 +36,30 @@ static enum err read_file(const char *path, char *out, size_t size)
     if (n < 0)
         return err_set(ERR_IO, "can not read %s: %m", path);
     out[n] = '\0';
+    if (str_of(out).len != (size_t)n) /* what stands behind it would be lost without a word */
+        return err_set(ERR_INVALID, "%s holds a NUL byte", path);
     return OK;
 }
 
-/* Whole or not at all, also when the machine stops: a new name, synced, then renamed. */
+/* A new name in the folder of `path` is on disk. */
+static enum err sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096] = ".";
+    int fd;
+    enum err err = OK;
+
+    if (slash != NULL)
+        snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        err = err_set(ERR_IO, "can not write %s: %m", folder);
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+/* Whole or not at all, also when the machine stops: a new name, synced, renamed, synced. */
 static enum err write_private_file(const char *path, const char *text)
 {
     char fresh[4096 + 8];
@@ -46,7 +68,9 @@ static enum err write_private_file(const char *path, const char *text)
     int fd;
 
     snprintf(fresh, sizeof(fresh), "%s.new", path);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (unlink(fresh) != 0 && errno != ENOENT) /* left by a start that was killed */
+        return err_set(ERR_DENIED, "can not write %s: %m", fresh);
+    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_set(ERR_DENIED, "can not write %s: %m", fresh);
     if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0)
@@ -54,10 +78,36 @@ static enum err write_private_file(const char *path, const char *text)
     close(fd);
     if (err == OK && rename(fresh, path) != 0)
         err = err_set(ERR_IO, "can not write %s: %m", path);
-    return err;
+    return err == OK ? sync_folder_of(path) : err;
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
+
+/* What docker/example.env has until somebody changes it. */
+static enum err check_placeholder(const char *value, const char *name)
+{
+    if (value == NULL || strstr(value, "change-me") == NULL)
+        return OK;
+    return err_set(ERR_INVALID,
+                   "%s holds the placeholder of docker/example.env: choose a value of "
+                   "your own (openssl rand -hex 20 makes one)",
+                   name);
+}
+
+static enum err check_placeholders(const struct config *c)
+{
+    enum err err = check_placeholder(c->access_key, "KISEKI_ACCESS_KEY");
+
+    if (err == OK)
+        err = check_placeholder(c->secret_key, "KISEKI_SECRET_KEY");
+    if (err == OK)
+        err = check_placeholder(c->store_access_key, "KISEKI_STORE_ACCESS_KEY");
+    if (err == OK)
+        err = check_placeholder(c->store_secret_key, "KISEKI_STORE_SECRET_KEY");
+    if (err == OK)
+        err = check_placeholder(c->meta_password, "KISEKI_META_PASSWORD");
+    return err == OK ? check_placeholder(c->meta, "KISEKI_META") : err;
+}
 
 /* Two lines: access key, secret key. */
 static enum err load_credentials(struct volume *v, bool create)
@@ -77,8 +127,8 @@ static enum err load_credentials(struct volume *v, bool create)
     if (err != OK)
         return err;
     rest = str_of(text);
-    if (!str_split(&rest, '\n', &access) || !str_split(&rest, '\n', &secret) || access.len < 3 ||
-        access.len > 128 || secret.len < 8 || secret.len > 128)
+    if (!str_split(&rest, '\n', &access) || !str_split(&rest, '\n', &secret) || rest.len > 0 ||
+        access_key_valid(access, secret) != OK)
         return err_set(ERR_INVALID,
                        "%s should hold an access key and a secret key, a line each; remove it to "
                        "have new ones made",
@@ -98,7 +148,13 @@ static enum err parse_master_key(struct volume *v, struct str text, const char *
                        "-hex 32)",
                        where);
     v->has_master_key = true;
-    return OK;
+    for (size_t i = 1; i < sizeof(v->master_key); i++)
+        if (v->master_key[i] != v->master_key[0])
+            return OK;
+    return err_set(ERR_INVALID,
+                   "%s holds one byte again and again, which is no key (make one with:"
+                   " openssl rand -hex 32)",
+                   where);
 }
 
 static enum err load_master_key(struct volume *v, const char *data, bool create)
@@ -125,8 +181,10 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
 
 static enum err choose_keys(const struct config *c, bool create, struct volume *v)
 {
-    enum err err = OK;
+    enum err err = check_placeholders(c);
 
+    if (err != OK)
+        return err;
     if ((c->access_key == NULL) != (c->secret_key == NULL))
         return err_set(ERR_INVALID, "set both KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY, or neither");
     if (c->access_key == NULL && !v->embedded && create)
@@ -137,8 +195,10 @@ static enum err choose_keys(const struct config *c, bool create, struct volume *
         if (err == OK)
             err =
                 copy_text(v->secret_key, sizeof(v->secret_key), c->secret_key, "KISEKI_SECRET_KEY");
-        if (err == OK && (str_of(v->access_key).len < 3 || str_of(v->secret_key).len < 8))
-            err = err_set(ERR_INVALID, "the access key needs 3 characters, the secret key 8");
+        if (err == OK)
+            err = access_key_valid(str_of(v->access_key), str_of(v->secret_key));
+        if (err == ERR_INVALID)
+            err_prefix(err, "KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY");
     } else if (v->embedded && create) {
         err = load_credentials(v, create);
     }

@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/* Forward secrecy only: who gets the certificate's key cannot read what was recorded before. */
+#define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA"
 
 /* Descriptors that the rest of the program may need besides connections, also waiting ones. */
 #define OTHER_FDS 768

@@ -70,9 +70,32 @@ static enum err take_options(struct pg_driver *d, const PQconninfoOption *option
     return good ? OK : err_set(ERR_NOMEM, "PostgreSQL: no memory");
 }
 
+/*
+ * A password with an @, a / or a ? in it ends up, in part, as a host, a port or a name, which error
+ * messages print. So nothing is tried with what cannot be one.
+ */
+static bool is_misread(const PQconninfoOption *options)
+{
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        const char *value = o->val != NULL ? o->val : "";
+        bool bad = strcmp(o->keyword, "host") == 0   ? strpbrk(value, "@?") != NULL
+                   : strcmp(o->keyword, "port") == 0 ? strspn(value, "0123456789,") != strlen(value)
+                   : strcmp(o->keyword, "dbname") == 0 ? strchr(value, '@') != NULL
+                   : strcmp(o->keyword, "user") == 0   ? strpbrk(value, "/?") != NULL
+                                                       : false;
+        if (bad)
+            return true;
+    }
+    return false;
+}
+
 enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver **out)
 {
     PQconninfoOption *options = PQconninfoParse(url, NULL); /* its message repeats passwords */
+    if (options != NULL && is_misread(options)) {
+        PQconninfoFree(options);
+        options = NULL;
+    }
     if (options == NULL)
         return err_set(ERR_INVALID, "the metadata URL is malformed; write "
                                     "postgres://USER:PASSWORD@HOST:PORT/DATABASE, special "

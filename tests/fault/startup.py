@@ -9,6 +9,7 @@ another volume, a wrong master key, a port in use. The last line is "N passed, N
 
 import os
 import signal
+import pty
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from harness.tls import Certificate
 from harness.workspace import free_port, unprivileged_user, user_group, wait_for
 
 LIMIT_SECONDS = 20
-KEY, OTHER_KEY = "11" * 32, "22" * 32
+KEY, OTHER_KEY = "1f" + "11" * 31, "2f" + "22" * 31
 TOOLS = (("fsck",), ("fsck", "--check-store", "--repair"), ("gc",), ("gc", "--apply"), ("scrub",),
          ("status",), ("status", "--json"), ("dump", "-"))
 
@@ -236,7 +237,7 @@ class Startup:
     def other_options(self):
         """A command refuses what belongs to another, and names what is misspelt."""
         for words, said in ((("version", "--apply"), "an option of gc"),
-                            (("fsck", "--json"), "an option of status and gc"),
+                            (("fsck", "--json"), "an option of status, gc and key"),
                             (("fsck", "--check-stor"), "did you mean --check-store?"),
                             (("gc", "--wait"), "--apply"), (("gc", "--apply=no"), "no value"),
                             (("status", "extra"), "extra"), (("dump", "a", "b"), "too many"),
@@ -274,6 +275,56 @@ class Startup:
                 process.stdout.read()
             check(said in printed, f"{said!r} is not in {printed!r}")
             equal(process.returncode, 0, "exit code")
+
+    # --- secrets
+
+    def printed_by(self, folder, terminal):
+        """What `kiseki serve` prints on a pipe or a terminal until its last line to paste."""
+        env = {"PATH": os.environ["PATH"], "KISEKI_LISTEN": "127.0.0.1:0"}
+        reading, writing = pty.openpty() if terminal else os.pipe()
+        with subprocess.Popen([BINARY, "serve"], cwd=folder, env=env, stdout=writing,
+                              stderr=subprocess.DEVNULL) as process:
+            os.close(writing)
+            printed = b""
+            while b"s3cmd" not in printed:
+                piece = os.read(reading, 4096)
+                check(piece, f"it ended: {printed!r}")
+                printed += piece
+            process.terminate()
+        os.close(reading)
+        return printed.decode()
+
+    def secret_is_shown_once(self):
+        """The secret key that was made is shown to a terminal on the first start, else its file."""
+        for terminals in ((True, True), (False, True)):
+            folder = self.ws.make_dir(f"secret{terminals[0]}")
+            for start, terminal in enumerate(terminals):
+                printed = self.printed_by(folder, terminal)
+                with open(f"{folder}/data/credentials", encoding="utf-8") as file:
+                    access, secret = file.read().split()
+                equal((access in printed, secret in printed), (True, terminal and start == 0),
+                      f"access and secret key at start {start}, terminal {terminal}: {printed}")
+                check("data/credentials" in printed, printed)
+
+    def passwords_are_not_printed(self):
+        """No piece of a password, however it is misread, by serve or by a tool."""
+        for url in ("postgres://u:pa@sekret@127.0.0.1:1/db", "postgres://u:sekret/x@127.0.0.1:1/db",
+                    "postgres://u:1/sekret@127.0.0.1:1/db", "postgres://u:a?sekret@h@127.0.0.1:1/d",
+                    "postgres://u:%sekret@127.0.0.1:1/db", "postgres://127.0.0.1?password=a@sekret",
+                    "postgres://u:se@kret:sekret@127.0.0.1:1/db", "postgres:/u:sekret@h",
+                    "psql://u:sekret@127.0.0.1/db", "postgres://u:sekret@127.0.0.1:1/db"):
+            for done in (self.serve(KISEKI_META=url), self.run(("status",), KISEKI_META=url),
+                         self.run(("key", "list"), KISEKI_META=url)):
+                check(done.returncode in (1, 2), f"{url}: {done!r}")
+                check("sekret" not in done.stdout + done.stderr, f"{url}: {done.stderr}")
+
+    def dump_is_private(self):
+        """Small objects lie in it in the clear. A file that is there is left as it is."""
+        folder = self.ws.make_dir("private")
+        os.chmod(folder, 0o777)
+        done = self.run(("dump", f"{folder}/dump"))
+        equal((done.returncode, os.stat(f"{folder}/dump").st_mode & 0o777), (0, 0o600), f"{done!r}")
+        equal(self.run(("dump", f"{folder}/dump")).returncode, 2, "a second dump over the first")
 
     # --- tools where there is no volume
 
@@ -384,7 +435,8 @@ class Startup:
 TESTS = ("flags", "other_options", "misspelt_variables", "says_which_volume",
          "wrong_settings_make_nothing", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
          "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
-         "load_wants_the_store", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
+         "load_wants_the_store", "secret_is_shown_once",
+         "passwords_are_not_printed", "dump_is_private", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
          "nothing_was_spoilt")
 
 

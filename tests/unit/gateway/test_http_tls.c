@@ -220,6 +220,29 @@ static void test_tls__refuses_old_versions(void **state)
     }
 }
 
+/* Who gets hold of the certificate's key must not be able to read what was recorded before. */
+static void test_tls__wants_forward_secrecy(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ciphers;
+        CURLcode code;
+    } rows[] = {
+        {"AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:AES256-SHA", CURLE_SSL_CONNECT_ERROR},
+        {"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", CURLE_OK},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        struct received got;
+        long status;
+        CURL *curl = new_curl("/hello", cert_path);
+        curl_easy_setopt(curl, CURLOPT_SSLVERSION,
+                         (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2));
+        curl_easy_setopt(curl, CURLOPT_SSL_CIPHER_LIST, rows[i].ciphers);
+        assert_int_equal(run(curl, &got, &status), rows[i].code);
+        curl_easy_cleanup(curl);
+    }
+}
+
 static void test_tls__survives_clients_that_speak_plain_http(void **state)
 {
     (void)state;
@@ -304,6 +327,7 @@ int main(void)
         TLS(test_tls__serves_every_kind_of_answer),
         TLS(test_tls__takes_uploads_of_every_kind),
         TLS(test_tls__refuses_old_versions),
+        TLS(test_tls__wants_forward_secrecy),
         TLS(test_tls__survives_clients_that_speak_plain_http),
         TLS(test_reload__gives_new_handshakes_the_new_certificate),
         TLS(test_reload__of_broken_files_keeps_the_old_certificate),

@@ -134,6 +134,29 @@ static void test_volume__a_server_needs_its_settings(void **state)
     g.c.secret_key = (char *)"long-enough";
     g.c.master_key = (char *)"abc";
     refused(&g, "KISEKI_MASTER_KEY");
+    g.c.master_key = (char *)"0000000000000000000000000000000000000000000000000000000000000000";
+    refused(&g, "openssl rand");
+    g.c.master_key = (char *)"abababababababababababababababababababababababababababababababab";
+    refused(&g, "openssl rand");
+    g.c.master_key = (char *)HEX_KEY;
+    g.c.access_key = (char *)"change-me-access";
+    refused(&g, "KISEKI_ACCESS_KEY");
+    g.c.access_key = (char *)"mi\nne";
+    refused(&g, "access key");
+    g.c.access_key = (char *)"mi/ne";
+    refused(&g, "access key");
+    g.c.access_key = (char *)"mi ne";
+    refused(&g, "access key");
+    g.c.access_key = (char *)"mine";
+    g.c.secret_key = (char *)"change-me-secret";
+    refused(&g, "openssl rand");
+    g.c.secret_key = (char *)"long-enough";
+    g.c.store_secret_key = (char *)"change-me-minio";
+    refused(&g, "KISEKI_STORE_SECRET_KEY");
+    g.c.store_secret_key = NULL;
+    g.c.meta = (char *)"postgres://kiseki:change-me-postgres@db/kiseki";
+    refused(&g, "KISEKI_META");
+    g.c.meta = (char *)"postgres://x/y";
     g.c.master_key = NULL;
     assert_ok(volume_prepare(&g.c, true, &g.v));
     assert_false(g.v.has_master_key || g.v.embedded);
@@ -143,8 +166,13 @@ static void test_volume__a_server_needs_its_settings(void **state)
 
 static void test_volume__damaged_files_say_which(void **state)
 {
-    static const char *const bad_credentials[] = {"", "only-one-line\n", "ab\nlong-enough-secret\n",
-                                                  "access\nshort\n", "\n\n"};
+    static const char *const bad_credentials[] = {"",
+                                                  "only-one-line\n",
+                                                  "ab\nlong-enough-secret\n",
+                                                  "access\nshort\n",
+                                                  "\n\n",
+                                                  "access\nlong-enough\nand more\n",
+                                                  "acc/ess\nlong-enough-secret\n"};
     static const char *const bad_keys[] = {"", "abc\n", HEX_KEY "00\n"};
     struct given g;
 
@@ -203,6 +231,30 @@ static void test_volume__the_databases_password_may_be_anything(void **state)
     end(&g);
 }
 
+/* What stands behind a NUL would be lost without a word. */
+static void test_volume__files_with_a_nul_are_refused(void **state)
+{
+    static const char *const names[] = {"credentials", "master.key"};
+    struct given g;
+    char path[2048];
+
+    (void)state;
+    begin(&g);
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    for (size_t i = 0; i < LENGTH_OF(names); i++) {
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s/%s", g.data, names[i]);
+        f = fopen(path, "a");
+        assert_non_null(f);
+        assert_int_equal(fwrite("\0more", 1, 5, f), 5);
+        assert_int_equal(fclose(f), 0);
+        refused(&g, "NUL");
+        assert_int_equal(remove(path), 0);
+    }
+    end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_volume__keys_from_the_environment_are_not_written),
         cmocka_unit_test(test_volume__a_server_needs_its_settings),
         cmocka_unit_test(test_volume__damaged_files_say_which),
+        cmocka_unit_test(test_volume__files_with_a_nul_are_refused),
         cmocka_unit_test(test_volume__commands_make_nothing),
         cmocka_unit_test(test_volume__the_databases_password_may_be_anything),
     };
