@@ -1,5 +1,6 @@
 #include "gateway/metrics.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fs/fs.h"
 #include "gateway/http/server.h"
@@ -27,8 +28,10 @@ struct op_counts {
 struct metrics {
     const char *(*op_name)(size_t i);
     size_t op_count;
+    int64_t started_s;
     _Atomic uint64_t bytes_in, bytes_out;
     _Atomic uint64_t payloads[AUTH_PAYLOAD_UNSIGNED_TRAILER + 1];
+    _Atomic uint64_t errors[S3_CODES];
     struct op_counts ops[]; /* op_count + 1: the last for requests without a row */
 };
 
@@ -49,6 +52,7 @@ enum err metrics_new(const char *(*op_name)(size_t i), size_t op_count, struct m
         return err_set(ERR_NOMEM, "out of memory for metrics");
     (*out)->op_name = op_name;
     (*out)->op_count = op_count;
+    (*out)->started_s = clock_wall_ms() / 1000;
     return OK;
 }
 
@@ -72,6 +76,12 @@ void metrics_request(struct metrics *m, size_t op, unsigned status, int64_t micr
     add(&counts->micros, micros > 0 ? (uint64_t)micros : 0);
     add(&m->bytes_in, bytes_in);
     add(&m->bytes_out, bytes_out);
+}
+
+void metrics_error(struct metrics *m, enum s3_code code)
+{
+    if (code != S3_OK && (unsigned)code < S3_CODES)
+        add(&m->errors[code], 1);
 }
 
 void metrics_payload(struct metrics *m, enum auth_payload kind)
@@ -142,6 +152,18 @@ static void write_histogram(struct metrics *m, struct buf *out)
     }
 }
 
+static void write_errors(struct metrics *m, struct buf *out)
+{
+    head(out, "kiseki_errors_total", "counter", "Answers that were errors, by S3's code.");
+    for (unsigned code = 0; code < S3_CODES; code++) {
+        unsigned long long n = get(&m->errors[code]);
+
+        if (n > 0)
+            buf_printf(out, "kiseki_errors_total{code=\"%s\"} %llu\n",
+                       s3_code_name((enum s3_code)code), n);
+    }
+}
+
 static void write_payloads(struct metrics *m, struct buf *out)
 {
     static const char *const kinds[] = {
@@ -166,21 +188,28 @@ static void write_fs(struct fs *fs, struct buf *out)
     metrics_jobs(&s, out);
     one(out, "kiseki_memory_limit_bytes", "gauge", "Budget of transfers and cache.",
         s.memory_bytes);
-    one(out, "kiseki_memory_used_bytes", "gauge", "Of it, in use.", s.memory_used);
-    one(out, "kiseki_memory_uploads_bytes", "gauge", "Held by uploads.", s.memory_uploads);
-    one(out, "kiseki_memory_reads_bytes", "gauge", "Held by reads.", s.memory_reads);
-    one(out, "kiseki_memory_requests_bytes", "gauge", "Reserved for bodies and answers.",
-        s.memory_requests);
+    one(out, "kiseki_memory_used_bytes", "gauge", "Of the budget of transfers and cache, in use.",
+        s.memory_used);
+    one(out, "kiseki_memory_uploads_bytes", "gauge", "Of the budget, held by uploads.",
+        s.memory_uploads);
+    one(out, "kiseki_memory_reads_bytes", "gauge", "Of the budget, held by reads.", s.memory_reads);
+    one(out, "kiseki_memory_requests_bytes", "gauge",
+        "Of the budget, reserved for bodies and answers.", s.memory_requests);
     one(out, "kiseki_uploads_waiting", "gauge", "Uploads that wait for memory.", s.uploads_waiting);
     one(out, "kiseki_reads_waiting", "gauge", "Reads that wait for memory.", s.reads_waiting);
-    one(out, "kiseki_cache_hits_total", "counter", "Granules found in memory.", s.cache_hits);
-    one(out, "kiseki_cache_misses_total", "counter", "Granules not found.", s.cache_misses);
-    one(out, "kiseki_disk_cache_hits_total", "counter", "Granules found on disk.", s.disk_hits);
-    one(out, "kiseki_disk_cache_misses_total", "counter", "Granules not on disk.", s.disk_misses);
+    one(out, "kiseki_cache_hits_total", "counter",
+        "Granules (64 KiB of a slice) found in the memory cache.", s.cache_hits);
+    one(out, "kiseki_cache_misses_total", "counter",
+        "Granules looked for in the memory cache and not found.", s.cache_misses);
+    one(out, "kiseki_disk_cache_hits_total", "counter", "Granules found in the disk cache.",
+        s.disk_hits);
+    one(out, "kiseki_disk_cache_misses_total", "counter",
+        "Granules looked for in the disk cache and not found.", s.disk_misses);
     one(out, "kiseki_disk_cache_bytes", "gauge", "What the disk cache holds.", s.disk_bytes);
-    one(out, "kiseki_disk_cache_wrong_total", "counter", "Entries with a wrong checksum.",
-        s.disk_dropped);
-    one(out, "kiseki_disk_cache_errors_total", "counter", "Errors of its disk.", s.disk_failures);
+    one(out, "kiseki_disk_cache_wrong_total", "counter",
+        "Entries of the disk cache with a wrong checksum.", s.disk_dropped);
+    one(out, "kiseki_disk_cache_errors_total", "counter", "Errors of the disk cache's disk.",
+        s.disk_failures);
     one(out, "kiseki_cache_bytes", "gauge", "Bytes in the memory cache.", s.cache_bytes);
     head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++) {
@@ -190,14 +219,16 @@ static void write_fs(struct fs *fs, struct buf *out)
                        store_result_name((enum store_result)result),
                        (unsigned long long)s.store.calls[op][result]);
     }
-    head(out, "kiseki_store_seconds_total", "counter", "Time spent in those calls.");
+    head(out, "kiseki_store_seconds_total", "counter", "Time spent in calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++)
         buf_printf(out, "kiseki_store_seconds_total{operation=\"%s\"} %g\n",
                    store_op_name((enum store_op)op), (double)s.store.micros[op] / 1e6);
-    one(out, "kiseki_store_put_bytes_total", "counter", "Bytes stored.", s.store.put_bytes);
-    one(out, "kiseki_store_get_bytes_total", "counter", "Bytes fetched.", s.store.get_bytes);
-    one(out, "kiseki_store_retries_total", "counter", "Attempts beyond the first.",
-        s.store.retries);
+    one(out, "kiseki_store_put_bytes_total", "counter", "Bytes put into the backing store.",
+        s.store.put_bytes);
+    one(out, "kiseki_store_get_bytes_total", "counter", "Bytes read from the backing store.",
+        s.store.get_bytes);
+    one(out, "kiseki_store_retries_total", "counter",
+        "Calls of the backing store that were repeated.", s.store.retries);
 }
 
 static void write_sql(const struct sql_stats *s, struct buf *out)
@@ -207,32 +238,39 @@ static void write_sql(const struct sql_stats *s, struct buf *out)
     head(out, "kiseki_sql_units_total", "counter", "Requests' statements sent to the database.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_units_total{kind=\"%s\"} %llu\n", kinds[i], get(&s->units[i]));
-    head(out, "kiseki_sql_batches_total", "counter", "Round trips that carried them.");
+    head(out, "kiseki_sql_batches_total", "counter", "Batches of statements, a round trip each.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_batches_total{kind=\"%s\"} %llu\n", kinds[i],
                    get(&s->batches[i]));
-    head(out, "kiseki_sql_seconds_total", "counter", "Time spent in batches.");
+    head(out, "kiseki_sql_seconds_total", "counter", "Time spent in batches of statements.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_seconds_total{kind=\"%s\"} %g\n", kinds[i],
                    (double)get(&s->micros[i]) / 1e6);
     one(out, "kiseki_sql_statements_total", "counter", "SQL statements.", get(&s->statements));
-    one(out, "kiseki_sql_errors_total", "counter", "Units that failed.", get(&s->errors));
+    one(out, "kiseki_sql_errors_total", "counter", "Requests' statements that failed.",
+        get(&s->errors));
     one(out, "kiseki_sql_retries_total", "counter", "Batches sent again.", get(&s->retries));
     one(out, "kiseki_sql_in_doubt_total", "counter", "Commits whose answer was lost.",
         get(&s->in_doubt));
-    one(out, "kiseki_sql_queued", "gauge", "Units waiting.", get(&s->queued));
-    one(out, "kiseki_sql_connected", "gauge", "Connections up.", get(&s->connected));
+    one(out, "kiseki_sql_queued", "gauge", "Requests' statements that wait for a connection.",
+        get(&s->queued));
+    one(out, "kiseki_sql_connected", "gauge", "Connections to the database that are up.",
+        get(&s->connected));
 }
 
-static void write_server(const struct http_server *server, struct buf *out)
+static void write_server(struct http_server *server, struct buf *out)
 {
     struct http_server_stats s;
 
     http_server_stats(server, &s);
+    one(out, "kiseki_certificate_expiry_timestamp_seconds", "gauge",
+        "When the certificate in use expires, since 1970; 0 without TLS.",
+        (unsigned long long)http_server_certificate_expiry(server));
     one(out, "kiseki_connections", "gauge", "Open connections.", s.connections);
     one(out, "kiseki_connections_total", "counter", "Connections accepted.", s.connections_total);
     one(out, "kiseki_requests_in_flight", "gauge", "Requests being answered.", s.requests);
-    one(out, "kiseki_requests_suspended", "gauge", "Of those, waiting for a worker.", s.suspended);
+    one(out, "kiseki_requests_suspended", "gauge",
+        "Of the requests in flight, waiting for a worker or for memory.", s.suspended);
     one(out, "kiseki_refused_total", "counter", "Malformed requests refused.", s.refused_total);
     one(out, "kiseki_timeouts_total", "counter", "Connections cut for being idle or slow.",
         s.timeouts_total);
@@ -242,17 +280,18 @@ static void write_server(const struct http_server *server, struct buf *out)
         s.gone_total);
 }
 
-void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *server,
-                   struct buf *out)
+void metrics_write(struct metrics *m, struct fs *fs, struct http_server *server, struct buf *out)
 {
-    head(out, "kiseki_build_info", "gauge", "Version.");
+    head(out, "kiseki_build_info", "gauge", "The version, as a label; always 1.");
     buf_printf(out, "kiseki_build_info{version=\"%s\"} 1\n", KISEKI_VERSION);
     write_requests(m, out);
     write_histogram(m, out);
     one(out, "kiseki_received_bytes_total", "counter", "Bytes of request bodies.",
         get(&m->bytes_in));
     one(out, "kiseki_sent_bytes_total", "counter", "Bytes of response bodies.", get(&m->bytes_out));
+    write_errors(m, out);
     write_payloads(m, out);
+    metrics_process(m->started_s, out);
     one(out, "kiseki_log_dropped_total", "counter", "Lines of the log that were dropped.",
         log_dropped());
     if (fs != NULL)

@@ -6,7 +6,7 @@
  * servers for theirs.
  * Names: kiseki_requests_total{operation,status}, kiseki_request_seconds (histogram by operation),
  * kiseki_received_bytes_total, kiseki_sent_bytes_total, kiseki_payload_kinds_total{kind},
- * kiseki_connections, kiseki_cache_*, kiseki_store_*, kiseki_sql_*.
+ * kiseki_errors_total{code}, process_*; docs/metrics.md lists all, and a test compares.
  * Threads: any, at once; new and free by main.
  */
 #ifndef KISEKI_GATEWAY_METRICS_H
@@ -27,12 +27,16 @@ void metrics_free(struct metrics *m);
 /* A request has ended. `op` is the row's number, or op_count for requests that found no row. */
 void metrics_request(struct metrics *m, size_t op, unsigned status, int64_t micros,
                      uint64_t bytes_in, uint64_t bytes_out);
+/* An answer was an error: counted by S3's code. S3_OK is none. */
+void metrics_error(struct metrics *m, enum s3_code code);
 /* A verified upload's kind of payload (S3-FACTS: five kinds). */
 void metrics_payload(struct metrics *m, enum auth_payload kind);
 
 /* Appends the whole page. fs and server may be NULL. Does not block on SQL or the store. */
-void metrics_write(struct metrics *m, struct fs *fs, const struct http_server *server,
-                   struct buf *out);
+void metrics_write(struct metrics *m, struct fs *fs, struct http_server *server, struct buf *out);
+
+/* metrics_process.c: the figures that Prometheus's client libraries give of every process. */
+void metrics_process(int64_t started_s, struct buf *out);
 
 /* metrics_jobs.c: what metrics_write() says of background jobs. */
 struct fs_stats;

@@ -21,6 +21,7 @@ static enum http_next reply_metrics(struct http_request *r)
 
     buf_init(&page, PAGE_MAX);
     metrics_write(m->metrics, m->fs, m->server, &page);
+    survey_write(m->survey, &page);
     text = buf_check(&page) == OK ? arena_str(r->arena, buf_str(&page)) : STR_NONE;
     buf_fini(&page);
     if (text.ptr == NULL)

@@ -7,10 +7,12 @@
 
 #include "gateway/http/server.h"
 #include "gateway/metrics.h"
+#include "gateway/survey.h"
 
 struct monitor {
     struct metrics *metrics;
     struct fs *fs;
+    struct survey *survey;
     /* the S3 server, for its gauges; NULL until it is up, and while it stops */
     struct http_server *_Atomic server;
     _Atomic bool stopping; /* /ready answers 503 while S3 is still served */

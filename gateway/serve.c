@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -161,6 +162,22 @@ static enum err start_workers(struct gateway *g)
     return err == OK ? pool_open(&slow, &g->long_workers) : err;
 }
 
+/* The folders that fill up. */
+static enum err start_survey(struct gateway *g)
+{
+    const struct volume *v = &g->volume;
+    struct survey_folders folders = {.cache = g->config->cache_dir};
+    char metadata[sizeof(v->meta_url)];
+
+    if (strncmp(v->meta_url, "sqlite:", 7) == 0) {
+        snprintf(metadata, sizeof(metadata), "%s", v->meta_url + 7);
+        folders.metadata = dirname(metadata);
+    }
+    if (strncmp(v->store_url, "dir:", 4) == 0)
+        folders.store = v->store_url + 4;
+    return survey_start(g->fs, &folders, &g->monitor.survey);
+}
+
 /* Its metrics first, so that somebody can see why S3 does not come up. */
 static enum err begin_serving(struct gateway *g)
 {
@@ -168,8 +185,10 @@ static enum err begin_serving(struct gateway *g)
 
     g->monitor.metrics = g->metrics;
     g->monitor.fs = g->fs;
-    set_up_s3(g);
     if (g->monitor_server != NULL)
+        err = start_survey(g);
+    set_up_s3(g);
+    if (err == OK && g->monitor_server != NULL)
         err = http_server_begin(g->monitor_server);
     if (err == OK)
         err = http_server_begin(g->s3_server);
@@ -329,6 +348,7 @@ static void *end_in_time(void *deadline)
     if (left > 0)
         clock_nap(left);
     log_error("the stop timeout is over, and something does not end: exiting as it is");
+    log_stop();
     _exit(1);
 }
 
@@ -349,6 +369,7 @@ static void stop(struct gateway *g)
     pool_free(g->long_workers);
     pool_free(g->store_workers);
     pool_free(g->workers);
+    survey_stop(g->monitor.survey);
     fs_close(g->fs);
     metrics_free(g->metrics);
     volume_forget(&g->volume);

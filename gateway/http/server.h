@@ -78,6 +78,9 @@ const char *http_server_address(const struct http_server *s);
  */
 MUST_USE enum err http_server_reload_tls(struct http_server *s);
 
+/* When the certificate in use expires, in seconds since 1970; 0 without TLS. Never blocks. */
+int64_t http_server_certificate_expiry(struct http_server *s);
+
 /* No new connections; what runs goes on, answers say `Connection: close`. Twice is fine. */
 void http_server_quiesce(struct http_server *s);
 

@@ -21,6 +21,7 @@ struct tls_keys {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_len;
     gnutls_privkey_t key;
+    int64_t expires_s;     /* when the first certificate does, since 1970 */
     int64_t retired_ms;    /* boot clock; of those behind the first */
     struct tls_keys *next; /* the one that this replaced */
 };
@@ -121,6 +122,26 @@ static enum err check_pair(const struct tls_keys *k, const char *cert_path, cons
     return OK;
 }
 
+/* Of the server's own certificate; 0 when it cannot be read. */
+static int64_t expiry_of(gnutls_pcert_st *cert)
+{
+    gnutls_x509_crt_t x509 = NULL;
+    int64_t expires = 0;
+    if (gnutls_pcert_export_x509(cert, &x509) == 0) {
+        expires = (int64_t)gnutls_x509_crt_get_expiration_time(x509);
+        gnutls_x509_crt_deinit(x509);
+    }
+    return expires;
+}
+
+int64_t http_server_certificate_expiry(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t expires = s->tls ? s->tls->expires_s : 0;
+    pthread_mutex_unlock(&s->lock);
+    return expires;
+}
+
 static enum err load_keys(const struct http_options *o, struct tls_keys **out)
 {
     struct tls_keys *k = calloc(1, sizeof(*k));
@@ -138,6 +159,7 @@ static enum err load_keys(const struct http_options *o, struct tls_keys **out)
         keys_free(k);
         return e;
     }
+    k->expires_s = expiry_of(&k->chain[0]);
     *out = k;
     return OK;
 }

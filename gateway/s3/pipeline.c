@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/metrics.h"
+#include "gateway/s3/access_line.h"
 #include "gateway/s3/authorize.h"
 #include "gateway/s3/names.h"
 #include "gateway/s3/ops.h"
@@ -306,25 +307,6 @@ static enum http_next on_body_end(struct http_request *http, enum err result)
     return HTTP_WORK;
 }
 
-static void write_access_line(const struct http_request *http, const struct s3_request *r)
-{
-    const struct log_field fields[] = {
-        {"remote", http->remote, 0, false},
-        {"key", r != NULL ? r->auth.access_key : STR_NONE, 0, false},
-        {"op", r != NULL && r->op != NULL ? str_of(r->op->name) : STR("-"), 0, false},
-        {"method", http->method, 0, false},
-        {"target", http->target.raw_path, 0, false},
-        {"status", STR_NONE, http->reply.status, true},
-        {"in", STR_NONE, (int64_t)http->bytes_in, true},
-        {"out", STR_NONE, (int64_t)http->bytes_out, true},
-        {"us", STR_NONE, http->end_us - http->start_us, true},
-        {"whole", STR_NONE, http->is_complete, true},
-    };
-
-    if (log_enabled(LOG_INFO))
-        log_fields(LOG_INFO, "request", fields, sizeof(fields) / sizeof(fields[0]));
-}
-
 static void on_done(struct http_request *http)
 {
     struct s3_request *r = http->user;
@@ -335,7 +317,8 @@ static void on_done(struct http_request *http)
         op = (size_t)(r->op - s3_ops);
     metrics_request(s3->metrics, op, http->reply.status, http->end_us - http->start_us,
                     http->bytes_in, http->bytes_out);
-    write_access_line(http, r);
+    metrics_error(s3->metrics, access_line_code(http, r));
+    access_line_write(http, r);
     if (r == NULL)
         return;
     stop_asking(r);

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from email.utils import formatdate
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -22,7 +23,7 @@ from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
 from harness.tls import Certificate
-from harness.workspace import free_port, wait_for
+from harness.workspace import ROOT, free_port, wait_for
 
 BUCKET = "texts"
 BIG = os.urandom(300000)
@@ -93,8 +94,73 @@ class Texts:
         self.s3.request("POST", BUCKET, "a", query=[("uploadId", "x")], body=b"<no")
         self.s3.request("PUT", BUCKET, "a", headers={"content-md5": "AAAA"}, body=b"a")
         self.s3.send("GET", "/%zz")
+        far = "bytes 999999999999999999-999999999999999999/*"
+        self.s3.request("PATCH", BUCKET, "big", body=b"a", headers={"content-range": far})
+        headers, _ = self.s3.prepare("PUT", f"/{BUCKET}/chunks", (), {
+            "transfer-encoding": "chunked"}, b"", "unsigned")
+        with self.s3.socket() as sock:  # a chunk whose size is no number
+            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            sock.sendall(f"PUT /{BUCKET}/chunks HTTP/1.1\r\n{head}\r\nzz\r\n".encode())
+            while sock.recv(65536):
+                pass
         log = self.gateway.process.log()
         check(" error " not in log, [line for line in log.splitlines() if " error " in line][:3])
+
+    def access_line(self):
+        """Query, error code, host, agent and times, and no secret in it."""
+        query = [("X-Amz-Algorithm", "AWS4-HMAC-SHA256"), ("X-Amz-Signature", "5ec" * 21 + "5"),
+                 ("X-Amz-Security-Token", "to5ec"), ("prefix", "a b\n")]
+        got = self.s3.send("GET", self.s3.target(f"/{BUCKET}/line", query),
+                           {"user-agent": 'he said "x"\t' + "y" * 2000})
+        check(got.status >= 400, f"GET: {got!r}")
+        request = got.headers["x-amz-request-id"]
+        line = self.line_of(request)
+        for words in (f"code={got.code}", "ttfb_us=", f"host={self.s3.host}", 'agent="he said',
+                      "prefix=a%20b%0A", "X-Amz-Signature=REDACTED"):
+            check(words in line, f"{words!r} is not in {line!r}")
+        check("5ec" not in line.split("query=")[1], f"a secret in {line!r}")
+        check(len(line) <= 4096, "a long line")
+        got = self.s3.get(BUCKET, "big")
+        line = self.line_of(got.headers["x-amz-request-id"])
+        first, whole = (int(re.search(rf" {name}=(-?\d+)", line).group(1))
+                        for name in ("ttfb_us", "us"))
+        check(0 < first <= whole, f"times in {line!r}")
+        check("code=- " in line, line)
+
+    def line_of(self, request):
+        pattern = re.compile(rf".* request_id={request} request .*")
+        wait_for("the request's line", lambda: pattern.search(self.gateway.process.log()), 5)
+        return pattern.search(self.gateway.process.log()).group(0)
+
+    def metrics(self):
+        """What docs/metrics.md lists is what is served, and the figures are right."""
+        wait_for("the volume is looked at", lambda: self.gateway.metric("kiseki_bucket_bytes").get(
+            f'bucket="{BUCKET}"') == len(BIG), 25)
+        equal(self.gateway.metric("kiseki_bucket_objects")[f'bucket="{BUCKET}"'], 1, "objects")
+        equal(self.gateway.metric("kiseki_objects")[""], 1, "objects of the volume")
+        equal(self.gateway.metric("kiseki_sessions")[""], 1, "sessions")
+        check(self.gateway.metric("kiseki_lease_left_seconds")[""] > 0, "lease left")
+        check(self.gateway.metric("kiseki_errors_total")['code="NoSuchKey"'] > 0, "errors")
+        check(self.gateway.metric("process_resident_memory_bytes")[""] > 1e6, "resident")
+        check(self.gateway.metric("process_open_fds")[""] > 3, "descriptors")
+        if self.way == "sqlite":
+            equal(set(self.gateway.metric("kiseki_disk_free_bytes")),
+                  {'folder="metadata"', 'folder="store"'}, "folders")
+        page = self.gateway.ask("/metrics")[1]
+        served = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.M))
+        with open(os.path.join(ROOT, "docs/metrics.md"), encoding="utf-8") as file:
+            listed = dict(re.findall(r"^\| `(\S+)` \| (\S+) \|", file.read(), re.M))
+        equal(served, listed, "served and listed metrics")
+        for name in served:
+            check(re.search(rf"^# HELP {name} .+\.$", page, re.M), f"{name} has no help")
+
+    def certificate(self):
+        gateway = self.volume.gateway(cert=Certificate(self.ws)) if self.way == "pg" else None
+        if gateway is None:
+            raise Skip("one gateway a volume")
+        got = gateway.metric("kiseki_certificate_expiry_timestamp_seconds")[""]
+        check(got > time.time(), f"the certificate expires at {got}")
+        gateway.stop()
 
     def unanswered(self):
         """A store that does not answer is called that, and the log says why for that request."""
@@ -129,7 +195,8 @@ class Texts:
         equal(set(said), {uuid}, "the ids that load speaks of")
 
 
-TESTS = ("not_built", "wrong_v2", "health", "key_files", "clients_faults", "unanswered", "loaded")
+TESTS = ("not_built", "wrong_v2", "health", "key_files", "clients_faults", "access_line", "metrics",
+         "certificate", "unanswered", "loaded")
 
 
 def main():
