@@ -115,7 +115,7 @@ class Oom:
     def starts(self):
         """A gateway that cannot start ends with a line that says why; else it serves and stops."""
         self.control.off()
-        for n in self.turns(40):
+        for n in self.turns(100):
             self.control.set(AT, n)
             port = free_port()
             child = subprocess.Popen(
@@ -321,7 +321,7 @@ class Oom:
             gateway = self.volume.gateway(env=self.env, cert=cert)
             self.client(gateway).make_bucket(BUCKET)
             for k in (2, 7, 30, 200, 1000) if self.full else (5, 100):
-                self.storm(gateway, k, 60 if self.full else 15)
+                self.storm(gateway, k, 60 if self.full else 10)
             gateway.stop()
 
     def libraries(self):
