@@ -29,7 +29,7 @@ from harness.workspace import free_port, unprivileged_user, user_group, wait_for
 LIMIT_SECONDS = 20
 KEY, OTHER_KEY = "1f" + "11" * 31, "2f" + "22" * 31
 TOOLS = (("fsck",), ("fsck", "--check-store", "--repair"), ("gc",), ("gc", "--apply"), ("scrub",),
-         ("status",), ("status", "--json"), ("dump", "-"))
+         ("status",), ("status", "--json"), ("key", "list"), ("dump", "-"))
 
 
 class Startup:
@@ -237,7 +237,7 @@ class Startup:
     def other_options(self):
         """A command refuses what belongs to another, and names what is misspelt."""
         for words, said in ((("version", "--apply"), "an option of gc"),
-                            (("fsck", "--json"), "an option of status, gc and key"),
+                            (("fsck", "--json"), "an option of status, gc"),
                             (("fsck", "--check-stor"), "did you mean --check-store?"),
                             (("gc", "--wait"), "--apply"), (("gc", "--apply=no"), "no value"),
                             (("status", "extra"), "extra"), (("dump", "a", "b"), "too many"),
@@ -406,7 +406,7 @@ class Startup:
             done = self.run(words, KISEKI_STORE=other.store)
             check(done.returncode == 2 and "belongs to volume" in done.stderr, f"{words}: {done!r}")
         folder = self.ws.make_dir("unmarked")
-        for words in TOOLS[:-3]:
+        for words in TOOLS[:-4]:
             done = self.run(words, KISEKI_STORE=f"dir:{folder}")
             check(done.returncode == 2 and "no object volume" in done.stderr, f"{words}: {done!r}")
         equal(os.listdir(folder), [], "what tools wrote")
