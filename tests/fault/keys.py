@@ -16,14 +16,17 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
+from harness import behind
 from harness.kiseki import ACCESS_KEY, SECRET_KEY
 from harness.runner import at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
+from harness.workspace import wait_for
 
 BUCKET = "keys"
 THREADS = 8
+MIB = 1024 * 1024
 
 
 def refused(answer, code, what):
@@ -111,6 +114,27 @@ class Keys:
             stop.set()
         at_once(change, range(THREADS + 1))
 
+    def an_upload_is_decided_at_its_commit(self):
+        """The key is disabled while its body arrives: nothing is stored, and no slice is left."""
+        access, secret = self.make("slow")
+        user, body = self.client(access, secret), os.urandom(6 * MIB)
+        equal(user.make_bucket("slow").status, 200, "bucket")
+        path = user.path("slow", "k")
+        headers, _ = user.prepare("PUT", path, [], {}, body, "signed")
+        lines = [f"PUT {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()),
+                 f"content-length: {len(body)}", "connection: close", "", ""]
+        with user.socket() as sock:
+            sock.sendall("\r\n".join(lines).encode() + body[:5 * MIB])
+            wait_for("slices of the upload are stored",
+                     lambda: len(behind.objects(self.volume)) > 1)
+            self.tool("disable", access)
+            sock.sendall(body[5 * MIB:])
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        check(answer.startswith(b"HTTP/1.1 403") and b"InvalidAccessKeyId" in answer, f"{answer!r}")
+        equal(self.root.get("slow", "k").status, 404, "the object")
+        wait_for("its slices are gone",
+                 lambda: behind.objects(self.volume) == behind.referenced(self.volume))
+
     def unknown_keys_find_no_worker_busy(self):
         """Many who ask for keys that do not exist: the others are served."""
         done = threading.Event()
@@ -163,6 +187,7 @@ class Keys:
 
 
 TESTS = ("made_and_removed", "tool_says_what_is_wrong", "revoked_under_load",
+         "an_upload_is_decided_at_its_commit",
          "unknown_keys_find_no_worker_busy", "test_users_go_with_the_variable",
          "root_key_is_replaced")
 
