@@ -49,7 +49,7 @@ UNIT_SRC := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
 .PHONY: all help deps deps-check run check unit debug tsan hooks fuzz lint format install uninstall \
-        clean torture bench oom s3-tests
+        clean torture bench bench-background oom s3-tests
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -143,6 +143,10 @@ torture: all hooks build/oom.so $(UNIT_BIN) ## Ten minutes (TORTURE_SECONDS) of 
 bench: all ## Measure Kiseki beside MinIO and other peers on PATH
 	@tests/harness/install-needs
 	@tests/bench/run $(BENCH_ARGS)
+
+bench-background: hooks ## Measure what background work costs writers, and that it keeps up
+	@tests/harness/install-needs
+	@tests/bench/background $(BENCH_ARGS)
 
 s3-tests: all ## Run the public suite: make s3-tests S3TESTS=DIR (a checkout of ceph/s3-tests)
 	@test -n "$(S3TESTS)" || { echo "give S3TESTS=DIR, a checkout of ceph/s3-tests" >&2; exit 2; }

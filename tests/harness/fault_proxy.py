@@ -7,7 +7,7 @@
 
 It understands as much HTTP/1.1 as libcurl speaks to a store: bodies with a length. Kinds:
 
-    500, 503      answers so, with S3's error document; the store is not asked
+    403, 500, 503 answers so, with S3's error document; the store is not asked
     close         closes the connection at once
     hang          answers nothing until clear(), or until the peer gives up
     slow          waits `delay` seconds first
@@ -151,8 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind = fault.kind if fault else None
         headers = [(k, v) for k, v in self.headers.items() if k.lower() != "expect"]
         request = (self.command, self.path, headers, body)
-        if kind in ("500", "503"):
-            code = "InternalError" if kind == "500" else "SlowDown"
+        if kind in ("403", "500", "503"):
+            code = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}[kind]
             self._answer(int(kind), [("Retry-After", "1")], ERROR.format(code).encode())
         elif kind == "close":
             self._end()

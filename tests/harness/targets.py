@@ -87,7 +87,7 @@ class Volume:
         """Runs `kiseki words...` on this volume: what subprocess.run() answers, as text."""
         env = {**os.environ, **self.env, "KISEKI_META": self.meta(), "KISEKI_STORE": self.store,
                "KISEKI_ACCESS_KEY": ACCESS_KEY, "KISEKI_SECRET_KEY": SECRET_KEY, **(env or {})}
-        quiet = () if words[0] == "key" else ("--quiet",)
+        quiet = ["--quiet"] if words[0] in ("gc", "fsck", "scrub", "dump", "load") else []
         return subprocess.run([BINARY, *words, *quiet], env=env, capture_output=True,
                               text=True, check=False, timeout=300, **more)
 

@@ -346,6 +346,88 @@ static void test_store_s3__follows_the_pages_of_a_listing(void **state)
     assert_int_equal(store_list(s, "", count_entry, &sum), ERR_IO);
 }
 
+/* --- many deletions in one call --------------------------------------------------------------- */
+
+static const char *const three[] = {"slices/a", "slices/b", "slices/c"};
+
+static void test_store_s3__deletes_many_in_one_call(void **state)
+{
+    struct err_info results[3];
+
+    (void)state;
+    expect(200, "<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>");
+    assert_true(store_del_chunk(s) > 100);
+    store_del_many(s, three, 3, results);
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(results[i].code);
+    assert_int_equal(fake.request_count, 1);
+    assert_true(head_has(0, "POST /bucket?delete= HTTP/1.1\r\n"));
+    assert_true(head_has(0, "\r\nContent-MD5: "));
+    assert_true(head_has(0, "\r\nContent-Type: application/xml\r\n"));
+    assert_non_null(strstr(fake.requests[0].body, "<Quiet>true</Quiet>"));
+    assert_non_null(strstr(fake.requests[0].body, "<Key>pre/slices/a</Key>"));
+}
+
+static void test_store_s3__tells_what_was_refused_of_many(void **state)
+{
+    struct err_info results[3];
+
+    (void)state;
+    expect(200, "<DeleteResult><Error><Key>pre/slices/b</Key><Code>AccessDenied</Code>"
+                "<Message>under retention</Message></Error><Error><Key>pre/slices/c</Key>"
+                "<Code>NoSuchKey</Code></Error></DeleteResult>");
+    store_del_many(s, three, 3, results);
+    assert_ok(results[0].code);
+    assert_int_equal(results[1].code, ERR_DENIED);
+    assert_non_null(strstr(results[1].text, "slices/b: AccessDenied: under retention"));
+    assert_ok(results[2].code);
+    assert_int_equal(fake.request_count, 1);
+}
+
+static void test_store_s3__deletes_one_by_one_where_it_must(void **state)
+{
+    static const struct {
+        int status;
+        const char *body;
+        size_t second; /* requests of the next call: 3 if the store is not asked again */
+    } cases[] = {
+        {403, ERROR("AccessDenied"), 4}, {200, "no XML", 4}, {501, ERROR("NotImplemented"), 3}};
+    struct err_info results[3];
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        print_message("%d %s\n", cases[i].status, cases[i].body);
+        fake_s3_reset(&fake);
+        expect(cases[i].status, cases[i].body);
+        expect(204, NULL);
+        expect(403, ERROR("AccessDenied"));
+        expect(204, NULL);
+        store_del_many(s, three, 3, results);
+        assert_ok(results[0].code);
+        assert_int_equal(results[1].code, ERR_DENIED);
+        assert_ok(results[2].code);
+        assert_int_equal(fake.request_count, 4);
+        assert_true(head_has(1, "DELETE /bucket/pre/slices/a HTTP/1.1\r\n"));
+        fake_s3_reset(&fake);
+        if (cases[i].second == 4)
+            expect(200, "<DeleteResult/>");
+        expect(204, NULL);
+        store_del_many(s, three, 3, results);
+        assert_int_equal(fake.request_count, cases[i].second == 4 ? 1 : 3);
+    }
+}
+
+static void test_store_s3__is_busy_for_all_of_many(void **state)
+{
+    struct err_info results[3];
+
+    (void)state;
+    expect(503, ERROR("SlowDown"));
+    store_del_many(s, three, 3, results);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(results[i].code, ERR_BUSY);
+}
+
 static void test_store_s3__tells_the_size(void **state)
 {
     uint64_t size = 0;
@@ -500,6 +582,10 @@ int main(void)
         WITH_FAKE(test_store_s3__gets_over_kept_connections_that_were_closed),
         WITH_FAKE(test_store_s3__sends_the_whole_body_again_on_a_new_connection),
         WITH_FAKE(test_store_s3__follows_the_pages_of_a_listing),
+        WITH_FAKE(test_store_s3__deletes_many_in_one_call),
+        WITH_FAKE(test_store_s3__tells_what_was_refused_of_many),
+        WITH_FAKE(test_store_s3__deletes_one_by_one_where_it_must),
+        WITH_FAKE(test_store_s3__is_busy_for_all_of_many),
         WITH_FAKE(test_store_s3__tells_the_size),
         WITH_FAKE(test_store_s3__says_what_to_do_when_it_can_not_open),
         WITH_FAKE(test_store_s3__makes_the_bucket_that_is_missing),
