@@ -38,6 +38,7 @@ void job_begin(struct job_hold *h, struct sql_unit *u, struct arena *a)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->frees = true;
+    u->results_optional = true; /* they are counted and no more: what is left is looked for anew */
     struct sql_call *c = sql_add(u, hook_broken("job-token") ? SQL_job_touch : SQL_job_hold);
     sql_bind_text(c, str_of(h->round->name));
     sql_bind_int(c, h->token);

@@ -95,6 +95,25 @@ static enum err look(struct meta *m, bool *out_any)
 
 /* --- epochs ----------------------------------------------------------------------------------- */
 
+/* Those of one kind, which were seen: by their ids, whatever the planner believes of the table. */
+static enum err add_stamps(struct sql_unit *u, const struct sql_call *seen, enum dead_kind kind)
+{
+    uint64_t *ids = arena_array(u->arena, seen->rows + 1, sizeof(*ids));
+    size_t count = 0;
+    for (size_t i = 0; ids != NULL && i < seen->rows; i++)
+        if (sql_int(seen, i, 0) == (int64_t)kind)
+            ids[count++] = (uint64_t)sql_int(seen, i, 1);
+    struct str each = ids != NULL ? each_of(u->arena, ids, count) : STR_NONE;
+    if (each.ptr == NULL)
+        return err_set(ERR_NOMEM, "no memory to reclaim");
+    if (count == 0)
+        return OK;
+    struct sql_call *c = sql_add(u, SQL_dead_stamp);
+    sql_bind_int(c, kind);
+    sql_bind_text(c, each);
+    return OK;
+}
+
 /* *out_count is of rows that may be left. */
 static enum err stamp(struct reclaim *r, struct arena *a, size_t *out_count)
 {
@@ -102,20 +121,23 @@ static enum err stamp(struct reclaim *r, struct arena *a, size_t *out_count)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = add_look(m, &u);
+    struct sql_call *seen = sql_add(&u, SQL_dead_unstamped);
+    sql_bind_int(seen, m->hints.unstamped);
+    sql_bind_int(seen, STAMP_MAX);
     enum err e = sql_read(m->sql, &u);
     *out_count = 0;
     if (e != OK || !is_unstamped(m, c))
         return e;
     job_begin(&r->hold, &u, a);
     sql_add(&u, SQL_epoch_next);
-    c = sql_add(&u, SQL_dead_stamp);
-    sql_bind_int(c, m->hints.unstamped);
-    sql_bind_int(c, STAMP_MAX);
-    e = job_write(m, &r->hold, &u);
+    for (enum dead_kind kind = DEAD_INODE; e == OK && kind < DEAD_KINDS; kind++)
+        e = add_stamps(&u, seen, kind);
+    if (e == OK)
+        e = job_write(m, &r->hold, &u);
     if (e != OK || !r->hold.held)
         return e;
-    r->round->done += (size_t)c->changed;
-    *out_count = c->changed == STAMP_MAX ? STAMP_MAX : 0;
+    r->round->done += seen->rows;
+    *out_count = seen->rows == STAMP_MAX ? STAMP_MAX : 0;
     return OK;
 }
 

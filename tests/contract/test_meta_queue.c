@@ -103,7 +103,9 @@ static int64_t rows_read(struct world *w, const char *table)
 static size_t one_round(struct meta *m, const struct queue *q)
 {
     struct job_round r = {.name = q->job, .lease_ms = 30000, .budget = 1000};
-    assert_ok(q->round(m, &r));
+    enum err err = q->round(m, &r);
+    if (err != OK)
+        fail_msg("%s: %s", q->name, err_text(err));
     return r.done;
 }
 
