@@ -18,7 +18,7 @@ struct block {
 /* Lives in its own first block, the last one of the list: a small request costs one malloc. */
 struct arena {
     struct block *head; /* the block that small pieces come from */
-    size_t left;        /* of the limit */
+    size_t max, left;   /* the limit, and what is left of it */
     enum err failed;    /* why an allocation was refused, if one was */
 };
 
@@ -58,7 +58,7 @@ struct arena *arena_new(size_t max_bytes)
         return NULL;
     struct arena *a = block_cut(b, rounded(sizeof(*a)));
     a->head = b;
-    a->left = max_bytes;
+    a->max = a->left = max_bytes;
     return a;
 }
 
@@ -88,6 +88,11 @@ static void *refuse(struct arena *a, enum err why)
         err_memory_refused();
     a->failed = why;
     return NULL;
+}
+
+size_t arena_used(const struct arena *a)
+{
+    return a->max - a->left;
 }
 
 void *arena_alloc(struct arena *a, size_t size)

@@ -24,6 +24,8 @@ void arena_free(struct arena *a); /* NULL is fine */
 MUST_USE enum err arena_check(const struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t size);
+/* Bytes given out so far. */
+size_t arena_used(const struct arena *a);
 /* Zeroed room for `count` items of `size`; NULL on overflow. */
 void *arena_array(struct arena *a, size_t count, size_t size);
 /* Copies, followed by a NUL byte that is not counted. A failed copy has ptr NULL. */

@@ -148,6 +148,7 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
         .disk_failures = disk.failures,
         .uploads_waiting = pages.waiting[PAGE_UPLOAD],
         .reads_waiting = pages.waiting[PAGE_READ],
+        .bodies_waiting = holds_waiting(fs),
     };
     store_stats(fs->store, &out->store);
     out->job_count = jobs_stats(fs->jobs, out->jobs, JOBS_MAX);

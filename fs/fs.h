@@ -58,6 +58,7 @@ struct fs_stats {
     uint64_t disk_hits, disk_misses, disk_bytes;    /* disk cache, in granules */
     uint64_t disk_dropped, disk_failures;           /* wrong entries; errors of the disk */
     uint64_t uploads_waiting, reads_waiting;        /* for pages */
+    uint64_t bodies_waiting;                        /* collected ones, for memory */
     struct store_stats store;
     struct job_stats jobs[JOBS_MAX]; /* background jobs (fs/jobs.h) */
     size_t job_count;

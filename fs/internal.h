@@ -1,10 +1,10 @@
 /*
  * The inside of a volume, shared by the files of fs/ only.
  *
- * Lock ranks, outer first: holders.lock (fs/relief.h), a writer's lock, a slice shard's lock
- * (fs/fetch.h), the cache's lock, pages.wake_lock, pages.lock; the read-ahead's and the watch's are
- * leaves. A reader's lock ranks before all of them; whoever has holders.lock only tries it. None
- * is held across SQL or the store but a reader's, which nobody waits for.
+ * Lock ranks, outer first: holds.lock (fs/hold.h), holders.lock (fs/relief.h), a writer's lock, a
+ * slice shard's lock (fs/fetch.h), the cache's lock, pages.wake_lock, pages.lock; the read-ahead's
+ * and the watch's are leaves. A reader's lock ranks before all of them; whoever has holders.lock
+ * only tries it. None is held across SQL or the store but a reader's, which nobody waits for.
  */
 #ifndef KISEKI_FS_INTERNAL_H
 #define KISEKI_FS_INTERNAL_H
@@ -13,6 +13,7 @@
 #include "fs/cache.h"
 #include "fs/disk_cache.h"
 #include "fs/fs.h"
+#include "fs/hold.h"
 #include "fs/jobs.h"
 #include "fs/pages.h"
 #include "fs/readahead.h"
@@ -35,6 +36,7 @@ struct fs {
     /* each guards itself */
     struct pages pages;
     struct holders writers, readers;
+    struct holds holds;
     struct relief relief;
     struct cache *cache;
     struct disk_cache *disk;    /* NULL: none */

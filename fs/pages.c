@@ -65,14 +65,23 @@ static size_t quarter(const struct pages *p)
     return p->limit / 4;
 }
 
+/* Reserved, or waited for, as far as that goes before uploads and reads. */
+static size_t set_aside(const struct pages *p)
+{
+    size_t asked = p->reserved + p->claimed, first = quarter(p) / 2;
+
+    asked = asked < first ? asked : first;
+    return asked > p->reserved ? asked : p->reserved;
+}
+
 static bool may_take(const struct pages *p, enum page_use use)
 {
-    return p->used[use] + p->reserved < p->limit - quarter(p);
+    return p->used[use] + set_aside(p) < p->limit - quarter(p);
 }
 
 static bool has_room(const struct pages *p)
 {
-    return p->in_use + p->reserved < p->limit;
+    return p->in_use + set_aside(p) < p->limit;
 }
 
 static bool is_owed(const struct pages *p, enum page_use use)
@@ -287,7 +296,14 @@ size_t pages_reserve_max(const struct pages *p)
     return quarter(p);
 }
 
-bool pages_reserve(struct pages *p, size_t count)
+void pages_claim(struct pages *p, size_t count)
+{
+    pthread_mutex_lock(&p->lock);
+    p->claimed = count;
+    unlock_and_serve(p);
+}
+
+bool pages_reserve(struct pages *p, size_t count, size_t most)
 {
     bool may, done = false;
 
@@ -296,7 +312,8 @@ bool pages_reserve(struct pages *p, size_t count)
 
         pthread_mutex_lock(&p->lock);
         reserved = p->reserved + count;
-        may = reserved <= quarter(p) && p->used[PAGE_UPLOAD] + reserved <= p->limit - quarter(p) &&
+        may = reserved <= most && reserved <= quarter(p) &&
+              p->used[PAGE_UPLOAD] + reserved <= p->limit - quarter(p) &&
               p->used[PAGE_READ] + reserved <= p->limit - quarter(p);
         done = may && p->in_use + reserved <= p->limit;
         if (done) {
@@ -420,6 +437,8 @@ size_t pages_short(struct pages *p, enum page_use use)
         if (other == (int)use || may_take(p, (enum page_use)other))
             n += p->queues[other].count;
     }
+    if (use == PAGE_UPLOAD)
+        n += set_aside(p) - p->reserved;
     pthread_mutex_unlock(&p->lock);
     return n;
 }

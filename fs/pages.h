@@ -79,7 +79,7 @@ struct pages {
     size_t resident;   /* in use or free */
     size_t in_use;     /* held or cached */
     size_t used[PAGE_USES];
-    size_t reserved;
+    size_t reserved, claimed;
     struct pages_queue queues[PAGE_USES];
     /* atomic, changed under lock: a waiter whose use may have more finds no page */
     _Atomic bool wanted;
@@ -106,11 +106,17 @@ void pages_uncount(struct pages *p, enum page_use use, size_t count);
 /* Both: lets go of a page that was taken for that use. NULL is fine. */
 void pages_drop(struct pages *p, enum page_use use, struct page *page);
 
-/* Makes `count` pages less of the budget, or none: then false. Never blocks. */
-bool pages_reserve(struct pages *p, size_t count);
+/* Makes `count` pages less of the budget, or none: then false. At most `most` are reserved then.
+ * Never blocks. */
+bool pages_reserve(struct pages *p, size_t count, size_t most);
 void pages_unreserve(struct pages *p, size_t count);
 /* The most that can be reserved. */
 size_t pages_reserve_max(const struct pages *p);
+/*
+ * So many pages are waited for to be reserved: uploads and reads take no more until reservations
+ * have half of their share, and uploads are asked to give back.
+ */
+void pages_claim(struct pages *p, size_t count);
 
 /*
  * Queues w, unless it is. Then w->wake is called once: when a page comes free (PAGE_UPLOAD: it is

@@ -10,7 +10,9 @@
  * a record covers is damage, never zeros: ERR_CORRUPT.
  *
  * Memory: a reader pins the granule that it gave out last and up to three fetches ahead of it (see
- * fs/slice_reader.h for how they are bounded); while it waits for a page it holds none of them.
+ * fs/slice_reader.h for how they are bounded); while it waits for a page it holds none of them. A
+ * reader that rests (reader_rest) for half a second loses them to others who need them, and finds
+ * or fetches them again when it goes on (fs/relief.h).
  *
  * No lock: neither a mutex of the write path, nor a row lock, nor a range lock. It is safe because
  * what a reader looks at never changes: its first statement is one state of the database, pieces
@@ -52,6 +54,11 @@ MUST_USE enum err reader_new(struct file *f, uint64_t offset, uint64_t len, stru
  * ERR_DENIED, ERR_IO, ERR_CORRUPT, ERR_FENCED (the lease of our session is over), ERR_NOMEM.
  */
 MUST_USE enum err reader_next(struct reader *r, bool may_block, struct str *out);
+
+/*
+ * What was given out is not used any more; its last `unread` bytes come again with reader_next().
+ */
+void reader_rest(struct reader *r, size_t unread);
 
 /*
  * If the next byte lies in a hole, passes over the hole, or as much of it as is known without the

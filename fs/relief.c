@@ -107,11 +107,12 @@ void relief_now(struct fs *fs)
 static bool look(struct fs *fs)
 {
     struct pages_stats s;
+    bool holds_wait = holds_look(fs);
 
     relief_now(fs);
     pages_expire(&fs->pages, clock_boot_ms());
     pages_stats(&fs->pages, &s);
-    return s.waiting[PAGE_UPLOAD] + s.waiting[PAGE_READ] > 0;
+    return holds_wait || s.waiting[PAGE_UPLOAD] + s.waiting[PAGE_READ] > 0;
 }
 
 /* With the lock held. */

@@ -197,6 +197,8 @@ static void write_fs(struct fs *fs, struct buf *out)
         "Of the budget, reserved for bodies and answers.", s.memory_requests);
     one(out, "kiseki_uploads_waiting", "gauge", "Uploads that wait for memory.", s.uploads_waiting);
     one(out, "kiseki_reads_waiting", "gauge", "Reads that wait for memory.", s.reads_waiting);
+    one(out, "kiseki_bodies_waiting", "gauge", "Collected bodies that wait for memory.",
+        s.bodies_waiting);
     one(out, "kiseki_cache_hits_total", "counter",
         "Granules (64 KiB of a slice) found in the memory cache.", s.cache_hits);
     one(out, "kiseki_cache_misses_total", "counter",

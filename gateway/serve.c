@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,6 +120,16 @@ static enum err prepare_monitor(struct gateway *g)
     return http_server_prepare(&options, &handler, &g->monitor_server);
 }
 
+static bool take_block(void *gateway)
+{
+    return hold_block_take(((struct gateway *)gateway)->fs);
+}
+
+static void give_block(void *gateway)
+{
+    hold_block_give(((struct gateway *)gateway)->fs);
+}
+
 static enum err prepare_s3(struct gateway *g)
 {
     const struct config *c = g->config;
@@ -126,6 +137,9 @@ static enum err prepare_s3(struct gateway *g)
         .listen = c->listen,
         .threads = (unsigned)c->http_threads,
         .max_connections = (unsigned)c->connections,
+        .block_take = take_block,
+        .block_give = give_block,
+        .block_arg = g,
         .tls_cert_path = c->tls_cert,
         .tls_key_path = c->tls_key,
         .pool = g->workers,
@@ -390,12 +404,23 @@ static void warn_of_variable(const char *line)
     log_warn("%s", line);
 }
 
+/*
+ * What a big request has freed goes back to the system. Else glibc takes the size of the first
+ * large block that is freed for usual, and keeps as much in each of its arenas.
+ */
+static void set_up_malloc(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int command_serve(const struct config *c)
 {
     struct gateway g = {.config = c};
     sigset_t signals;
     enum err err;
 
+    set_up_malloc();
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

@@ -24,6 +24,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 static void unlink_exchange(struct exchange *x)
 {
@@ -78,6 +79,13 @@ void http_request_unref(struct http_request *r)
 bool http_request_stopping(const struct http_request *r)
 {
     return atomic_load(&((const struct exchange *)r)->server->cutting);
+}
+
+void http_request_cut(struct http_request *r)
+{
+    struct exchange *x = exchange_of(r);
+    atomic_fetch_add(&x->server->timeouts_total, 1);
+    (void)shutdown(x->peer->fd, SHUT_RDWR); /* libmicrohttpd sees that, and closes */
 }
 
 bool http_request_gone(const struct http_request *r)
@@ -432,6 +440,7 @@ static void finish(struct exchange *x, struct MHD_Connection *mhd,
     }
     http_wait_over(x);
     http_reply_reset(r);
+    http_send_end(x);
     r->reply.status = x->abrupt_status ? x->abrupt_status : answered;
     r->is_complete =
         x->abrupt_status || (why == MHD_REQUEST_TERMINATED_COMPLETED_OK && answered != 0);

@@ -173,6 +173,7 @@ struct exchange {
     struct str fetched;
     struct err_info fetch_error;
     bool piece_end; /* the generator has said its end */
+    bool has_block; /* of BLOCK_BYTES: options.block_take() said so */
 };
 
 struct tls_keys;
@@ -320,6 +321,7 @@ void http_wait_over(struct exchange *x);
 /* Whatever a handler did: afterwards there is a reply, a 500 if need be. */
 void http_check_reply(struct exchange *x);
 enum MHD_Result http_send(struct exchange *x);
+void http_send_end(struct exchange *x); /* nothing more is sent */
 
 /* abrupt.c: writes the reply to the socket and lingers; false: nothing was sent, close. */
 bool http_send_abruptly(struct exchange *x);

@@ -30,10 +30,13 @@ struct http_request;
  * returns ERR_AGAIN and is called again with may_block true on a worker, the connection being
  * suspended meanwhile. Another error closes the connection in the middle of the body, so that no
  * client can take a cut body for a whole one; so does an end before the known length.
+ * rest() is optional: all but the last `unread` bytes of the piece given out last were copied, and
+ * nothing is borrowed any more. next() gives those bytes again; when that is depends on the client.
  * close() is called exactly once, on any thread, never during next(); also when next() never was.
  */
 struct http_body {
     enum err (*next)(struct http_body *body, bool may_block, struct str *out);
+    void (*rest)(struct http_body *body, size_t unread);
     void (*close)(struct http_body *body);
 };
 

@@ -19,8 +19,8 @@
  * arena too, or as long as somebody holds a reference.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
  * one wrote, the next one sees). Only http_request_resume_body(), http_request_resume_work(),
- * http_request_ref(), http_request_unref(), http_request_stopping() and http_request_gone() may be
- * called by any thread at any time.
+ * http_request_cut(), http_request_ref(), http_request_unref(), http_request_stopping() and
+ * http_request_gone() may be called by any thread at any time.
  * Lanes: work() runs in the lane that r->lane names, each with threads of its own, so that what
  * waits for the store or takes long cannot keep the rest from being answered. Lanes but
  * HTTP_LANE_WORK have a time limit in their queue: then the answer is 503 and work() is not called;
@@ -197,6 +197,12 @@ void http_request_resume_body(struct http_request *r);
 
 /* Ends an HTTP_WAIT: exactly once for each. Any thread; never blocks. */
 void http_request_resume_work(struct http_request *r);
+
+/*
+ * Ends the connection of a client that is too slow, as if it had left: body_end() and done()
+ * follow. Any thread, before done() has returned.
+ */
+void http_request_cut(struct http_request *r);
 
 /* True once the server gives up waiting for requests in flight: long work should end soon. */
 bool http_request_stopping(const struct http_request *r);

@@ -6,8 +6,12 @@
 
 #include <string.h>
 
-/* A generator's bytes are copied through a block of this size, or of the whole body's. */
-#define BLOCK_BYTES ((uint64_t)64 * 1024)
+/*
+ * A generator's bytes are copied through a block of this size, or of the whole body's; a smaller
+ * one when there is no memory for another.
+ */
+#define BLOCK_BYTES       ((uint64_t)64 * 1024)
+#define BLOCK_SMALL_BYTES ((uint64_t)16 * 1024)
 
 const char *http_reason(unsigned status)
 {
@@ -50,6 +54,17 @@ static bool is_short(const struct exchange *x)
     return reply->content_length != HTTP_LENGTH_UNKNOWN && x->r.bytes_out < reply->content_length;
 }
 
+/* The client may take its time now: nothing is to be borrowed meanwhile. */
+static void rest(struct exchange *x)
+{
+    struct http_body *body = x->r.reply.body;
+    if (!body->rest || !x->piece.ptr) {
+        return;
+    }
+    body->rest(body, x->piece.len);
+    x->piece = STR_NONE;
+}
+
 static ssize_t fill_block(struct exchange *x, char *block, size_t room)
 {
     size_t filled = 0;
@@ -73,6 +88,7 @@ static ssize_t fill_block(struct exchange *x, char *block, size_t room)
         filled += len;
     }
     x->r.bytes_out += filled;
+    rest(x);
     if (filled > 0 || !x->piece_end) {
         return (ssize_t)filled;
     }
@@ -123,6 +139,24 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
     return response;
 }
 
+static uint64_t block_bytes(struct exchange *x, uint64_t wanted)
+{
+    const struct http_options *o = &x->server->options;
+    if (wanted <= BLOCK_SMALL_BYTES || !o->block_take) {
+        return wanted;
+    }
+    x->has_block = o->block_take(o->block_arg);
+    return x->has_block ? wanted : BLOCK_SMALL_BYTES;
+}
+
+void http_send_end(struct exchange *x)
+{
+    if (x->has_block) {
+        x->has_block = false;
+        x->server->options.block_give(x->server->options.block_arg);
+    }
+}
+
 static struct MHD_Response *make_response(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
@@ -132,7 +166,7 @@ static struct MHD_Response *make_response(struct exchange *x)
     if (reply->body && reply->status != 204) {
         uint64_t length = reply->content_length;
         bool is_known = length != HTTP_LENGTH_UNKNOWN;
-        uint64_t block = is_known && length < BLOCK_BYTES ? length : BLOCK_BYTES;
+        uint64_t block = block_bytes(x, is_known && length < BLOCK_BYTES ? length : BLOCK_BYTES);
         return MHD_create_response_from_callback(is_known ? length : MHD_SIZE_UNKNOWN,
                                                  block > 0 ? (size_t)block : 1, read_generator, x,
                                                  NULL);

@@ -22,8 +22,9 @@
  * that a sink or a worker makes the client wait does not count. An answer is taken by the client's
  * machine at reply_min_rate at least, over the same window, or the connection is cut.
  * Connections: a connection without a request costs at most 32 KiB (plus GnuTLS's own state) and
- * no thread. When max_connections are open, the oldest idle one of the address that has the most
- * is closed for a new one; see admit.c for what happens when none is idle.
+ * no thread, one that a generator's answer is sent to 16 KiB more. When
+ * max_connections are open, the oldest idle one of the address that has the most is closed for a
+ * new one; see admit.c for what happens when none is idle.
  */
 #ifndef KISEKI_GATEWAY_HTTP_SERVER_H
 #define KISEKI_GATEWAY_HTTP_SERVER_H
@@ -52,6 +53,13 @@ struct http_options {
     struct pool *pool;           /* runs work() and blocking next(); not owned; NULL: in place */
     struct pool *store_pool;     /* of HTTP_LANE_STORE; NULL: pool */
     struct pool *long_pool;      /* of HTTP_LANE_LONG; NULL: pool */
+    /*
+     * Optional: may an answer have a block of 64 KiB? Else it has 16 KiB, which every connection
+     * may have. block_give for each true. Any thread, must not block.
+     */
+    bool (*block_take)(void *arg);
+    void (*block_give)(void *arg);
+    void *block_arg;
 };
 
 /*

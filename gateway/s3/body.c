@@ -22,6 +22,37 @@ static bool is_too_long(const struct s3_request *r, size_t more)
     return r->op->body == S3_BODY_FILE && r->payload.length + more > (uint64_t)S3_PUT_MAX;
 }
 
+/* Nobody looks at it: it is only counted. */
+static enum err ignore(struct s3_request *r, struct str piece)
+{
+    if (r->payload.length + piece.len > IGNORED_MAX)
+        return err_set(ERR_TOO_LARGE, "a body that is not looked at of over %zu bytes",
+                       IGNORED_MAX);
+    return OK;
+}
+
+/* A body in memory is charged to the budget as it grows. */
+static enum err collect(struct s3_request *r, struct str piece, size_t *out_taken)
+{
+    enum err err = OK;
+
+    if (piece.len <= r->body.max - r->body.len)
+        err = hold_grow(&r->hold, r->body.len + piece.len);
+    if (err == OK) {
+        buf_append_str(&r->body, piece);
+        err = buf_check(&r->body);
+    }
+    if (err != OK)
+        *out_taken = 0;
+    if (err == OK || err == ERR_AGAIN)
+        return err;
+    if (err == ERR_TIMEOUT)
+        r->failed = s3_fail(&r->error, S3_REQUEST_TIMEOUT, NULL);
+    s3_body_release(r);
+    hold_end(&r->hold); /* others need not wait until the answer is seen */
+    return err;
+}
+
 /* Payload bytes to where they go; *out_taken of them were taken. */
 static enum err deliver(struct s3_request *r, struct str piece, size_t *out_taken)
 {
@@ -35,9 +66,7 @@ static enum err deliver(struct s3_request *r, struct str piece, size_t *out_take
     if (r->writer != NULL)
         err = writer_write(r->writer, piece, out_taken);
     else
-        buf_append_str(&r->body, piece);
-    if (r->writer == NULL)
-        err = buf_check(&r->body);
+        err = r->op->body == S3_BODY_MEMORY ? collect(r, piece, out_taken) : ignore(r, piece);
     payload_update(&r->payload, piece.ptr, *out_taken);
     return err;
 }
@@ -87,6 +116,11 @@ static enum err sink_write(struct http_sink *sink, struct str data, size_t *out_
 static void on_room(void *arg)
 {
     http_request_resume_body(arg);
+}
+
+static void on_cut(void *arg)
+{
+    http_request_cut(arg);
 }
 
 /* The headers without x-amz-checksum-*, where those describe the object and not this body. */
@@ -168,15 +202,14 @@ static enum s3_code open_writer(struct s3_request *r)
 
 enum s3_code s3_body_begin(struct s3_request *r)
 {
-    bool to_memory = r->op->body == S3_BODY_MEMORY;
     enum s3_code code = open_payload(r);
 
     if (code == S3_OK)
         code = open_framing(r);
     if (code == S3_OK && r->op->body == S3_BODY_FILE)
         code = open_writer(r);
-    else if (code == S3_OK)
-        buf_init(&r->body, to_memory ? r->op->body_max : IGNORED_MAX);
+    if (code == S3_OK && r->op->body == S3_BODY_MEMORY)
+        buf_init(&r->body, r->op->body_max);
     if (code == S3_OK && !s3_body_expected(r))
         return s3_body_end(r, OK); /* a signed hash must be that of nothing */
     r->sink.write = sink_write;
@@ -211,7 +244,31 @@ enum s3_code s3_body_end(struct s3_request *r, enum err result)
         return S3_REQUEST_TIMEOUT;
     if (result != OK)
         return s3_fail_err(r, result, "read the body");
+    hold_work(&r->hold);
     return judge(r);
+}
+
+void s3_hold_begin(struct s3_request *r)
+{
+    hold_init(&r->hold, r->s3->fs, r->http->content_length, on_room, on_cut, r->http);
+}
+
+void s3_body_release(struct s3_request *r)
+{
+    buf_fini(&r->body);
+    buf_init(&r->body, 0);
+}
+
+enum s3_code s3_hold_answer(struct s3_request *r)
+{
+    const struct http_reply *reply = &r->http->reply;
+    bool safe = str_eq(r->http->method, STR("GET")) || str_eq(r->http->method, STR("HEAD"));
+    uint64_t bytes = arena_used(r->arena) + (reply->bytes_free != NULL ? reply->bytes.len : 0);
+    enum err err;
+
+    s3_body_release(r);
+    err = hold_answer(&r->hold, bytes, reply->body != NULL);
+    return err == OK || !safe ? S3_OK : s3_fail_err(r, err, "keep the answer");
 }
 
 void s3_body_free(struct s3_request *r)
@@ -223,4 +280,5 @@ void s3_body_free(struct s3_request *r)
     if (r->has_payload)
         payload_fini(&r->payload);
     buf_fini(&r->body);
+    hold_end(&r->hold);
 }

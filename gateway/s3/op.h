@@ -17,6 +17,7 @@
 #define KISEKI_GATEWAY_S3_OP_H
 
 #include "fs/fs.h"
+#include "fs/hold.h"
 #include "fs/reader.h"
 #include "fs/writer.h"
 #include "gateway/auth/chunked.h"
@@ -112,6 +113,7 @@ struct s3_request {
 
     /* the body, when handle runs */
     struct buf body;              /* S3_BODY_MEMORY */
+    struct hold hold;             /* of `body` and the answer; the pipeline's */
     struct writer *writer;        /* S3_BODY_FILE; the pipeline frees it */
     struct payload_result digest; /* of what was received */
     /* S3_BODY_FILE: which checksum to compute when the client gives none; before_body may set it */

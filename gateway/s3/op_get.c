@@ -28,6 +28,11 @@ static enum err get_next(struct http_body *body, bool may_block, struct str *out
     return reader_next(get->reader, may_block, out);
 }
 
+static void get_rest(struct http_body *body, size_t unread)
+{
+    reader_rest(((struct get_body *)body)->reader, unread);
+}
+
 static void get_close(struct http_body *body)
 {
     struct get_body *get = (struct get_body *)body;
@@ -239,8 +244,9 @@ static enum s3_code reply_reader(struct s3_request *r, unsigned status, const st
 
     if (err != OK)
         return s3_fail_err(r, err, "begin to read");
-    *get = (struct get_reply){
-        .body.body = {.next = get_next, .close = get_close}, .status = status, .range = *range};
+    *get = (struct get_reply){.body.body = {.next = get_next, .rest = get_rest, .close = get_close},
+                              .status = status,
+                              .range = *range};
     r->state = get;
     err = reader_new(&r->file, range->first, range->len, &get->body.reader);
     if (err != OK)

@@ -35,6 +35,11 @@ enum s3_code s3_body_begin(struct s3_request *r);
 bool s3_body_expected(const struct s3_request *r);
 /* The body has ended: framing, checksums and lengths are judged. */
 enum s3_code s3_body_end(struct s3_request *r, enum err result);
+/* What was received, and what is kept for the answer, is charged to the budget: fs/hold.h. */
+void s3_hold_begin(struct s3_request *r);
+/* The answer is made: the body goes. SlowDown when there is no memory for a reader's answer. */
+enum s3_code s3_hold_answer(struct s3_request *r);
+void s3_body_release(struct s3_request *r);
 void s3_body_free(struct s3_request *r);
 
 /* reply.c: ids on every answer, the error document. */

@@ -9,9 +9,13 @@ collected and answers that nobody takes: what is resident stays near --memory-si
 --full: the crowds in the sizes that once stopped a gateway. The last line is "N passed, N failed".
 """
 
+import base64
+import hashlib
 import os
 import random
+import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -37,22 +41,24 @@ class Crowd:
     """Many connections, each with one request whose body comes as it is told to. Sockets send by
     threads, which is slow enough for a gateway and works for TLS, too."""
 
-    def __init__(self, s3, count, body, method="PUT", key="crowd{}", query=(), timeout=100):
-        self.s3, self.count, self._body, self._timeout = s3, count, body, timeout
-        self.method, self.key, self.query = method, key, query
+    def __init__(self, s3, count, body, method="PUT", key="crowd{}", query=(), headers=None):
+        self.s3, self.count, self._body = s3, count, body
+        self.method, self.key, self.query, self._headers = method, key, query, headers or {}
         self.sent, self.socks = [0] * count, [None] * count
 
     def body(self, number):
         """The same bytes for all, but for the beginning."""
-        return number.to_bytes(8, "big") + self._body[8:]
+        return number.to_bytes(8, "big") + self._body[8:] if self._body else b""
 
     def _open(self, number):
         key = self.key.format(number)
         path = self.s3.path(BUCKET, key)
         headers = self.s3.signer.headers(self.method, path, self.query, {
-            "host": self.s3.host, "content-length": str(len(self._body))}, sigv4.UNSIGNED)
-        sock = self.s3.socket(self._timeout)
+            "host": self.s3.host, "content-length": str(len(self._body)), **self._headers},
+            sigv4.UNSIGNED)
+        sock = self.s3.socket(100)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * KIB)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
         self.socks[number] = sock
         sock.sendall(f"{self.method} {self.s3.target(path, self.query)} HTTP/1.1\r\n".encode() +
                      "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode() + b"\r\n")
@@ -81,6 +87,27 @@ class Crowd:
 
         self._share(work, numbers)
 
+    def push(self, upto, seconds):
+        """As send(), but only what is taken within that time."""
+        end, open_ones = time.monotonic() + seconds, {}
+        self.send(0)
+        for number, sock in enumerate(self.socks):
+            sock.setblocking(False)
+            open_ones[sock.fileno()] = number
+        while open_ones and time.monotonic() < end:
+            for fd in select.select([], list(open_ones), [], 0.1)[1]:
+                number = open_ones[fd]
+                at = self.sent[number]
+                try:
+                    self.sent[number] += self.socks[number].send(
+                        self.body(number)[at:min(upto, at + 256 * KIB)])
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    self.sent[number] = upto  # it was cut
+                if self.sent[number] >= upto:
+                    del open_ones[fd]
+
     def finish(self, numbers=None):
         """Sends what is left, each in a thread of its own; the statuses of the answers."""
         statuses = {}
@@ -96,6 +123,7 @@ class Crowd:
         return statuses
 
     def send_rest(self, number):
+        self.socks[number].settimeout(100)
         self.socks[number].sendall(self.body(number)[self.sent[number]:])
 
     def status(self, number):
@@ -105,8 +133,10 @@ class Crowd:
         except OSError as err:
             return repr(err)
 
-    def close(self):
+    def close(self, reset=False):
         for sock in self.socks:
+            if sock is not None and reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if sock is not None:
                 sock.close()
 
@@ -175,8 +205,22 @@ class Memory:
                    for use in ("uploads", "reads", "requests"))
 
     def nothing_held(self):
-        wait_for("nothing is held any more", lambda: self.held() == 0, 10)
+        wait_for("nothing is held any more", lambda: self.held() == 0, 20)
         equal(sum(self.gateway.metric("kiseki_uploads_waiting").values()), 0, "uploads that wait")
+
+    def bounded(self, what, most):
+        peak = behind.peak_mib(self.gateway)
+        print(f"     {what}: at most {peak:.0f} MiB resident", flush=True)
+        check(peak < most, f"{what}: {peak:.0f} MiB resident, less than {most} allowed")
+
+    def delete_some(self, count):
+        """DeleteObjects of so many keys, none of which is there."""
+        body = ("<Delete>" + "".join(f"<Object><Key>no/{i:060}</Key></Object>"
+                                     for i in range(count)) + "</Delete>").encode()
+        answer = self.s3.request("POST", BUCKET, query=[("delete", "")], body=body, headers={
+            "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
+        equal(answer.status, 200, f"DeleteObjects of {count}: {answer!r}")
+        equal(len(answer.texts("Deleted")), count, "keys deleted")
 
     def others_are_served(self, seconds=10):
         begun = time.monotonic()
@@ -262,9 +306,84 @@ class Memory:
         self.nothing_held()
         self.others_are_served()
 
+    # What is not in pages
+
+    def bodies(self):
+        """Collected bodies that stand still: others wait for a few seconds at most."""
+        memory, count = ("64M", 200) if self.full else ("16M", 40)
+        self.use(memory)
+        behind.reset_peak(self.gateway)
+        crowd = Crowd(self.s3, count, NOISE[:8 * MIB], "POST", "", [("delete", "")], {
+            "content-md5": base64.b64encode(b"0" * 16).decode()})
+        try:
+            crowd.push(8 * MIB - 1, 8 if self.full else 1.5)
+            self.others_are_served()
+            for keys in (1, 1000):
+                begun = time.monotonic()
+                self.delete_some(keys)
+                took = time.monotonic() - begun
+                print(f"     DeleteObjects of {keys}: {took:.1f} s", flush=True)
+                check(took < 20, f"DeleteObjects of {keys} keys took {took:.1f} s")
+        finally:
+            crowd.close(reset=not self.full)  # in order, the end waits behind what is not read
+        self.nothing_held()
+        self.bounded(f"{count} bodies that stand still", 120 if self.full else 72)
+
+    def bodies_of_the_quick(self):
+        """More at once than there is memory for, and all are whole: they take turns."""
+        self.use("16M")
+        behind.reset_peak(self.gateway)
+        body = b"<Delete>" + b" " * (5 * MIB) + b"<Object><Key>no</Key></Object></Delete>"
+        crowd = Crowd(self.s3, 20, body, "POST", "", [("delete", "")], {
+            "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
+        crowd.body = lambda number: body
+        try:
+            crowd.send(0)
+            statuses = list(crowd.finish().values())
+        finally:
+            crowd.close()
+        equal(set(statuses), {200}, "answers")
+        self.nothing_held()
+        self.bounded("20 bodies of 5 MiB", 100)
+
+    def answers(self):
+        """Small objects that are large, and listings: answers in memory that nobody takes."""
+        self.use("16M", INLINE_SIZE="1M")
+        equal(self.s3.put(BUCKET, "inline", NOISE[:MIB]).status, 200, "PUT")
+        behind.reset_peak(self.gateway)
+        crowd = Crowd(self.s3, 200, b"", "GET", "inline")
+        try:
+            crowd.send(0)
+            wait_for("they are answered", lambda: sum(self.gateway.metric(
+                "kiseki_requests_total").values()) >= crowd.count - 20)
+            self.others_are_served()
+            wait_for("another's GET", lambda: self.s3.get(BUCKET, "inline").status == 200, 30)
+        finally:
+            crowd.close()
+        self.nothing_held()
+        self.bounded("200 answers of 1 MiB", 120)
+
+    def downloads(self):
+        """Answers that nobody takes."""
+        self.use("16M")
+        self.others_are_served()
+        behind.reset_peak(self.gateway)
+        crowd = Crowd(self.s3, 300, b"", "GET", "big")
+        try:
+            crowd.send(0)
+            wait_for("they are answered", lambda: sum(
+                self.gateway.metric("kiseki_requests_in_flight").values()) >= 300)
+            for _ in range(3):
+                self.others_are_served()
+        finally:
+            crowd.close()
+        self.nothing_held()
+        self.bounded("300 downloads that stand still", 72)
+
 
 TESTS = ("a_page_each", "a_part_of_a_page_each", "slow_ones", "still_ones_and_gone_ones",
-         "over_https", "small_ones_of_many_pages")
+         "over_https", "small_ones_of_many_pages", "bodies", "bodies_of_the_quick", "answers",
+         "downloads")
 FULL = TESTS + ("thousands", "many_slow_ones")
 
 

@@ -90,14 +90,15 @@ static void test_pages__that_are_reserved_are_not_resident(void **state)
     (void)state;
     take_all(PAGE_UPLOAD, uploads);
     take_all(PAGE_READ, reads);
-    assert_false(pages_reserve(&pages, 1));
+    assert_false(pages_reserve(&pages, 1, LIMIT));
     drop_all(PAGE_READ, reads);
     drop_all(PAGE_UPLOAD, uploads);
     assert_int_equal(pages.resident, LIMIT);
-    assert_false(pages_reserve(&pages, QUARTER + 1));
-    assert_true(pages_reserve(&pages, QUARTER));
+    assert_false(pages_reserve(&pages, QUARTER + 1, LIMIT));
+    assert_false(pages_reserve(&pages, 5, 4));
+    assert_true(pages_reserve(&pages, QUARTER, LIMIT));
     assert_int_equal(pages.resident, LIMIT - QUARTER);
-    assert_false(pages_reserve(&pages, 1));
+    assert_false(pages_reserve(&pages, 1, LIMIT));
     /* Uploads and reservations together leave reads their quarter, and the other way round. */
     assert_int_equal(take_all(PAGE_UPLOAD, uploads), LIMIT / 2);
     assert_int_equal(take_all(PAGE_READ, reads), QUARTER);
@@ -249,7 +250,7 @@ static void *use(void *arg)
             mine[n]->data[7] = name;
             n++;
         }
-        if (round % 7 == 0 && pages_reserve(&pages, 3))
+        if (round % 7 == 0 && pages_reserve(&pages, 3, LIMIT))
             pages_unreserve(&pages, 3);
         while (n-- > 0) {
             wrong = wrong || mine[n]->data[7] != name;

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "tests/unit/fs/big_file.h"
 
 /* --- files of random layout ------------------------------------------------------------------- */
@@ -157,8 +158,12 @@ static enum err read_range(struct file *f, uint64_t offset, uint64_t len, bool t
             break;
         if (err == OK) {
             assert_true(run.len <= len - at);
+            size_t unread = (at + run.len) % 5 == 0 ? run.len / 3 : 0;
+
             assert_memory_equal(run.ptr, expected + offset + at, run.len);
-            at += run.len;
+            at += run.len - unread;
+            if (at % 3 > 0 || unread > 0)
+                reader_rest(r, unread);
         }
     }
     if (err == OK)
@@ -214,6 +219,64 @@ static void test_reader__shows_later_writes_over_earlier_ones(void **state)
         free_layout(&l);
         volume_free(v);
     }
+}
+
+static struct pages_stats stats_of(struct volume *v)
+{
+    struct pages_stats s;
+
+    pages_stats(&v->fs.pages, &s);
+    return s;
+}
+
+/* A client that takes its time, and somebody who needs all memory meanwhile. */
+static void test_reader__at_rest_leaves_its_memory_to_others(void **state)
+{
+    struct volume *v = volume_new(4 << 20);
+    struct arena *a = arena_new(16 << 20);
+    struct page *taken[64];
+    struct layout l;
+    struct reader *r;
+    struct file f;
+    struct str run;
+    uint64_t at = 0;
+    size_t n = 0;
+
+    (void)state;
+    do {
+        if (at > 0)
+            free_layout(&l);
+        make_layout(v, &l, 0);
+        at = l.size;
+    } while (fake.object.data.ptr != NULL || l.size < 1 << 20);
+    volume_cold(v);
+    assert_ok(open_file(v, a, 0, UINT64_MAX, &f));
+    assert_ok(reader_new(&f, 0, l.size, &r));
+    for (at = 0; at < 200000 || stats_of(v).used[PAGE_READ] == 0; at += run.len) {
+        assert_ok(reader_next(r, true, &run));
+        assert_int_not_equal(run.len, 0);
+    }
+    reader_rest(r, run.len / 2);
+    at -= run.len / 2;
+    while (n < 48) { /* what reads may have together */
+        taken[n] = pages_take(&v->fs.pages, PAGE_READ);
+        if (taken[n] != NULL)
+            n++;
+        else
+            assert_ok(slice_wait_page(&v->fs, clock_boot_ms() + 10000));
+    }
+    while (n > 0)
+        pages_drop(&v->fs.pages, PAGE_READ, taken[--n]);
+    while (at < l.size) {
+        assert_ok(reader_next(r, true, &run));
+        assert_memory_equal(run.ptr, l.bytes + at, run.len);
+        at += run.len;
+    }
+    reader_free(r);
+    file_close(&f);
+    free_layout(&l);
+    arena_free(a);
+    volume_free(v);
 }
 
 static void test_reader__gives_small_files_at_once_without_waiting(void **state)
@@ -509,6 +572,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reader__gives_the_bytes_of_any_layout),
         cmocka_unit_test(test_reader__shows_later_writes_over_earlier_ones),
+        cmocka_unit_test(test_reader__at_rest_leaves_its_memory_to_others),
         cmocka_unit_test(test_reader__gives_small_files_at_once_without_waiting),
         cmocka_unit_test(test_reader__lets_go_of_its_epoch_when_there_is_no_file),
         cmocka_unit_test(test_reader__lets_64_threads_share_one_fetch_of_each_slice),

@@ -121,12 +121,16 @@ static inline enum err rig_next(struct http_body *base, bool may_block, struct s
         return err_set(ERR_CORRUPT, "the generator fails");
     }
     size_t len = end - g->given < g->piece ? (size_t)(end - g->given) : g->piece;
-    for (size_t i = 0; i < len; i++) {
-        g->bytes[i] = (char)('a' + (g->given + i) % 26);
+    for (size_t i = 0; i < len; i++, g->given++) {
+        g->bytes[i] = (char)('a' + g->given % 26);
     }
-    g->given += len;
     *out = (struct str){g->bytes, len};
     return OK;
+}
+
+static inline void rig_rest(struct http_body *base, size_t unread)
+{
+    ((struct rig_generator *)base)->given -= unread;
 }
 
 static inline void rig_close(struct http_body *base)
@@ -140,7 +144,7 @@ static inline void rig_close(struct http_body *base)
 static inline void rig_generate(struct http_request *r)
 {
     struct rig_generator *g = calloc(1, sizeof(*g));
-    g->body = (struct http_body){rig_next, rig_close};
+    g->body = (struct http_body){rig_next, rig_rest, rig_close};
     g->rig = r->ctx;
     g->size = rig_number(r, "size", 100);
     g->piece = (size_t)rig_number(r, "piece", 10);

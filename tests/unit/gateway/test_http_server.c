@@ -46,6 +46,54 @@ static void test_server__answers_with_date_server_and_fields(void **state)
     client_close(c);
 }
 
+/* Of two blocks that there are. */
+static atomic_int blocks, blocks_taken;
+
+static bool take_block(void *arg)
+{
+    (void)arg;
+    if (atomic_load(&blocks) == 0)
+        return false;
+    atomic_fetch_sub(&blocks, 1);
+    atomic_fetch_add(&blocks_taken, 1);
+    return true;
+}
+
+static void give_block(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&blocks, 1);
+}
+
+static void test_server__answers_through_smaller_blocks_when_memory_is_short(void **state)
+{
+    struct http_options options = {.block_take = take_block, .block_give = give_block};
+    struct rig own = {0};
+
+    (void)state;
+    for (int have = 0; have < 2; have++) {
+        atomic_store(&blocks, have);
+        atomic_store(&blocks_taken, 0);
+        rig_start_with(&own, &options);
+        struct client *c = client_connect(&own);
+        for (int i = 0; i < 3; i++) {
+            client_send(c, "GET /gen?size=300000&piece=65536 HTTP/1.1\r\nHost: h\r\n\r\n");
+            struct answer a = client_read(c);
+            assert_int_equal(a.status, 200);
+            assert_int_equal(a.body_len, 300000);
+            for (size_t at = 0; at < a.body_len; at++) {
+                assert_int_equal(a.body[at], 'a' + at % 26);
+            }
+            answer_free(&a);
+        }
+        client_close(c);
+        rig_stop(&own);
+        assert_int_equal(atomic_load(&blocks), have);
+        assert_int_equal(atomic_load(&blocks_taken), 3 * have);
+        options.pool = NULL;
+    }
+}
+
 static void test_server__keeps_the_connection_for_many_requests(void **state)
 {
     (void)state;
@@ -514,6 +562,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_server__answers_with_date_server_and_fields, settle),
+        cmocka_unit_test_setup(test_server__answers_through_smaller_blocks_when_memory_is_short,
+                               settle),
         cmocka_unit_test_setup(test_server__keeps_the_connection_for_many_requests, settle),
         cmocka_unit_test_setup(test_server__answers_pipelined_requests_in_order, settle),
         cmocka_unit_test_setup(test_server__announces_to_head_what_get_would_send, settle),
