@@ -285,13 +285,20 @@ static enum err run_calls(struct lite_conn *c, struct sql_unit *u)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+/* A rollback that found no memory is made up for before the next transaction. */
+static bool roll_back(struct lite_conn *c)
+{
+    if (sqlite3_get_autocommit(c->db) == 0)
+        (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return sqlite3_get_autocommit(c->db) != 0;
+}
+
 static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum err e,
                                struct sql_unit *culprit)
 {
     err_save(e, &b->error);
     b->culprit = sqlite_concerns_all(e) ? NULL : culprit;
-    if (sqlite3_get_autocommit(c->db) == 0)
-        (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    (void)roll_back(c);
     return SQL_FAILED;
 }
 
@@ -343,6 +350,8 @@ static bool is_put_off(struct lite_conn *c, struct sql_unit *u)
 static enum sql_outcome run_batch(struct lite_conn *c, struct sql_batch *b)
 {
     enum err e = sqlite_space_same(&driver_of(&c->base)->space);
+    if (e == OK && !roll_back(c))
+        e = err_set(ERR_BUSY, "SQLite: the last transaction cannot be rolled back yet");
     if (e == OK)
         e = control(c, BEGIN_WRITE);
     if (e != OK)
