@@ -172,7 +172,8 @@ static void check_sqlite(struct world *w, const struct queue *q)
 static void test_meta_queue__taking_some_costs_the_same_with_many_waiting(void **state)
 {
     struct world *w = *state;
-    w->beat_ms = 30;
+    /* SQLite counts the steps of heartbeats, too: there are none while it counts */
+    w->beat_ms = sql_is_postgres(w->raw) ? 30 : 10000;
     meta_close(open_volume(w));
     run(w, "UPDATE counters SET next = 20000 WHERE name = 'epoch'"); /* all stamps are over */
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
