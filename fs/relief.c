@@ -88,6 +88,8 @@ void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs)
 
         pthread_mutex_lock(&h->lock);
         one = pick(h, clock_boot_ms() - idle_ms);
+        if (one != NULL)
+            take_out(h, one); /* who changes it meanwhile files it behind us */
         go_on = one != NULL && ask(fs, one, &class);
         if (one != NULL)
             file(h, one, class);

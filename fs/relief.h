@@ -55,8 +55,9 @@ void holders_remove(struct holders *h, struct holder *one);
 
 /*
  * Asks holders in turn while `more` says so, only those that were filed idle_ms ago or earlier.
- * ask() runs with the lock held and gives back what it can; then the holder is filed anew in
- * *out_class, HOLDER_NONE unless told otherwise. It returns false to end the round; a holder that
+ * ask() runs with the lock held, the holder taken out, and gives back what it can; then the holder
+ * is filed anew in *out_class, HOLDER_NONE unless told otherwise. A holder that gets more meanwhile
+ * files itself afterwards. It returns false to end the round; a holder that
  * gave nothing back must not be filed again, unless idle_ms keeps it from being asked at once.
  */
 void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs), struct fs *fs,
