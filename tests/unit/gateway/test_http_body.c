@@ -394,14 +394,15 @@ static void test_body__of_a_client_that_leaves_ends_cancelled(void **state)
         for (int reset = 0; reset < 2; reset++) {
             int dones = atomic_load(&rig.dones), ends = atomic_load(&rig.body_ends);
             struct client *c = client_connect(&rig);
-            put(c, targets[i], 1000000);
+            char head[300];
+            snprintf(head, sizeof(head),
+                     "PUT %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n"
+                     "Content-Length: 1000000\r\n\r\n",
+                     targets[i]);
+            client_send(c, head);
+            client_expect(c, 100, ""); /* the body has begun */
             assert_true(send_bytes(c, 100000));
-            if (reset) {
-                struct linger now = {1, 0};
-                setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-            }
-            usleep(10000);
-            client_close(c);
+            (reset ? client_reset : client_close)(c);
             rig_wait(&rig.dones, dones + 1);
             assert_int_equal(atomic_load(&rig.body_ends), ends + 1);
             assert_int_equal(atomic_load(&rig.last_result), ERR_CANCELLED);
