@@ -500,7 +500,8 @@ static enum err lite_read(struct sql_driver *base, struct sql_unit *u)
         e = run_calls(c, u);
     if (!one && sqlite3_get_autocommit(c->db) == 0)
         (void)control_rc(c, COMMIT);
-    if (e == ERR_CORRUPT || e == ERR_BUSY)
+    bool stuck = sqlite3_get_autocommit(c->db) == 0; /* in a snapshot that gets old */
+    if (stuck || e == ERR_CORRUPT || e == ERR_BUSY)
         disconnect(c); /* a damaged or replaced file: look at it afresh next time */
 out:
     reader_return(d, c);
