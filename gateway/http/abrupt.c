@@ -41,6 +41,8 @@ static void print_answer(const struct exchange *x, struct buf *out)
 static bool write_answer(struct exchange *x, struct str text)
 {
     ssize_t sent;
+    int room = 2 * (int)text.len;
+    (void)setsockopt(x->peer->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     if (x->r.is_tls) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);

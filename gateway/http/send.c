@@ -208,21 +208,72 @@ void http_check_reply(struct exchange *x)
     x->next_step = HTTP_REPLY;
 }
 
-enum MHD_Result http_send(struct exchange *x)
+/*
+ * libmicrohttpd prints the head of an answer into what the request has left of the connection's
+ * memory, and closes the connection without a word when it has no room. Both are counted a little
+ * too high here.
+ */
+static size_t head_size(const struct exchange *x)
 {
-    http_check_reply(x);
-    struct MHD_Response *response = make_response(x);
-    if (!response) {
-        log_error("no memory for an answer");
-        return MHD_NO;
+    enum { OWN_FIELDS = 400 }; /* status line, Date, Server, lengths, Connection */
+    size_t size = OWN_FIELDS;
+    for (const struct http_reply_field *f = x->r.reply.fields; f; f = f->next) {
+        size += f->name.len + f->value.len + sizeof(":  \r\n");
     }
+    return size;
+}
+
+static size_t room_for_head(const struct exchange *x)
+{
+    enum { RECORD = 96 }; /* what it keeps of a field, and rounding */
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t used = info ? info->header_size : 0;
+    used += RECORD * (x->r.header_count + x->r.trailer_count + 4);
+    return used < HTTP_CONNECTION_MEMORY ? HTTP_CONNECTION_MEMORY - used : 0;
+}
+
+/* Whose fault is it? A long head of the request, or what it asked for in its target: 400. */
+static void refuse_long_head(struct exchange *x)
+{
+    size_t size = head_size(x), room = room_for_head(x);
+    bool is_clients = room < HTTP_CONNECTION_MEMORY / 2 || x->r.target.raw.len > size / 2;
+    if (!is_clients) {
+        log_error("an answer's header of %zu bytes cannot be sent, %zu fit", size, room);
+    }
+    http_refuse(x, is_clients ? 400 : 500, "The header of the answer is too long.");
+}
+
+static enum MHD_Result queue(struct exchange *x)
+{
+    struct MHD_Response *response = make_response(x);
     enum MHD_Result result = MHD_NO;
-    if (add_fields(x, response)) {
+    if (response && add_fields(x, response)) {
         x->phase = PHASE_REPLY;
         atomic_store(&x->answers, true);
         x->r.first_byte_us = clock_mono_us();
         result = MHD_queue_response(x->mhd, x->r.reply.status, response);
     }
-    MHD_destroy_response(response);
+    if (response) {
+        MHD_destroy_response(response);
+    }
+    return result;
+}
+
+enum MHD_Result http_send(struct exchange *x)
+{
+    http_check_reply(x);
+    if (head_size(x) > room_for_head(x)) {
+        refuse_long_head(x);
+    }
+    if (head_size(x) > room_for_head(x)) {
+        return http_send_abruptly(x) ? MHD_YES : MHD_NO; /* by ourselves: no limit but a buffer's */
+    }
+    enum MHD_Result result = queue(x);
+    if (result == MHD_NO && x->phase != PHASE_REPLY) {
+        log_error("libmicrohttpd does not take an answer of status %u", x->r.reply.status);
+        http_refuse(x, 500, "Internal error.");
+        result = queue(x);
+    }
     return result;
 }

@@ -114,6 +114,13 @@ void s3_reply_error(struct s3_request *r, enum s3_code code)
     buf_init(&xml, ERROR_MAX);
     s3_error_write(&xml, &r->error, r->http->target.raw_path, str_of(r->http->id),
                    str_of(r->s3->host_id));
+    if (buf_check(&xml) != OK) { /* it repeats something that is too long: say what, and no more */
+        struct s3_error brief = {0};
+
+        (void)s3_fail(&brief, code, NULL);
+        buf_clear(&xml);
+        s3_error_write(&xml, &brief, STR_NONE, str_of(r->http->id), str_of(r->s3->host_id));
+    }
     if (buf_check(&xml) == OK) {
         reply_taken(r, status, &xml);
     } else {

@@ -9,6 +9,7 @@
 #define FORMAT            1
 #define CHECKSUM_PACK_MAX ((size_t)64)
 #define PARTS_PACK_MAX    ((size_t)2 << 20)
+#define HEADER_SECTION_MAX ((size_t)8 << 10)
 #define USER_METADATA_MAX ((size_t)2 << 10)
 
 int stored_checksum_code(enum checksum_algo algo, enum checksum_type type)
@@ -186,6 +187,20 @@ static enum s3_code add_user_metadata(struct s3_request *r, struct pair *items, 
     return S3_OK;
 }
 
+/* S3's limit for the headers of a PUT: what is kept of them has to fit into an answer. */
+static enum s3_code check_header_section(struct s3_request *r)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < r->header_count; i++)
+        total += r->headers[i].name.len + r->headers[i].value.len;
+    if (total <= HEADER_SECTION_MAX)
+        return S3_OK;
+    s3_fail(&r->error, S3_REQUEST_HEADER_SECTION_TOO_LARGE, NULL);
+    s3_error_add(&r->error, "MaxSizeAllowed", STR("8192"));
+    return S3_REQUEST_HEADER_SECTION_TOO_LARGE;
+}
+
 enum s3_code stored_headers_of(struct s3_request *r, struct pairs *out)
 {
     struct pair *items = arena_array(r->arena, r->header_count + KEPT_COUNT, sizeof(*items));
@@ -193,6 +208,8 @@ enum s3_code stored_headers_of(struct s3_request *r, struct pairs *out)
 
     if (items == NULL)
         return s3_fail_memory(&r->error);
+    if (check_header_section(r) != S3_OK)
+        return S3_REQUEST_HEADER_SECTION_TOO_LARGE;
     for (size_t i = 0; i < KEPT_COUNT; i++) {
         struct str value = s3_header(r, kept_headers[i]);
 

@@ -209,9 +209,57 @@ static void test_reply__of_few_bytes_goes_out_at_once(void **state)
     }
 }
 
+/* Whatever can not be sent is an error that can; no connection is closed without a word. */
+static void test_reply__with_a_header_that_does_not_fit_is_an_error(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target;
+        size_t target_pad, head_pad; /* bytes more in the query, in a field */
+        unsigned status;
+    } cases[] = {
+        {"GET", "/fields?count=5", 0, 0, 200},
+        {"GET", "/fields?count=15", 0, 0, 200},
+        {"GET", "/fields?count=40", 0, 0, 500},
+        {"PUT", "/fields?count=40", 0, 0, 500},
+        {"GET", "/fields?count=18&pad=", 12000, 0, 400},
+        {"GET", "/fields?count=6", 0, 22000, 400},
+        {"GET", "/hello?", 0, 22000, 200},
+        {"GET", "/work?", 0, 23000, 200},
+        {"GET", "/gen?size=100000", 0, 23000, 200},
+        {"HEAD", "/fields?count=40", 0, 0, 500},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct buf text;
+        struct client *c = client_connect(&rig);
+        bool is_head = strcmp(cases[i].method, "HEAD") == 0;
+        buf_init(&text, 64 * 1024);
+        buf_printf(&text, "%s %s", cases[i].method, cases[i].target);
+        for (size_t n = 0; n < cases[i].target_pad; n++) {
+            buf_append_char(&text, 'p');
+        }
+        buf_append_cstr(&text, " HTTP/1.1\r\nHost: h\r\nx-pad: ");
+        for (size_t n = 0; n < cases[i].head_pad; n++) {
+            buf_append_char(&text, 'p');
+        }
+        buf_append_cstr(&text, cases[i].method[0] == 'P' ? "\r\nContent-Length: 3\r\n\r\nabc"
+                                                        : "\r\n\r\n");
+        assert_true(client_try_send(c, text.data, text.len));
+        struct answer a = client_read_as(c, is_head);
+        if (a.status != cases[i].status || !a.whole) {
+            fail_msg("%s %s, %zu and %zu more: %u", cases[i].method, cases[i].target,
+                     cases[i].target_pad, cases[i].head_pad, a.status);
+        }
+        answer_free(&a);
+        client_close(c);
+        buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reply__with_a_header_that_does_not_fit_is_an_error),
         cmocka_unit_test_setup(test_generator__gives_its_bytes_in_order, settle),
         cmocka_unit_test_setup(test_generator__that_fails_cuts_the_connection, settle),
         cmocka_unit_test_setup(test_generator__is_closed_once_when_the_client_leaves, settle),
