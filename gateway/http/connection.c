@@ -314,6 +314,7 @@ static enum MHD_Result take_early_piece(struct exchange *x, const char *data, si
     if (x->next_step == HTTP_WORK && http_receive_keep(x, data, size)) {
         return MHD_YES; /* the last call will ask */
     }
+    http_receive_waits(x, false);
     enum outcome outcome = obey_head(x);
     if (outcome != GO_ON) {
         return outcome == SUSPENDED ? MHD_YES : MHD_NO;

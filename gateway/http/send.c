@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /*
  * A generator's bytes are copied through a block of this size, or of the whole body's; a smaller
@@ -177,6 +178,19 @@ static struct MHD_Response *make_response(struct exchange *x)
         bytes.len, (void *)(uintptr_t)(bytes.len ? bytes.ptr : ""), MHD_RESPMEM_PERSISTENT);
 }
 
+/*
+ * What came behind the last request of a connection (a close_notify, mostly) is never read. Left
+ * in the socket, it would make the kernel answer the close with a reset, which may overtake the
+ * answer.
+ */
+static void drop_input(const struct exchange *x)
+{
+    enum { TIMES = 16 };
+    char bytes[4096];
+    for (int i = 0; i < TIMES && recv(x->peer->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0; i++) {
+    }
+}
+
 static bool add_fields(struct exchange *x, struct MHD_Response *response)
 {
     bool ok = MHD_add_response_header(response, "Server", "Kiseki") == MHD_YES;
@@ -191,6 +205,9 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
     }
     bool close = x->r.reply.close || atomic_load(&x->server->draining) ||
                  atomic_load(&x->peer->half_closed) || (x->r.is_chunked && x->body_start);
+    if (close && x->all_came) {
+        drop_input(x);
+    }
     if (ok && close) {
         ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     }

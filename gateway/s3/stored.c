@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-#define FORMAT            1
-#define CHECKSUM_PACK_MAX ((size_t)64)
-#define PARTS_PACK_MAX    ((size_t)2 << 20)
+#define FORMAT             1
+#define CHECKSUM_PACK_MAX  ((size_t)64)
+#define PARTS_PACK_MAX     ((size_t)2 << 20)
 #define HEADER_SECTION_MAX ((size_t)8 << 10)
-#define USER_METADATA_MAX ((size_t)2 << 10)
+#define USER_METADATA_MAX  ((size_t)2 << 10)
 
 int stored_checksum_code(enum checksum_algo algo, enum checksum_type type)
 {

@@ -243,7 +243,7 @@ static void test_reply__with_a_header_that_does_not_fit_is_an_error(void **state
             buf_append_char(&text, 'p');
         }
         buf_append_cstr(&text, cases[i].method[0] == 'P' ? "\r\nContent-Length: 3\r\n\r\nabc"
-                                                        : "\r\n\r\n");
+                                                         : "\r\n\r\n");
         assert_true(client_try_send(c, text.data, text.len));
         struct answer a = client_read_as(c, is_head);
         if (a.status != cases[i].status || !a.whole) {
