@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <string.h>
 
 /* A request's id: a counter through a bijection (splitmix64): unique, not telling the count. */
@@ -156,6 +157,13 @@ static void unwrap_expect(const struct http_request *r)
     }
 }
 
+/* Whoever has ended its stream has sent its body, and waits for nothing before it. */
+static bool has_ended(const struct http_peer *peer)
+{
+    struct pollfd look = {.fd = peer->fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0 && (look.revents & POLLRDHUP) != 0;
+}
+
 /* Fills in the request from the head. Its strings stay in libmicrohttpd's memory until done(). */
 enum err http_read_head(struct exchange *x, const char *method, const char *version)
 {
@@ -182,7 +190,7 @@ enum err http_read_head(struct exchange *x, const char *method, const char *vers
     }
     r->content_length = framing.content_length;
     r->is_chunked = framing.is_chunked;
-    r->wants_100 = framing.wants_100;
+    r->wants_100 = framing.wants_100 && !has_ended(x->peer);
     if (r->wants_100 && x->server->parses_in_place) {
         unwrap_expect(r);
     }
