@@ -5,10 +5,13 @@
 /*
  * The readings of one request that may have been signed (verify.h says why): every combination of
  * a query, a Host and an accept-encoding. The plain one comes first and nearly always matches, so
- * only a refusal pays for the others.
+ * only a refusal pays for the others; what it pays is bounded: the plain readings of the query,
+ * and then others until READ_AGAIN_MAX bytes of canonical text have been hashed. An ordinary
+ * request has room for all 36 of them there, one of 15 KB for four.
  */
-#define HOSTS_MAX     3
-#define ENCODINGS_MAX 6
+#define HOSTS_MAX      3
+#define ENCODINGS_MAX  6
+#define READ_AGAIN_MAX ((size_t)64 << 10)
 
 struct reading {
     struct sigv4_request request;
@@ -114,7 +117,7 @@ static size_t encoding_readings(struct str encoding, struct str out[ENCODINGS_MA
 }
 
 /* Does this reading have the signature that was sent? The canonical text stays in *canonical. */
-static enum err try_one(const struct reading *reading, const struct auth *a, struct buf *canonical,
+static enum err try_one(const struct reading *reading, struct auth *a, struct buf *canonical,
                         bool *out_match)
 {
     struct buf signed_headers;
@@ -123,6 +126,7 @@ static enum err try_one(const struct reading *reading, const struct auth *a, str
     buf_clear(canonical);
     buf_init(&signed_headers, AUTH_CANONICAL_MAX);
     enum err e = sigv4_canonical(&reading->request, canonical, &signed_headers);
+    a->hashed_bytes += canonical->len;
     if (e == OK)
         e = sigv4_sign(a->signing_key, a->timestamp, &a->scope, buf_str(canonical), signature);
     if (e == OK)
@@ -132,8 +136,8 @@ static enum err try_one(const struct reading *reading, const struct auth *a, str
     return e;
 }
 
-/* Every Host and accept-encoding with the reading's query. */
-static enum err try_headers(struct reading *reading, const struct auth *a, struct arena *arena,
+/* Every other Host and accept-encoding with the reading's query, as far as that is paid for. */
+static enum err try_headers(struct reading *reading, struct auth *a, struct arena *arena,
                             struct buf *canonical, bool *out_match)
 {
     struct str hosts[HOSTS_MAX], encodings[ENCODINGS_MAX] = {{0}};
@@ -146,7 +150,9 @@ static enum err try_headers(struct reading *reading, const struct auth *a, struc
     if (reading->encoding)
         encoding_count = encoding_readings(encoding, encodings);
     for (size_t h = 0; e == OK && !*out_match && h < host_count; h++) {
-        for (size_t c = 0; e == OK && !*out_match && c < encoding_count; c++) {
+        for (size_t c = h == 0; e == OK && !*out_match && c < encoding_count; c++) {
+            if (a->hashed_bytes + canonical->len > READ_AGAIN_MAX)
+                break;
             if (reading->host)
                 *reading->host = hosts[h];
             if (reading->encoding)
@@ -161,27 +167,22 @@ static enum err try_headers(struct reading *reading, const struct auth *a, struc
     return e;
 }
 
-/* A match leaves the arguments of its reading in *a. */
-static enum err try_all(const struct auth_request *r, struct arena *arena, struct auth *a,
-                        struct reading *reading, struct buf *canonical, bool *out_match)
+/* The query with `+` as it stands. A match leaves these arguments in *a. */
+static enum err try_literal(const struct auth_request *r, struct arena *arena, struct auth *a,
+                            struct reading *reading, struct buf *canonical, bool with_headers,
+                            bool *out_match)
 {
     struct sigv4_arg *args;
     size_t count;
+    enum err e = auth_query_args(r->raw_query, PERCENT_PLUS_LITERAL, arena, &args, &count);
 
-    if (!pick_headers(r, a, arena, reading) || !set_args(reading, arena, r->args, r->arg_count))
-        return err_set(ERR_NOMEM, "no memory to verify a signature");
-    enum err e = try_one(reading, a, canonical, out_match); /* nearly always this */
-    if (e == OK && !*out_match)
-        e = try_headers(reading, a, arena, canonical, out_match);
-    if (e != OK || *out_match || str_find(r->raw_query, '+') == r->raw_query.len)
-        return e;
-    e = auth_query_args(r->raw_query, PERCENT_PLUS_LITERAL, arena, &args, &count);
     if (e == ERR_INVALID)
         return OK; /* a broken escape: no match */
     if (e == OK && !set_args(reading, arena, args, count))
         e = err_set(ERR_NOMEM, "no memory to verify a signature");
     if (e == OK)
-        e = try_headers(reading, a, arena, canonical, out_match);
+        e = with_headers ? try_headers(reading, a, arena, canonical, out_match)
+                         : try_one(reading, a, canonical, out_match);
     if (e == OK && *out_match) {
         a->args = args;
         a->arg_count = count;
@@ -189,10 +190,29 @@ static enum err try_all(const struct auth_request *r, struct arena *arena, struc
     return e;
 }
 
+static enum err try_all(const struct auth_request *r, struct arena *arena, struct auth *a,
+                        struct reading *reading, struct buf *canonical, bool *out_match)
+{
+    bool has_plus = str_find(r->raw_query, '+') < r->raw_query.len;
+    enum err e;
+
+    if (!pick_headers(r, a, arena, reading) || !set_args(reading, arena, r->args, r->arg_count))
+        return err_set(ERR_NOMEM, "no memory to verify a signature");
+    e = try_one(reading, a, canonical, out_match); /* nearly always this */
+    if (e == OK && !*out_match && has_plus)
+        e = try_literal(r, arena, a, reading, canonical, false, out_match);
+    if (e == OK && !*out_match && !set_args(reading, arena, r->args, r->arg_count))
+        e = err_set(ERR_NOMEM, "no memory to verify a signature");
+    if (e == OK && !*out_match)
+        e = try_headers(reading, a, arena, canonical, out_match);
+    if (e == OK && !*out_match && has_plus)
+        e = try_literal(r, arena, a, reading, canonical, true, out_match);
+    return e;
+}
+
 /* S3 shows what it signed, so that the author of a client can compare: the plain reading. */
-static enum s3_code mismatch(const struct auth_request *r, struct arena *arena,
-                             const struct auth *a, struct reading *reading, struct buf *canonical,
-                             struct s3_error *error)
+static enum s3_code mismatch(const struct auth_request *r, struct arena *arena, struct auth *a,
+                             struct reading *reading, struct buf *canonical, struct s3_error *error)
 {
     bool ignored = false;
 

@@ -93,6 +93,8 @@ struct auth {
     const struct sigv4_arg *args;
     size_t arg_count;
 
+    size_t hashed_bytes; /* checked: version 4's canonical text that it took, of all readings */
+
     /* Private to auth_parse and auth_check. */
     struct str payload_text;   /* the canonical request's last line */
     struct str signed_headers; /* "host;x-amz-date" as sent */

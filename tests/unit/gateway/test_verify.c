@@ -506,9 +506,42 @@ static void test_verify__look_up_by_callback(void **state)
     arena_free(g.arena);
 }
 
+/* However many readings a request has: a wrong signature costs little, whatever its length. */
+static void test_verify__a_refusal_costs_little(void **state)
+{
+    enum { MOST = 64 << 10 };
+    static const size_t pads[] = {0, 1000, 15000, 30000};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(pads); i++) {
+        struct auth_key key = {STR(SECRET), 7, true};
+        struct buf text;
+        struct given g;
+
+        buf_init(&text, 64 << 10);
+        buf_append_cstr(&text, "GET /b?prefix=a+b\nHost: h\nAccept-Encoding: br\nX-Amz-Meta-Pad: ");
+        for (size_t n = 0; n < pads[i]; n++)
+            buf_append_char(&text, 'p');
+        buf_append_cstr(&text, "\n" V4 ",SignedHeaders=accept-encoding;host;x-amz-content-sha256;"
+                               "x-amz-date;x-amz-meta-pad,Signature="
+                               "0000000000000000000000000000000000000000000000000000000000000000\n"
+                               "x-amz-date: 20130524T000000Z\n"
+                               "x-amz-content-sha256: UNSIGNED-PAYLOAD\n");
+        assert_ok(buf_check(&text));
+        assert_int_equal(parse(&g, text.data, MAY_24_2013), S3_OK);
+        assert_int_equal(auth_check(&g.request, g.arena, &key, &g.auth, &g.error),
+                         S3_SIGNATURE_DOES_NOT_MATCH);
+        /* two plain readings, and the one that is shown, are free */
+        assert_in_range(g.auth.hashed_bytes, 3 * pads[i], MOST + 3 * (pads[i] + 500));
+        arena_free(g.arena);
+        buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_verify__a_refusal_costs_little),
         cmocka_unit_test(test_verify__aws_examples_of_version_4_hold),
         cmocka_unit_test(test_verify__tells_what_it_found),
         cmocka_unit_test(test_verify__any_change_breaks_the_signature),
