@@ -12,6 +12,7 @@ started it: start servers from the main thread.
 
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -46,15 +47,27 @@ def cache_dir():
 _given_ports = set()
 
 
+def _first_ephemeral():
+    """The first port that the system gives to outgoing connections."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        return int(file.read().split()[0])
+
+
 def free_port():
-    """A port that nobody listens on, never the same one twice."""
+    """A port that nobody listens on, never the same one twice. Not one of those that outgoing
+    connections get: a server that is started again would find its own taken."""
+    ports = range(10000, max(_first_ephemeral(), 11000))
     while True:
+        port = random.SystemRandom().choice(ports)
+        if port in _given_ports:
+            continue
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
-            return port
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given_ports.add(port)
+        return port
 
 
 def unprivileged_user():
