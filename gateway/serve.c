@@ -33,6 +33,8 @@
 #define WELCOME_MS    1000
 
 /* A gateway from start to stop. */
+#define GIVEN_MAX 64 /* root and users of tests */
+
 struct gateway {
     const struct config *config;
     struct volume volume;
@@ -41,23 +43,25 @@ struct gateway {
     struct metrics *metrics;
     struct s3 s3;
     struct str domains[CONFIG_DOMAINS_MAX];
+    struct given_key keys[GIVEN_MAX]; /* the first is root's */
+    size_t key_count;
     struct monitor monitor;
     struct http_server *s3_server, *monitor_server;
 };
 
 /* --- users ------------------------------------------------------------------------------------ */
 
-#define GIVEN_MAX 64
-
 /* NAME:ACCESS:SECRET[,...] */
-static enum err take_test_users(struct gateway *g, struct given_key *keys, size_t *count)
+static enum err take_test_users(struct gateway *g)
 {
-    struct str rest = str_of(g->config->test_users), entry;
+    struct str rest = str_of(g->config->test_users != NULL ? g->config->test_users : ""), entry;
+    enum err err = OK;
 
-    while (str_split(&rest, ',', &entry)) {
-        struct given_key *k = &keys[*count];
+    g->key_count = 1;
+    while (err == OK && str_split(&rest, ',', &entry)) {
+        struct given_key *k = &g->keys[g->key_count];
 
-        if (*count == GIVEN_MAX)
+        if (g->key_count == GIVEN_MAX)
             return err_set(ERR_INVALID, "KISEKI_TEST_USERS names more than %d users",
                            GIVEN_MAX - 1);
         if (!str_split(&entry, ':', &k->account) || !str_split(&entry, ':', &k->access_key) ||
@@ -66,22 +70,29 @@ static enum err take_test_users(struct gateway *g, struct given_key *keys, size_
         if (str_eq(k->account, STR(ACCOUNT_ROOT)))
             return err_set(ERR_INVALID, "KISEKI_TEST_USERS: the root user is no test user");
         k->secret = entry;
-        ++*count;
+        err = given_key_valid(k);
+        g->key_count++;
     }
-    return OK;
+    if (err != OK)
+        err_prefix(err, "KISEKI_TEST_USERS");
+    return err;
 }
 
-/* The root key and users of tests; those that other starts gave are removed. */
-static enum err give_keys(struct gateway *g)
+/* An access key is one user's: otherwise the last one would take it from root, say. */
+static enum err take_keys(struct gateway *g)
 {
-    struct given_key keys[GIVEN_MAX] = {
-        {STR(ACCOUNT_ROOT), str_of(g->volume.access_key), str_of(g->volume.secret_key)}};
-    size_t count = 1;
-    enum err err = OK;
-
-    if (g->config->test_users != NULL)
-        err = take_test_users(g, keys, &count);
-    return err == OK ? account_keys_give(fs_meta(g->fs), keys, count) : err;
+    g->keys[0] = (struct given_key){STR(ACCOUNT_ROOT), str_of(g->volume.access_key),
+                                    str_of(g->volume.secret_key)};
+    for (size_t i = 1; i < g->key_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (str_eq(g->keys[i].access_key, g->keys[k].access_key))
+                return err_set(ERR_INVALID,
+                               "KISEKI_TEST_USERS: the access key of " STR_FMT
+                               " is that of " STR_FMT,
+                               STR_ARG(g->keys[i].account), STR_ARG(g->keys[k].account));
+        }
+    }
+    return OK;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -211,11 +222,13 @@ static enum err begin_serving(struct gateway *g)
     return err;
 }
 
-/* Addresses and certificates come first: what is wrong with them must not leave a volume behind. */
+/* Addresses, certificates and users come first: what is wrong with them must not leave a volume. */
 static enum err start(struct gateway *g)
 {
     enum err err = start_workers(g);
 
+    if (err == OK)
+        err = take_test_users(g);
     if (err == OK)
         err = prepare_monitor(g);
     if (err == OK)
@@ -223,9 +236,11 @@ static enum err start(struct gateway *g)
     if (err == OK)
         err = volume_prepare(g->config, true, &g->volume);
     if (err == OK)
+        err = take_keys(g);
+    if (err == OK)
         err = fs_open(&g->volume.options, &g->fs);
     if (err == OK)
-        err = give_keys(g);
+        err = account_keys_give(fs_meta(g->fs), g->keys, g->key_count);
     if (err == OK)
         err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
     return err == OK ? begin_serving(g) : err;

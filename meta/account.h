@@ -71,11 +71,14 @@ MUST_USE enum err account_key_put(struct meta *m, struct str account_name, struc
 /*
  * The keys that the configuration gives: puts what is missing or differs, then removes the given
  * ones that are not in the list, and all other keys of the account `root`. Changes nothing, and
- * costs a read, when all is so already.
+ * costs a read, when all is so already. ERR_EXISTS: `kiseki key` made one of these keys for another
+ * account, which would lose it without a word.
  */
 struct given_key {
     struct str account, access_key, secret;
 };
+/* ERR_INVALID as account_key_put() has it; asks no database. */
+MUST_USE enum err given_key_valid(const struct given_key *k);
 MUST_USE enum err account_keys_give(struct meta *m, const struct given_key *keys, size_t count);
 
 /* ERR_NOT_FOUND; ERR_DENIED for a given key. They hold from the commit on, everywhere. */

@@ -84,26 +84,36 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
     return meta_write(m, &u);
 }
 
-/* Does the database have exactly this? */
+/* Does the database have exactly this? ERR_EXISTS: the key was made for another account. */
 static enum err is_there(struct meta *m, const struct given_key *k, bool given, bool *out)
 {
     struct access_key now;
     enum err e = account_key_look_up(m, k->access_key, &now);
-    *out = e == OK && now.enabled && now.given == given &&
-           str_eq(str_of(now.account.name), k->account) && str_eq(str_of(now.secret), k->secret);
+    bool same = e == OK && str_eq(str_of(now.account.name), k->account);
+    *out = same && now.enabled && now.given == given && str_eq(str_of(now.secret), k->secret);
+    if (e == OK && !same && !now.given && !account_is_root(&now.account))
+        e = err_set(ERR_EXISTS,
+                    "the access key " STR_FMT " belongs to the account %s (kiseki key list):"
+                    " choose another one, or remove it there first",
+                    STR_ARG(k->access_key), now.account.name);
     explicit_bzero(&now, sizeof(now));
     return e == ERR_NOT_FOUND ? OK : e;
 }
 
-static enum err put_if_needed(struct meta *m, const struct given_key *k, bool given)
+enum err given_key_valid(const struct given_key *k)
 {
     struct access_key room;
-    bool there = false;
     if (k->account.len == 0 || k->account.len >= sizeof(room.account.name) ||
         !is_printable(k->account, ""))
         return err_set(ERR_INVALID, "an account's name has 1 to %zu printable characters",
                        sizeof(room.account.name) - 1);
-    enum err e = access_key_valid(k->access_key, k->secret);
+    return access_key_valid(k->access_key, k->secret);
+}
+
+static enum err put_if_needed(struct meta *m, const struct given_key *k, bool given)
+{
+    bool there = false;
+    enum err e = given_key_valid(k);
     if (e == OK)
         e = is_there(m, k, given, &there);
     if (e != OK || there)

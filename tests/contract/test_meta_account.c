@@ -128,6 +128,31 @@ static void test_meta_account__given_keys_go_with_the_configuration(void **state
     meta_close(two);
 }
 
+/* Neither the root key nor one of a user of tests takes over what was made for somebody else. */
+static void test_meta_account__a_given_key_is_nobody_elses(void **state)
+{
+    static const struct given_key first[] = {{{"root", 4}, {"ROOTONE", 7}, {"secret-1", 8}}};
+    static const struct given_key taken[] = {{{"root", 4}, {"HANDMADE", 8}, {"secret-2", 8}},
+                                             {{"alt", 3}, {"HANDMADE", 8}, {"secret-2", 8}}};
+    static const struct given_key renamed[] = {{{"root", 4}, {"ROOTTWO", 7}, {"secret-1", 8}},
+                                               {{"alt", 3}, {"ROOTONE", 7}, {"secret-2", 8}}};
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct access_key k;
+    put(m, "hand", "HANDMADE", "secret-3");
+    give(m, first, 1);
+    for (size_t i = 0; i < 2; i++) {
+        assert_err(ERR_EXISTS, account_keys_give(m, &taken[i], 1));
+        assert_non_null(strstr(err_text(ERR_EXISTS), "HANDMADE belongs to the account hand"));
+    }
+    expect_secret(m, "HANDMADE", "secret-3");
+    expect_secret(m, "ROOTONE", "secret-1");
+    give(m, renamed, 2); /* what the configuration gave it may give to another */
+    assert_ok(account_key_look_up(m, STR("ROOTONE"), &k));
+    assert_string_equal(k.account.name, "alt");
+    meta_close(m);
+}
+
 static void test_meta_account__keys_are_disabled_listed_and_removed(void **state)
 {
     struct world *w = *state;
@@ -240,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_meta_account__putting_the_same_changes_nothing),
         cmocka_unit_test(test_meta_account__bad_arguments_are_refused),
         cmocka_unit_test(test_meta_account__given_keys_go_with_the_configuration),
+        cmocka_unit_test(test_meta_account__a_given_key_is_nobody_elses),
         cmocka_unit_test(test_meta_account__keys_are_disabled_listed_and_removed),
         cmocka_unit_test(test_meta_account__memory_holds_some_keys_and_all_are_found),
         cmocka_unit_test(test_meta_account__secrets_are_sealed_under_the_master_key),

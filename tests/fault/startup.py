@@ -233,6 +233,15 @@ class Startup:
                 for word, args in wrong:
                     self.refused(word, args=args, **env)
                     equal(there(), before, f"{name}: {args}: what is there")
+                for users in ("a:AAA", ",", "root:AAA:secret-1", "a:AAA:short", "a:A/A:secret-1",
+                              "a\nb:AAA:secret-1", ":AAA:secret-1"):
+                    self.refused("KISEKI_TEST_USERS", KISEKI_TEST_USERS=users, **env)
+                    equal(there(), before, f"{name}: {users!r}: what is there")
+
+    def a_key_is_one_users(self):
+        """Of two users of one access key the last one took it, also from root."""
+        for users in (f"a:{ACCESS_KEY}:secret-1", "a:AAA:secret-1,b:AAA:secret-2"):
+            self.refused("KISEKI_TEST_USERS", " is that of ", KISEKI_TEST_USERS=users)
 
     def other_options(self):
         """A command refuses what belongs to another, and names what is misspelt."""
@@ -433,7 +442,8 @@ class Startup:
 
 
 TESTS = ("flags", "other_options", "misspelt_variables", "says_which_volume",
-         "wrong_settings_make_nothing", "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
+         "wrong_settings_make_nothing", "a_key_is_one_users",
+         "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
          "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
          "load_wants_the_store", "secret_is_shown_once",
          "passwords_are_not_printed", "dump_is_private", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
