@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "base/rand.h"
+#include "fs/marker.h"
 #include "meta/account.h"
 
 #include <errno.h>
@@ -30,11 +31,11 @@ static enum err read_file(const char *path, char *out, size_t size)
     ssize_t n;
 
     if (fd < 0)
-        return err_set(errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, "can not read %s: %m", path);
+        return err_set(errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, "cannot read %s: %m", path);
     n = read(fd, out, size - 1);
     close(fd);
     if (n < 0)
-        return err_set(ERR_IO, "can not read %s: %m", path);
+        return err_set(ERR_IO, "cannot read %s: %m", path);
     out[n] = '\0';
     if (str_of(out).len != (size_t)n) /* what stands behind it would be lost without a word */
         return err_set(ERR_INVALID, "%s holds a NUL byte", path);
@@ -53,7 +54,7 @@ static enum err sync_folder_of(const char *path)
         snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
-        err = err_set(ERR_IO, "can not write %s: %m", folder);
+        err = err_set(ERR_IO, "cannot write %s: %m", folder);
     if (fd >= 0)
         close(fd);
     return err;
@@ -69,15 +70,15 @@ static enum err write_private_file(const char *path, const char *text)
 
     snprintf(fresh, sizeof(fresh), "%s.new", path);
     if (unlink(fresh) != 0 && errno != ENOENT) /* left by a start that was killed */
-        return err_set(ERR_DENIED, "can not write %s: %m", fresh);
+        return err_set(ERR_DENIED, "cannot write %s: %m", fresh);
     fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_set(ERR_DENIED, "can not write %s: %m", fresh);
+        return err_set(ERR_DENIED, "cannot write %s: %m", fresh);
     if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0)
-        err = err_set(ERR_IO, "can not write %s: %m", fresh);
+        err = err_set(ERR_IO, "cannot write %s: %m", fresh);
     close(fd);
     if (err == OK && rename(fresh, path) != 0)
-        err = err_set(ERR_IO, "can not write %s: %m", path);
+        err = err_set(ERR_IO, "cannot write %s: %m", path);
     return err == OK ? sync_folder_of(path) : err;
 }
 
@@ -157,6 +158,15 @@ static enum err parse_master_key(struct volume *v, struct str text, const char *
                    where);
 }
 
+static bool is_there(const char *folder, const char *name)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Beside a database whose key is lost none is made: it would pass for the one that is missed. */
 static enum err load_master_key(struct volume *v, const char *data, bool create)
 {
     char path[4096], text[FILE_TEXT_MAX];
@@ -164,14 +174,17 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
 
     snprintf(path, sizeof(path), "%s/master.key", data);
     err = read_file(path, text, sizeof(text));
-    if (err == ERR_NOT_FOUND && create) {
+    if (err == ERR_NOT_FOUND && create && !is_there(data, "meta.db")) {
         rand_hex(text, 64);
         err = parse_master_key(v, str_of(text), path);
         snprintf(text + 64, 2, "\n");
         return err == OK ? write_private_file(path, text) : err;
     }
     if (err == ERR_NOT_FOUND)
-        return err_set(ERR_DENIED, "%s is missing: the volume's secrets are sealed with it", path);
+        return err_set(ERR_DENIED,
+                       "%s is missing, and the volume's secrets are sealed with it: put it back, "
+                       "or set KISEKI_MASTER_KEY",
+                       path);
     if (err != OK)
         return err;
     while (str_of(text).len > 0 && text[str_of(text).len - 1] == '\n')
@@ -240,7 +253,12 @@ static enum err choose_places(const struct config *c, bool create, struct volume
     snprintf(v->credentials_path, sizeof(v->credentials_path), "%s/credentials", c->data);
     if (v->embedded) {
         if (create && mkdir(c->data, 0700) != 0 && errno != EEXIST)
-            return err_set(ERR_DENIED, "can not make the folder %s: %m", c->data);
+            return err_set(ERR_DENIED, "cannot make the folder %s: %m", c->data);
+        if (create && !is_there(c->data, "meta.db") && is_there(c->data, "store/" MARKER_NAME))
+            return err_set(ERR_DENIED,
+                           "%s/meta.db is missing, but %s/store holds a volume's slices: put the "
+                           "database back, or begin anew with another --data",
+                           c->data, c->data);
         snprintf(v->meta_url, sizeof(v->meta_url), "sqlite:%s/meta.db", c->data);
         snprintf(v->store_url, sizeof(v->store_url), "dir:%s/store", c->data);
         return OK;

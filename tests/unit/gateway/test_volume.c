@@ -34,14 +34,19 @@ static void expect_mode(const struct given *g, const char *name, mode_t mode)
     assert_int_equal(st.st_mode & 07777, mode);
 }
 
-static void refused(struct given *g, const char *part)
+static void refused_as(struct given *g, enum err how, const char *part)
 {
     enum err err = volume_prepare(&g->c, true, &g->v);
 
-    assert_int_equal(err, ERR_INVALID);
+    assert_int_equal(err, how);
     if (strstr(err_text(err), part) == NULL)
         fail_msg("\"%s\" does not name %s", err_text(err), part);
     assert_null(strchr(err_text(err), '\n'));
+}
+
+static void refused(struct given *g, const char *part)
+{
+    refused_as(g, ERR_INVALID, part);
 }
 
 static void test_volume__the_first_start_makes_private_files(void **state)
@@ -255,6 +260,64 @@ static void test_volume__files_with_a_nul_are_refused(void **state)
     end(&g);
 }
 
+static void make_file(const struct given *g, const char *name)
+{
+    char path[2048];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", g->data, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static bool is_there(const struct given *g, const char *name)
+{
+    char path[2048];
+
+    snprintf(path, sizeof(path), "%s/%s", g->data, name);
+    return access(path, F_OK) == 0;
+}
+
+/* A new key would pass for the one that is missed, and hide that it is. */
+static void test_volume__a_lost_key_is_not_replaced(void **state)
+{
+    struct given g;
+    char path[2048];
+
+    (void)state;
+    begin(&g);
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    make_file(&g, "meta.db");
+    snprintf(path, sizeof(path), "%s/master.key", g.data);
+    assert_int_equal(remove(path), 0);
+    refused_as(&g, ERR_DENIED, "KISEKI_MASTER_KEY");
+    assert_false(is_there(&g, "master.key"));
+    g.c.master_key = (char *)HEX_KEY;
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    end(&g);
+}
+
+/* Slices without their database: a new volume beside them is nobody's wish. */
+static void test_volume__a_lost_database_is_not_replaced(void **state)
+{
+    struct given g;
+    char path[2048];
+
+    (void)state;
+    begin(&g);
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    snprintf(path, sizeof(path), "%s/store", g.data);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_ok(volume_prepare(&g.c, true, &g.v)); /* a start that was killed before its marker */
+    make_file(&g, "store/volume");
+    refused_as(&g, ERR_DENIED, "meta.db is missing");
+    assert_ok(volume_prepare(&g.c, false, &g.v)); /* `kiseki load` brings one */
+    make_file(&g, "meta.db");
+    assert_ok(volume_prepare(&g.c, true, &g.v));
+    end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +329,8 @@ int main(void)
         cmocka_unit_test(test_volume__damaged_files_say_which),
         cmocka_unit_test(test_volume__files_with_a_nul_are_refused),
         cmocka_unit_test(test_volume__commands_make_nothing),
+        cmocka_unit_test(test_volume__a_lost_key_is_not_replaced),
+        cmocka_unit_test(test_volume__a_lost_database_is_not_replaced),
         cmocka_unit_test(test_volume__the_databases_password_may_be_anything),
     };
 
