@@ -15,7 +15,7 @@
 #define END_MS    200
 #define LINE_MAX  256
 
-static void append_size(char *out, size_t size, double bytes)
+void progress_size(char *out, size_t size, double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     size_t unit = 0;
@@ -47,8 +47,8 @@ void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size
     if (p->bytes > 0) {
         char amount[32], speed[32];
 
-        append_size(amount, sizeof(amount), (double)p->bytes);
-        append_size(speed, sizeof(speed), (double)p->bytes / seconds);
+        progress_size(amount, sizeof(amount), (double)p->bytes);
+        progress_size(speed, sizeof(speed), (double)p->bytes / seconds);
         snprintf(bytes, sizeof(bytes), ", %s, %s/s", amount, speed);
     }
     if (p->total > p->items && p->items > 0) {
@@ -69,7 +69,7 @@ void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size
 }
 
 /* A terminal that is stopped, a pipe that is full: the work goes on, only its end is waited for. */
-static void draw(struct progress *p, bool last)
+static void draw(struct progress *p, bool last, const char *end)
 {
     char line[LINE_MAX + BAR_WIDTH + 32], text[LINE_MAX], bar[BAR_WIDTH + 1];
     uint64_t full = p->total > 0 ? p->items * BAR_WIDTH / p->total : 0;
@@ -80,11 +80,11 @@ static void draw(struct progress *p, bool last)
         bar[i] = i < full ? '=' : ' ';
     bar[BAR_WIDTH] = '\0';
     if (!p->terminal)
-        snprintf(line, sizeof(line), "%s%s\n", text, last ? ", done" : "");
+        snprintf(line, sizeof(line), "%s%s\n", text, end);
     else if (has_bar)
-        snprintf(line, sizeof(line), "\r\033[K[%s] %s%s", bar, text, last ? "\n" : "");
+        snprintf(line, sizeof(line), "\r\033[K[%s] %s%s%s", bar, text, end, last ? "\n" : "");
     else
-        snprintf(line, sizeof(line), "\r\033[K%s%s", text, last ? "\n" : "");
+        snprintf(line, sizeof(line), "\r\033[K%s%s%s", text, end, last ? "\n" : "");
     if (fd_write_within(STDERR_FILENO, line, strlen(line), last ? END_MS : 0, NULL) != OK)
         return; /* nobody looks */
 }
@@ -106,7 +106,7 @@ static void show(struct progress *p, int64_t every_us)
     if (p->quiet || now - p->shown_us < (p->terminal ? REDRAW_US : every_us))
         return;
     p->shown_us = now;
-    draw(p, false);
+    draw(p, false, "");
 }
 
 void progress_add(struct progress *p, uint64_t items, uint64_t bytes)
@@ -130,9 +130,9 @@ void progress_wait(struct progress *p, const char *fmt, ...)
     p->was_waiting = true;
 }
 
-void progress_end(struct progress *p)
+void progress_end(struct progress *p, enum err how)
 {
     p->waits_for[0] = '\0';
-    if (!p->quiet)
-        draw(p, true);
+    if (!p->quiet && (how == OK || p->items > 0))
+        draw(p, true, how != OK ? ", broken off" : p->terminal ? "" : ", done");
 }

@@ -54,7 +54,7 @@ static void failed(struct disk_cache *c, const char *what)
     c->quiet_until_ms = now + BACKOFF_MS;
     pthread_mutex_unlock(&c->lock);
     if (tell)
-        log_warn("disk cache: can not %s: %s; nothing is written to it for a minute", what,
+        log_warn("disk cache: cannot %s: %s; nothing is written to it for a minute", what,
                  strerror(number));
 }
 
@@ -213,7 +213,7 @@ static enum err start(struct disk_cache *c)
         pthread_mutex_destroy(&c->lock);
         pthread_cond_destroy(&c->work);
         pthread_cond_destroy(&c->idle);
-        return err_set(ERR_NOMEM, "can not start the thread of the disk cache");
+        return err_set(ERR_NOMEM, "cannot start the thread of the disk cache");
     }
     pthread_setname_np(c->thread, "disk-cache");
     return OK;

@@ -105,7 +105,7 @@ static enum err open_file(const char *folder, const char *name, int *out)
     if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
         return err_set(ERR_INVALID, "the cache folder's name is too long");
     *out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    return *out >= 0 ? OK : err_set(ERR_IO, "disk cache: can not open %s: %m", path);
+    return *out >= 0 ? OK : err_set(ERR_IO, "disk cache: cannot open %s: %m", path);
 }
 
 static enum err open_folder(const char *folder, struct disk_files *f)
@@ -113,7 +113,7 @@ static enum err open_folder(const char *folder, struct disk_files *f)
     enum err err = OK;
 
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return err_set(ERR_IO, "disk cache: can not make the folder %s: %m", folder);
+        return err_set(ERR_IO, "disk cache: cannot make the folder %s: %m", folder);
     err = open_file(folder, "lock", &f->lock);
     if (err == OK && flock(f->lock, LOCK_EX | LOCK_NB) != 0)
         err =
@@ -181,7 +181,7 @@ enum err disk_files_open(const char *folder, uint64_t bytes, const char *volume_
         take_entries(out, out_index);
     else if (ftruncate(out->index, 0) != 0 || ftruncate(out->data, 0) != 0 ||
              !write_at(out->index, &wanted, sizeof(wanted), 0))
-        return err_set(ERR_IO, "disk cache: can not write to %s: %m", folder);
+        return err_set(ERR_IO, "disk cache: cannot write to %s: %m", folder);
     log_info("disk cache: %s has %zu of at most %u granules", folder, out_index->used,
              out_index->count);
     return OK;

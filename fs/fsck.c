@@ -202,7 +202,7 @@ static enum err check_counts(struct fs *fs, struct fsck *f, const struct check_t
         err = check_window(fs, f, c, i * WINDOW);
         progress_add(&p, 1, 0);
     }
-    progress_end(&p);
+    progress_end(&p, err);
     free(c);
     return err;
 }
@@ -265,14 +265,14 @@ static enum err check_store(struct fs *fs, struct fsck *f, const struct check_to
 
     progress_begin(&p, "slices in the store", totals->slices, f->quiet);
     err = scrub_run(fs, &sizes);
-    progress_end(&p);
+    progress_end(&p, err);
     if (err != OK)
         return err;
     progress_begin(&p, "objects of the store", 0, f->quiet);
     err = store_list(fs->store, "slices/", listed, &l);
     if (err == OK)
         err = look_up(&l);
-    progress_end(&p);
+    progress_end(&p, err);
     return err;
 }
 
@@ -301,7 +301,7 @@ enum err fsck_run(struct fs *fs, struct fsck *f)
 
     progress_begin(&rows.p, "checks of rows", check_row_count(), f->quiet);
     err = check_rows(fs->meta, found, &rows, checked);
-    progress_end(&rows.p);
+    progress_end(&rows.p, err);
     if (err == OK && f->repair)
         err = check_repair_rows(fs->meta, &f->repaired);
     if (err == OK)

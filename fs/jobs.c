@@ -167,7 +167,7 @@ enum err jobs_add(struct jobs *j, const struct job *job, void *owner)
     *r = (struct runner){.jobs = j, .job = *job, .owner = owner, .stats = {.name = job->name}};
     pthread_mutex_unlock(&j->lock);
     if (pthread_create(&r->thread, NULL, runner_main, r) != 0)
-        return err_set(ERR_NOMEM, "can not start the thread of the job %s", job->name);
+        return err_set(ERR_NOMEM, "cannot start the thread of the job %s", job->name);
     for (size_t i = 4; i < sizeof(name) - 1 && job->name[i - 4] != '\0'; i++)
         name[i] = job->name[i - 4];
     pthread_setname_np(r->thread, name);

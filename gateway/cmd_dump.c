@@ -49,7 +49,7 @@ static enum err write_dump(const struct config *c, struct meta *m, FILE *out)
         return err;
     progress_begin(&p, "rows", total, c->quiet);
     err = dump_write(m, out, &rows);
-    progress_end(&p);
+    progress_end(&p, err);
     return err;
 }
 
@@ -100,7 +100,7 @@ static enum err load_dump(const struct config *c, struct owner *o, struct meta *
 
     progress_begin(&p, "rows", 0, c->quiet);
     err = dump_load(m, in, claim, o, &rows);
-    progress_end(&p);
+    progress_end(&p, err);
     if (err == OK) /* from here on the database that the dump was made of is refused */
         err = marker_set(o->store, o->header.uuid, o->generation);
     return err;
@@ -121,18 +121,18 @@ static enum err open_its_store(struct volume *v, struct store **out)
 
 int command_load(const struct config *c)
 {
-    struct volume volume;
+    struct volume volume = {0};
     struct meta *meta = NULL;
     struct owner owner = {.store = NULL};
     FILE *in = NULL;
-    enum err err = volume_prepare(c, false, &volume);
+    enum err err = OK;
 
     log_set_level(LOG_WARN); /* the id that an empty database gets is not the volume's */
-    if (err == OK) {
-        in = stream_of(c, "r", stdin);
-        if (in == NULL)
-            err = err_set(ERR_IO, "nothing was loaded");
-    }
+    in = stream_of(c, "r", stdin);
+    if (in == NULL)
+        err = err_set(ERR_IO, "nothing was loaded");
+    if (err == OK)
+        err = volume_prepare(c, false, &volume);
     if (err == OK) /* before tables are made */
         err = open_its_store(&volume, &owner.store);
     if (err == OK)

@@ -42,7 +42,7 @@ static void print_text(const struct gc_counts *n, bool applied)
                (long long)(n->again_in_ms > 0 ? n->again_in_ms / 1000 + 1 : 0),
                applied ? " (--wait waits)" : "");
     if (n->live_sessions > 1)
-        printf("  %lld other sessions are at work: they free it by themselves, too\n",
+        printf("gateways or tools are at work (%lld): gateways free it by themselves, too\n",
                (long long)(n->live_sessions - 1));
 }
 
@@ -62,7 +62,7 @@ int command_gc(const struct config *c)
     if (err == OK && c->apply) {
         progress_begin(&p, "slices deleted", (uint64_t)counts.slices, c->quiet || c->json);
         err = gc_run(tool.fs, c->wait, &p, &counts);
-        progress_end(&p);
+        progress_end(&p, err);
     }
     if (err != OK)
         code = tool_fail(err);

@@ -30,7 +30,9 @@ static long ask(const char *url, const char **out_why)
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     code = curl_easy_perform(curl);
-    *out_why = curl_easy_strerror(code);
+    *out_why = code == CURLE_GOT_NOTHING
+                   ? "the connection was closed (is it https? Then give --tls-cert and --tls-key)"
+                   : curl_easy_strerror(code);
     if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);

@@ -18,7 +18,7 @@ int command_scrub(const struct config *c)
         if (err == OK) {
             progress_begin(&p, "slices", totals.slices, c->quiet);
             err = scrub_run(tool.fs, &s);
-            progress_end(&p);
+            progress_end(&p, err);
         }
         code = err != OK ? tool_fail(err) : s.bad > 0 ? 1 : 0;
     }

@@ -1,6 +1,7 @@
 #include "gateway/commands.h"
 
 #include "base/clock.h"
+#include "base/progress.h"
 #include "gateway/tool.h"
 
 #include <jansson.h>
@@ -63,12 +64,13 @@ static void print_json(const struct meta_volume *v, const struct meta_status *s)
 
 static void print_text(const struct meta_volume *v, const struct meta_status *s)
 {
-    char created[CLOCK_TEXT_MAX];
+    char created[CLOCK_TEXT_MAX], size[32];
 
     clock_iso(v->created_ms, created);
     printf("volume    %s (created %s)\n", v->uuid, created);
-    printf("buckets   %lld\nobjects   %lld\nbytes     %lld\nuploads   %lld in progress\n",
-           (long long)s->buckets, (long long)s->objects, (long long)s->bytes,
+    progress_size(size, sizeof(size), (double)s->bytes);
+    printf("buckets   %lld\nobjects   %lld\nbytes     %lld (%s)\nuploads   %lld in progress\n",
+           (long long)s->buckets, (long long)s->objects, (long long)s->bytes, size,
            (long long)s->uploads);
     printf("to free   %lld files, %lld slices\n", (long long)s->dead, (long long)s->doomed);
     if (s->set_aside > 0)
@@ -81,10 +83,10 @@ static void print_text(const struct meta_volume *v, const struct meta_status *s)
 
         clock_iso(info->started_ms, created);
         printf("  %llu  " STR_FMT " on " STR_FMT " (pid %lld), version " STR_FMT
-               ", since %s, lease %lld ms\n",
+               ", since %s, lease for %.1f s\n",
                (unsigned long long)info->id, STR_ARG(info->state), STR_ARG(info->host),
                (long long)info->pid, STR_ARG(info->version), created,
-               (long long)info->lease_left_ms);
+               (double)info->lease_left_ms / 1000);
     }
 }
 

@@ -54,11 +54,11 @@ const struct command command_rows[] = {
      TOOL_EXITS,
      "kiseki load volume.jsonl --meta postgres://kiseki@db/kiseki --store dir:data/store"},
     {"key", COMMAND_KEY, command_key, "ACTION [NAME]", "access keys: list, create, disable, remove",
-     "list             prints all access keys and whose they are, without secrets\n"
-     "create NAME      makes a key for the account NAME, and the account if it is new; the secret\n"
-     "                 is printed this once\n"
-     "disable KEY      refuses it from now on; enable KEY takes that back\n"
-     "remove KEY       forgets it; buckets and objects of its account stay\n"
+     "list         prints all access keys and whose they are, without secrets\n"
+     "create NAME  makes a key for the account NAME, and the account if it is\n"
+     "             new; the secret is printed this once\n"
+     "disable KEY  refuses it from now on; enable KEY takes that back\n"
+     "remove KEY   forgets it; buckets and objects of its account stay\n"
      "An account has the buckets that its keys made, and no others; the root key may do\n"
      "everything. Changes count at once, on all gateways, which may be at work. The root key is\n"
      "replaced by starting the gateways with another one.",

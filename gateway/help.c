@@ -72,10 +72,22 @@ void help_command(const struct command *c, FILE *out)
 
 /* --- the manual page -------------------------------------------------------------------------- */
 
-/* A backslash begins an escape, and a dot or a quote at a line's begin a request. */
+static bool is_of_table(const char *line)
+{
+    return memmem(line, strcspn(line, "\n"), "  ", 2) != NULL;
+}
+
+/* A backslash begins an escape, and a dot or a quote at a line's begin a request. Of a table, whose
+ * lines have two spaces in a row, the lines stay as they are. */
 static void print_roff(FILE *out, const char *text)
 {
+    bool fills = true;
+
     for (bool begins = true; *text != '\0'; text++) {
+        if (begins && is_of_table(text) == fills) {
+            fputs(fills ? ".nf\n" : ".fi\n", out);
+            fills = !fills;
+        }
         if (begins && (*text == '.' || *text == '\''))
             fputs("\\&", out);
         if (*text == '\\')
@@ -86,6 +98,8 @@ static void print_roff(FILE *out, const char *text)
             putc(*text, out);
         begins = *text == '\n';
     }
+    if (!fills)
+        fputs("\n.fi", out);
 }
 
 static void man_command(const struct command *c, FILE *out)
@@ -130,7 +144,7 @@ static void man_option(const struct option_row *o, FILE *out)
 
 void help_man(FILE *out)
 {
-    fprintf(out, ".TH KISEKI 1 \"\" \"kiseki %s\" \"User Commands\"\n", KISEKI_VERSION);
+    fprintf(out, ".TH KISEKI 1 \"\" \"kiseki %s\" \"User Commands\"\n.nh\n", KISEKI_VERSION);
     fputs(
         ".SH NAME\nkiseki \\- S3 gateway over a filesystem of its own\n"
         ".SH SYNOPSIS\n.B kiseki\n.I command\n[\n.B \\-\\-option\n.I value\n] ...\n[\n.I FILE\n]\n"

@@ -272,7 +272,10 @@ static void write_volume(const struct gateway *g, struct buf *out)
 static void write_examples(const struct gateway *g, const char *endpoint, struct buf *out)
 {
     const char *host = strstr(endpoint, "://") + 3, *file = g->volume.credentials_path;
+    char path[PATH_MAX];
 
+    if (realpath(file, path) != NULL) /* another terminal is in another folder */
+        file = path;
     buf_printf(
         out,
         "\nTry:\n"
@@ -335,9 +338,8 @@ static void wait_for_stop(struct gateway *g, const sigset_t *signals)
 
     while (sigwait(signals, &signal) == 0) {
         if (signal == SIGHUP) {
-            enum err err = http_server_reload_tls(g->s3_server);
-
-            log_info("certificate: %s", err == OK ? "read again" : err_text(err));
+            if (http_server_reload_tls(g->s3_server) == OK && g->config->tls_cert == NULL)
+                log_info("SIGHUP: there is no certificate to read again");
             continue;
         }
         log_info("%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");

@@ -149,8 +149,8 @@ enum err dump_write(struct meta *m, FILE *out, const struct dump_progress *p)
     if (e == OK && before.sessions > 0) {
         json_decref(header);
         return err_set(ERR_BUSY,
-                       "%lld gateways or tools are at work on this volume: stop them, or"
-                       " wait until their leases are over",
+                       "gateways or tools are at work on this volume (%lld; `kiseki status` lists "
+                       "them): stop them, or wait until their leases are over",
                        (long long)before.sessions);
     }
     if (e == OK)

@@ -16,7 +16,7 @@ static enum err out_of_memory(void)
 
 static enum err set_aside(struct reclaim *r, struct arena *a, uint64_t piece, enum err why)
 {
-    log_error("piece %" PRIu64 " can not be reclaimed and is set aside: %s", piece, err_text(why));
+    log_error("piece %" PRIu64 " cannot be reclaimed and is set aside: %s", piece, err_text(why));
     struct sql_unit u;
     r->round->failed++;
     job_begin(&r->hold, &u, a);

@@ -137,7 +137,7 @@ enum err dir_make_root(const char *path)
         if ((!made && errno != EEXIST) || (made && sync_parent(text) < 0))
             return err_set(errno == EACCES || errno == EPERM || errno == EROFS ? ERR_DENIED
                                                                                : ERR_IO,
-                           "can not make the folder %s of the store: %s", text, strerror(errno));
+                           "cannot make the folder %s of the store: %s", text, strerror(errno));
         text[i] = i < len ? '/' : '\0';
     }
     return OK;

@@ -162,7 +162,7 @@ static enum err s3_list(struct store *store, const char *prefix, store_list_fn *
         if (e == OK)
             e = s3_xml_page(buf_str(&a.text), &page);
         else if (e == ERR_NOT_FOUND)
-            e = err_set(ERR_IO, "%s: the bucket can not be listed: 404", store->label);
+            e = err_set(ERR_IO, "%s: the bucket cannot be listed: 404", store->label);
     } while (e == OK && page.truncated);
     buf_fini(&page.token);
     s3_answer_fini(&a);
@@ -245,10 +245,10 @@ static enum err advise(const struct s3_store *s, const struct s3_answer *a, enum
                           "s3:GetObject, s3:PutObject and s3:DeleteObject",
                           s->target.bucket);
     if (e == ERR_BUSY)
-        return err_prefix(e, "the store can not be reached or is overloaded; check its endpoint");
+        return err_prefix(e, "the store cannot be reached or is overloaded; check its endpoint");
     if (e == ERR_DENIED)
         return err_prefix(e, "the store's certificate is not trusted; give its CA file");
-    return err_prefix(e, "the store can not be used");
+    return err_prefix(e, "the store cannot be used");
 }
 
 /* Lists one object: proves address, region, keys and bucket. */
@@ -322,7 +322,7 @@ enum err store_s3_open(const char *spec, const struct store_options *opts, struc
 {
     pthread_once(&curl_once, start_curl);
     if (curl_started != CURLE_OK)
-        return err_set(ERR_IO, "libcurl can not start: %s", curl_easy_strerror(curl_started));
+        return err_set(ERR_IO, "libcurl cannot start: %s", curl_easy_strerror(curl_started));
     struct s3_store *s = calloc(1, sizeof(*s));
     if (!s)
         return err_set(ERR_NOMEM, "no memory for the store");

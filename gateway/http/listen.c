@@ -136,13 +136,13 @@ enum err http_bind(struct http_server *s)
     struct addrinfo *list = NULL;
     int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);
     if (failed != 0) {
-        return err_set(ERR_INVALID, "can not listen on %s: %s", text, gai_strerror(failed));
+        return err_set(ERR_INVALID, "cannot listen on %s: %s", text, gai_strerror(failed));
     }
     s->listen_fd = open_first(list);
     int number = errno;
     freeaddrinfo(list);
     if (s->listen_fd < 0) {
-        return err_set(of_errno(number), "can not listen on %s: %s", text, strerror(number));
+        return err_set(of_errno(number), "cannot listen on %s: %s", text, strerror(number));
     }
     print_address(s);
     return OK;
@@ -170,7 +170,7 @@ static bool accept_some(struct http_server *s)
         }
         if (w.fd < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK) {
-                log_warn("can not accept connections: %s", strerror(errno));
+                log_warn("cannot accept connections: %s", strerror(errno));
                 return false;
             }
             return true;
@@ -236,11 +236,11 @@ void http_accept_wake(struct http_server *s)
 enum err http_accept_start(struct http_server *s)
 {
     if (listen(s->listen_fd, SOMAXCONN) != 0) {
-        return err_set(of_errno(errno), "can not listen on %s: %s", s->address, strerror(errno));
+        return err_set(of_errno(errno), "cannot listen on %s: %s", s->address, strerror(errno));
     }
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0) {
-        return err_set(ERR_IO, "can not make an eventfd: %s", strerror(errno));
+        return err_set(ERR_IO, "cannot make an eventfd: %s", strerror(errno));
     }
     enum err e = http_watch_start(s);
     if (e != OK) {
@@ -248,7 +248,7 @@ enum err http_accept_start(struct http_server *s)
     }
     int failed = pthread_create(&s->accept_thread, NULL, accept_main, s);
     if (failed != 0) {
-        return err_set(ERR_NOMEM, "can not start a thread: %s", strerror(failed));
+        return err_set(ERR_NOMEM, "cannot start a thread: %s", strerror(failed));
     }
     (void)pthread_setname_np(s->accept_thread, "http-accept");
     s->accepts = true;

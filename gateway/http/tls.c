@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
@@ -53,8 +54,11 @@ static bool is_missing(int code)
 
 static enum err load_file(const char *path, gnutls_datum_t *out)
 {
+    errno = 0;
     int code = gnutls_load_file(path, out);
-    return code == 0 ? OK : err_set(ERR_INVALID, "can not read %s", path);
+    return code == 0 ? OK
+                     : err_set(ERR_INVALID, "cannot read %s: %s", path,
+                               errno != 0 ? strerror(errno) : gnutls_strerror(code));
 }
 
 static enum err load_chain(struct tls_keys *k, const char *path)

@@ -219,7 +219,7 @@ enum err checksum_join_init(struct checksum_join *j, enum checksum_algo algo,
         return hash_init(&j->hash, row->hash);
     if (type == CHECKSUM_FULL_OBJECT && row->full_object)
         return OK;
-    return err_set(ERR_INVALID, "checksum %s can not be %s", row->name, checksum_type_name(type));
+    return err_set(ERR_INVALID, "checksum %s cannot be %s", row->name, checksum_type_name(type));
 }
 
 enum err checksum_join_add(struct checksum_join *j, const struct checksum *part, uint64_t len_bytes)

@@ -8,7 +8,7 @@
 void s3_reply_header(struct s3_request *r, const char *name, struct str value)
 {
     if (http_reply_header(r->http, name, value) != OK)
-        log_warn("response header %s was left out: it can not be sent", name);
+        log_warn("response header %s was left out: it cannot be sent", name);
 }
 
 void s3_reply_header_cstr(struct s3_request *r, const char *name, const char *value)
@@ -19,7 +19,7 @@ void s3_reply_header_cstr(struct s3_request *r, const char *name, const char *va
 void s3_reply_etag(struct s3_request *r, struct str etag)
 {
     if (http_reply_printf(r->http, "ETag", "\"" STR_FMT "\"", STR_ARG(etag)) != OK)
-        log_warn("response header ETag was left out: it can not be sent");
+        log_warn("response header ETag was left out: it cannot be sent");
 }
 
 void s3_reply_ids(struct s3_request *r)

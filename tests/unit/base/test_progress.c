@@ -1,6 +1,8 @@
 #include "base/progress.h"
 #include "tests/unit/base/unit.h"
 
+#include <unistd.h>
+
 static void shows(struct progress p, int64_t elapsed_us, const char *expected)
 {
     char text[200];
@@ -36,11 +38,39 @@ static void test_progress__is_cut_to_its_room(void **state)
     assert_string_equal(text, "slices: 250");
 }
 
+/* What a pipe gets at the end. */
+static void ends(struct progress p, enum err how, const char *expected)
+{
+    char text[256] = "";
+    int ends[2], old = dup(STDERR_FILENO);
+
+    assert_int_equal(pipe(ends), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    progress_end(&p, how);
+    assert_true(dup2(old, STDERR_FILENO) >= 0);
+    close(old);
+    assert_true(read(ends[0], text, sizeof(text) - 1) >= 0);
+    close(ends[0]);
+    assert_non_null(strstr(text, expected));
+    assert_int_equal(text[0] == '\0', expected[0] == '\0');
+}
+
+static void test_progress__what_failed_is_not_done(void **state)
+{
+    (void)state;
+    ends((struct progress){.what = "rows", .total = 3, .items = 3}, OK, "/s, done\n");
+    ends((struct progress){.what = "rows", .total = 3, .items = 1}, ERR_IO, ", broken off\n");
+    ends((struct progress){.what = "rows", .total = 3}, ERR_BUSY, "");
+    ends((struct progress){.what = "rows", .total = 3, .items = 1, .quiet = true}, OK, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_progress__shows_rate_and_time_left),
         cmocka_unit_test(test_progress__is_cut_to_its_room),
+        cmocka_unit_test(test_progress__what_failed_is_not_done),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

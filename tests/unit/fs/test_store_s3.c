@@ -466,7 +466,7 @@ static void test_store_s3__says_what_to_do_when_it_can_not_open(void **state)
         {403, ERROR("AccessDenied"), ERR_DENIED, "it needs s3:ListBucket"},
         {400, ERROR("AuthorizationHeaderMalformed"), ERR_IO, "set region="},
         {503, ERROR("SlowDown"), ERR_BUSY, "overloaded"},
-        {500, NULL, ERR_IO, "can not be used"},
+        {500, NULL, ERR_IO, "cannot be used"},
     };
 
     (void)state;
@@ -507,7 +507,7 @@ static void test_store_s3__makes_the_bucket_that_is_missing(void **state)
     expect(404, ERROR("NoSuchBucket"));
     expect(200, NULL);
     expect(404, ERROR("NoSuchBucket"));
-    expect_open(ERR_IO, "can not be used");
+    expect_open(ERR_IO, "cannot be used");
 }
 
 /* What tools ask for: the bucket and an object in it, or nothing is made. */
