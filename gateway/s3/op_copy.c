@@ -123,6 +123,7 @@ static enum s3_code read_and_commit(struct s3_request *r)
 enum s3_code op_copy_object(struct s3_request *r)
 {
     struct copy *c = arena_alloc(r->arena, sizeof(*c));
+    uint64_t size;
     enum s3_code code;
 
     if (c == NULL)
@@ -139,15 +140,19 @@ enum s3_code op_copy_object(struct s3_request *r)
                        "itself without changing the object's metadata, storage class, website "
                        "redirect location or encryption attributes.");
     if (code == S3_OK)
-        code = source_check_size(r, (uint64_t)r->file.object.attr.size);
-    if (code == S3_OK)
         code = describe(r, c);
     if (code == S3_OK)
         code = choose_checksum(r, c);
     if (code != S3_OK)
         return code;
-    if (c->asked == CHECKSUM_NONE)
+    size = (uint64_t)r->file.object.attr.size;
+    if (c->asked == CHECKSUM_NONE && size <= SOURCE_MAX)
         return commit(r);
+    if (c->asked == CHECKSUM_NONE) /* it reads nothing, but has a row for each 64 MiB to link */
+        return s3_go_on(r, HTTP_LANE_LONG, commit);
+    code = source_check_size(r, size);
+    if (code != S3_OK)
+        return code;
     return source_is_in_memory(r) ? read_and_commit(r)
                                   : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }

@@ -15,8 +15,8 @@
 enum s3_code source_open(struct s3_request *r, struct copy_source *out);
 
 /*
- * A copy takes at most 5 GiB: InvalidRequest, as S3 has it. Nothing is read for most copies, but
- * their links are rows, and a file that is mostly a hole has as many as any of its size.
+ * A copy that has to read its source, and one into a part, takes at most 5 GiB: InvalidRequest, as
+ * S3 has it.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
  */
 #define SOURCE_MAX ((uint64_t)5 << 30)
