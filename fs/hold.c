@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "fs/internal.h"
 
-#define WAIT_MS     10000
+#define WAIT_MS     5000
 #define SILENCE_MS  1000 /* between being told to be too slow and the end */
 #define SMALL_PAGES 8    /* charged: a body of about 170 KiB */
 

@@ -85,6 +85,7 @@ struct http_peer {
     struct exchange *exchange; /* from its request line to done(); NULL: none */
     struct http_peer *previous, *next;
     int64_t ended_ms; /* boot clock: the client ended its stream, in the list `ended`; 0: not */
+    int64_t stuck_since_ms, stuck_missing; /* likewise: since then nothing more was read */
     struct http_peer *ended_previous, *ended_next;
     struct http_origin *origin; /* NULL: no memory for it */
     bool is_idle;               /* in its origin's list */
@@ -133,7 +134,7 @@ struct exchange {
     bool owed;        /* HTTP_WAIT was said: work() is to be called once more in any case */
 
     /* The epoll thread tells the watch, and the watch everybody. */
-    _Atomic int64_t missing;   /* body bytes that were not given to us yet; -1: nobody knows */
+    _Atomic int64_t missing;   /* body bytes that did not come yet; chunked: negative, it changes */
     atomic_bool answers;       /* the answer has begun: from now on libmicrohttpd sees the end */
     atomic_bool gone;          /* the client left */
     _Atomic uint64_t received; /* r.bytes_in, for the watch */
@@ -253,6 +254,8 @@ MUST_USE enum err http_watch_start(struct http_server *s);
 void http_watch_stop(struct http_server *s);
 void http_watch_events(struct http_server *s); /* the accepting thread: watch_fd is readable */
 void http_watch_sweep(struct http_server *s);  /* likewise, each HTTP_SWEEP_MS */
+/* Looks again at clients that ended their stream; whether there are any. */
+bool http_watch_ended(struct http_server *s);
 /* server->lock is held. */
 void http_watch_add(struct http_peer *peer);
 void http_watch_remove(struct http_peer *peer);

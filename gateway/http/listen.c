@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define CLOSING_MS     20 /* between two sweeps while stopping */
+#define ENDED_MS       50 /* between two looks at clients that ended their stream, if any did */
 #define BACKOFF_MS     50 /* out of descriptors */
 #define ACCEPT_AT_ONCE 64 /* before the watch has its turn */
 
@@ -198,7 +199,7 @@ static void stop_listening(struct http_server *s)
 static void *accept_main(void *arg)
 {
     struct http_server *s = arg;
-    bool pause = false, listening = true;
+    bool pause = false, listening = true, has_ended = false;
     int64_t swept = clock_boot_ms();
     while (!atomic_load(&s->quit)) {
         if (listening && atomic_load(&s->draining)) {
@@ -208,7 +209,7 @@ static void *accept_main(void *arg)
         int listen_fd = listening && !pause ? s->listen_fd : -1; /* poll skips -1 */
         struct pollfd fds[3] = {
             {s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}, {s->watch_fd, POLLIN, 0}};
-        int pause_ms = pause ? BACKOFF_MS : HTTP_SWEEP_MS;
+        int pause_ms = pause ? BACKOFF_MS : has_ended ? ENDED_MS : HTTP_SWEEP_MS;
         int ready = poll(fds, 3, atomic_load(&s->closing) ? CLOSING_MS : pause_ms);
         if (ready > 0 && fds[0].revents) {
             eventfd_t count;
@@ -223,6 +224,7 @@ static void *accept_main(void *arg)
             http_watch_sweep(s);
             swept = clock_boot_ms();
         }
+        has_ended = http_watch_ended(s);
     }
     http_admit_close(s);
     return NULL;

@@ -20,7 +20,7 @@ void http_receive_waits(struct exchange *x, bool waits)
     const struct http_request *r = &x->r;
     bool is_whole =
         !r->is_chunked && (r->content_length <= 0 || r->bytes_in >= (uint64_t)r->content_length);
-    atomic_store(&x->missing, r->is_chunked ? -1
+    atomic_store(&x->missing, r->is_chunked ? -1 - (int64_t)r->bytes_in
                               : is_whole    ? 0
                                             : r->content_length - (int64_t)r->bytes_in);
     atomic_store(&x->received, r->bytes_in);

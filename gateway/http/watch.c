@@ -30,6 +30,10 @@
 
 #define EVENTS_MAX 64
 
+/* libmicrohttpd reads what came, and its end, in less; a busy machine included. */
+#define STUCK_MS      400
+#define IDLE_STUCK_MS 1000 /* between two requests */
+
 /* What libmicrohttpd and GnuTLS (a record) may hold of a body that we have not been given. */
 #define BUFFERED_MAX ((int64_t)HTTP_CONNECTION_MEMORY + 16 * 1024)
 
@@ -101,6 +105,21 @@ static void client_left(struct http_peer *peer)
     }
 }
 
+/* For a while nothing more was read, of a body or of what comes after a request. */
+static bool is_stuck(struct http_peer *peer, struct exchange *x, int64_t now)
+{
+    bool in_body = x && atomic_load(&peer->wants_body);
+    int64_t missing = in_body ? atomic_load(&x->missing) : 0;
+    if (peer->stuck_since_ms == 0 || missing != peer->stuck_missing) {
+        peer->stuck_since_ms = now;
+        peer->stuck_missing = missing;
+    }
+    int64_t patience_ms = in_body ? STUCK_MS
+                          : x     ? (int64_t)peer->server->options.gone_after_s * 1000
+                                  : IDLE_STUCK_MS;
+    return now - peer->stuck_since_ms >= patience_ms;
+}
+
 /*
  * The client ended its stream, and the answer has not begun. Suspended: it has left when more of
  * the body is missing than can still be on its way through the buffers, or when time is up.
@@ -112,19 +131,19 @@ static void stream_ended(struct http_peer *peer, int64_t now)
 {
     struct http_server *s = peer->server;
     struct exchange *x = peer->exchange;
-    int64_t age_ms = now - peer->ended_ms;
     size_t unread = http_watch_unread(peer);
     bool is_suspended = x && atomic_load(&peer->deadline_ms) == 0 &&
                         !atomic_load(&peer->wants_body) && !atomic_load(&x->answers);
     if (is_suspended) {
+        peer->stuck_since_ms = 0;
         bool is_cut = atomic_load(&x->missing) > (int64_t)unread + BUFFERED_MAX;
-        if (is_cut || age_ms >= (int64_t)s->options.gone_after_s * 1000) {
+        if (is_cut || now - peer->ended_ms >= (int64_t)s->options.gone_after_s * 1000) {
             client_left(peer);
         }
         return;
     }
     bool is_read = unread <= (s->options.tls_cert_path ? HTTP_CLOSE_NOTIFY_MAX : 0);
-    if (is_read && age_ms >= HTTP_SWEEP_MS && !(x && atomic_load(&x->answers))) {
+    if (is_read && !(x && atomic_load(&x->answers)) && is_stuck(peer, x, now)) {
         leave_ended(peer);
         http_watch_cut(peer);
     }
@@ -252,9 +271,22 @@ void http_watch_sweep(struct http_server *s)
         look_at_pace(peer, now - s->swept_ms);
     }
     s->swept_ms = now;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/*
+ * More often than the sweep: bodies that wait for memory take turns, and a client that is gone is
+ * found out in its turn, when the rest of what it sent has been read.
+ */
+bool http_watch_ended(struct http_server *s)
+{
+    int64_t now = clock_boot_ms();
+    pthread_mutex_lock(&s->lock);
     for (struct http_peer *peer = s->ended, *next; peer; peer = next) {
         next = peer->ended_next;
         stream_ended(peer, now);
     }
+    bool is_any = s->ended != NULL;
     pthread_mutex_unlock(&s->lock);
+    return is_any;
 }
