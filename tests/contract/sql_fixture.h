@@ -64,10 +64,14 @@ static inline void nap_ms(long ms)
     (void)nanosleep(&t, NULL);
 }
 
+#define PATIENCE_MS 60000
+
 static inline void open_db(struct fixture *f)
 {
     f->options.catalogue = fixture_catalogue;
     f->options.statements = FIXTURE_STATEMENTS;
+    if (f->options.wait_ms == 0)
+        f->options.wait_ms = PATIENCE_MS; /* a busy machine is no database that is away */
     assert_ok(sql_open(f->url, &f->options, &f->db));
 }
 
