@@ -84,7 +84,8 @@ class S3:
             self._conn = self.connection()
         try:
             return self._exchange(method, target, headers or {}, body)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError,
+                ssl.SSLEOFError):
             self.close()
             if fresh:
                 raise
