@@ -16,7 +16,7 @@ const struct command command_rows[] = {
      "certificate and its key again.",
      "0: stopped by a signal; 1: it could not start; 2: wrong options",
      "kiseki serve\n"
-     "kiseki serve --listen 0.0.0.0:9000 --metrics-listen 127.0.0.1:9001 --data /srv/kiseki"},
+     "kiseki serve --listen 0.0.0.0:9000 --data /srv/kiseki"},
     {"status", COMMAND_STATUS, command_status, NULL, "what the volume holds and who serves it",
      "Prints the volume's id, the numbers of buckets, objects and bytes, what waits to be freed,\n"
      "the gateways at work, and the locks on ranges of files. Changes nothing.",
@@ -51,8 +51,7 @@ const struct command command_rows[] = {
      "Loads FILE, or standard input, into an empty database of either engine. --store is the\n"
      "store of the dumped volume, which this database takes over: the old one is refused from\n"
      "then on.",
-     TOOL_EXITS,
-     "kiseki load volume.jsonl --meta postgres://kiseki@db/kiseki --store dir:data/store"},
+     TOOL_EXITS, "kiseki load volume.jsonl --meta postgres://db/kiseki --store dir:data/store"},
     {"key", COMMAND_KEY, command_key, "ACTION [NAME]", "access keys: list, create, disable, remove",
      "list         prints all access keys and whose they are, without secrets\n"
      "create NAME  makes a key for the account NAME, and the account if it is\n"

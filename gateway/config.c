@@ -161,8 +161,38 @@ static enum err take_word(struct line *l)
     return take_option(l, o, value);
 }
 
-static enum err check_together(const struct config *c)
+static void split_address(struct str address, struct str *host, struct str *port)
 {
+    size_t colon = address.len;
+
+    while (colon > 0 && address.ptr[colon - 1] != ':')
+        colon--;
+    *port = str_sub(address, colon, address.len);
+    *host = str_sub(address, 0, colon > 0 ? colon - 1 : 0);
+}
+
+static bool is_any_host(struct str host)
+{
+    return host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("[::]"));
+}
+
+/* Both are bound before either listens, which is when the kernel would refuse the second. */
+static bool is_same_port(struct str a, struct str b)
+{
+    struct str host_a, port_a, host_b, port_b;
+
+    split_address(a, &host_a, &port_a);
+    split_address(b, &host_b, &port_b);
+    return str_eq(port_a, port_b) && !str_eq(port_a, STR("0")) &&
+           (str_eq(host_a, host_b) || is_any_host(host_a) || is_any_host(host_b));
+}
+
+static enum err check_together(const struct config *c, unsigned command)
+{
+    if (command == COMMAND_SERVE && c->metrics_listen != NULL &&
+        is_same_port(str_of(c->listen), str_of(c->metrics_listen)))
+        return err_set(ERR_INVALID, "--listen %s and --metrics-listen %s need different ports",
+                       c->listen, c->metrics_listen);
     if ((c->tls_cert == NULL) != (c->tls_key == NULL))
         return err_set(ERR_INVALID, "set both --tls-cert and --tls-key, or neither");
     if (c->wait && !c->apply)
@@ -181,7 +211,7 @@ enum err config_load(int argc, char **argv, int first, unsigned command, struct 
             err = load_environment(out, &option_rows[i]);
     while (err == OK && line.at < argc && !out->help)
         err = take_word(&line);
-    return err == OK && !out->help ? check_together(out) : err;
+    return err == OK && !out->help ? check_together(out, command) : err;
 }
 
 void config_free(struct config *c)

@@ -19,6 +19,68 @@ void help_all(FILE *out)
     fputs("\n`kiseki help COMMAND` lists a command's options.\n", out);
 }
 
+/* --- lines of at most WIDTH columns ----------------------------------------------------------- */
+
+#define WIDTH 80
+#define LEFT  28
+
+static bool is_of_table(const char *line)
+{
+    return memmem(line, strcspn(line, "\n"), "  ", 2) != NULL;
+}
+
+/* Words from column `at` on, the next lines from `indent`; returns where it ended. */
+static size_t print_words(FILE *out, const char *text, size_t indent, size_t at)
+{
+    bool begins = true; /* no blank before the first word of a line */
+
+    for (size_t len; *text != '\0'; text += len) {
+        len = strcspn(text, " \n");
+        if (len > 0 && at > indent && at + !begins + len > WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            at = indent;
+            begins = true;
+        }
+        if (len > 0) {
+            fprintf(out, "%s%.*s", begins ? "" : " ", (int)len, text);
+            at += !begins + len;
+            begins = false;
+        }
+        len += text[len] != '\0';
+    }
+    return at;
+}
+
+/* Lines of a table, which have two blanks in a row, stay as they are; others are filled. */
+static void print_text(FILE *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        char part[2048];
+        bool table = is_of_table(text);
+
+        while (text[len] != '\0' && !table && !is_of_table(text + len + 1))
+            len += 1 + strcspn(text + len + 1, "\n");
+        snprintf(part, sizeof(part), "%.*s", (int)len, text);
+        if (table)
+            fputs(part, out);
+        else
+            print_words(out, part, 0, 0);
+        putc('\n', out);
+        text += len + (text[len] != '\0');
+    }
+}
+
+static void print_row(FILE *out, const char *left, const char *help, const char *fallback)
+{
+    char right[256];
+
+    snprintf(right, sizeof(right), fallback != NULL ? "%s [%s]" : "%s", help, fallback);
+    fprintf(out, "  %-*s ", LEFT, left);
+    print_words(out, right, LEFT + 3, LEFT + 3);
+    putc('\n', out);
+}
+
 static void print_options(const struct command *c, FILE *out)
 {
     fputs("\noptions:\n", out);
@@ -29,8 +91,7 @@ static void print_options(const struct command *c, FILE *out)
         if (!is_listed(o, c, false))
             continue;
         snprintf(left, sizeof(left), "--%s %s", o->name, o->value != NULL ? o->value : "");
-        fprintf(out, "  %-28s %s", left, o->help);
-        fprintf(out, o->fallback != NULL ? " [%s]\n" : "\n", o->fallback);
+        print_row(out, left, o->help, o->fallback);
     }
 }
 
@@ -44,24 +105,27 @@ static void print_secrets(const struct command *c, FILE *out)
         if (!is_listed(&option_rows[i], c, true))
             continue;
         if (!any)
-            fputs("\nEach option that takes a value is also a variable: --store-ca is "
-                  "KISEKI_STORE_CA."
-                  " Secrets are\nvariables only, or files that the variable with _FILE names:\n",
+            fputs("\nEach option that takes a value is also a variable: --store-ca is\n"
+                  "KISEKI_STORE_CA. Secrets are variables only, or files that the variable with\n"
+                  "_FILE names:\n",
                   out);
         any = true;
         option_variable(&option_rows[i], variable);
-        fprintf(out, "  %-28s %s\n", variable, option_rows[i].help);
+        print_row(out, variable, option_rows[i].help, NULL);
     }
 }
 
 void help_command(const struct command *c, FILE *out)
 {
-    fprintf(out, "usage: kiseki %s [--option value ...]%s%s%s\n\n%s\n", c->name,
+    fprintf(out, "usage: kiseki %s [--option value ...]%s%s%s\n\n", c->name,
             c->argument != NULL ? " [" : "", c->argument != NULL ? c->argument : "",
-            c->argument != NULL ? "]" : "", c->text);
+            c->argument != NULL ? "]" : "");
+    print_text(out, c->text);
     print_options(c, out);
     print_secrets(c, out);
-    fprintf(out, "\nexit codes: %s\n\nexample:\n  ", c->exits);
+    fputs("\nexit codes: ", out);
+    print_words(out, c->exits, 12, 12);
+    fputs("\n\nexample:\n  ", out);
     for (const char *at = c->example; *at != '\0'; at++) {
         putc(*at, out);
         if (*at == '\n')
@@ -71,11 +135,6 @@ void help_command(const struct command *c, FILE *out)
 }
 
 /* --- the manual page -------------------------------------------------------------------------- */
-
-static bool is_of_table(const char *line)
-{
-    return memmem(line, strcspn(line, "\n"), "  ", 2) != NULL;
-}
 
 /* A backslash begins an escape, and a dot or a quote at a line's begin a request. Of a table, whose
  * lines have two spaces in a row, the lines stay as they are. */

@@ -113,6 +113,26 @@ static bool method_is_known(struct str method)
     return false;
 }
 
+/*
+ * A client that puts the bucket into a host name which is no --domain of ours seems to ask for
+ * nonsense at "/": the text says what is likely wrong.
+ */
+static enum s3_code explain_host(struct s3_request *r, enum s3_code code)
+{
+    const char *message = r->error.message;
+    char *longer;
+
+    if (scope_of(r) != S3_SERVICE)
+        return code;
+    longer = arena_printf(r->arena,
+                          "%s. The path names no bucket: use path-style requests, or give "
+                          "the domain of virtual-host requests to the server",
+                          message != NULL ? message : "This method needs a bucket");
+    if (longer != NULL)
+        r->error.message = longer;
+    return code;
+}
+
 const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
 {
     struct str foreign;
@@ -122,7 +142,8 @@ const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
         if (!row_matches(op, r))
             continue;
         if (has_foreign_argument(op, r, &foreign)) {
-            *out_code = s3_fail_not_built(&r->error, r->arena, "query argument", foreign);
+            *out_code =
+                explain_host(r, s3_fail_not_built(&r->error, r->arena, "query argument", foreign));
             return NULL;
         }
         if (takes_no_version(op, r) && s3_has_arg(r, "versionId")) {
@@ -133,7 +154,7 @@ const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
         return op;
     }
     *out_code = method_is_known(r->http->method)
-                    ? s3_fail(&r->error, S3_METHOD_NOT_ALLOWED, NULL)
+                    ? explain_host(r, s3_fail(&r->error, S3_METHOD_NOT_ALLOWED, NULL))
                     : s3_fail(&r->error, S3_NOT_IMPLEMENTED, "This method is not implemented");
     return NULL;
 }

@@ -66,6 +66,30 @@ static void test_config__defaults_need_no_setting(void **state)
     config_free(&c);
 }
 
+static void test_config__each_listener_has_its_port(void **state)
+{
+    static const struct {
+        const char *s3, *metrics;
+        bool good;
+    } rows[] = {
+        {"127.0.0.1:9000", "127.0.0.1:9001", true}, {"127.0.0.1:9000", "127.0.0.1:9000", false},
+        {"0.0.0.0:9000", "127.0.0.1:9000", false},  {"127.0.0.1:9000", ":9000", false},
+        {"10.0.0.1:9000", "127.0.0.1:9000", true},  {"[::]:9000", "[::1]:9000", false},
+        {"127.0.0.1:0", "127.0.0.1:0", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        char flags[128];
+        struct config c;
+
+        snprintf(flags, sizeof(flags), "--listen %s --metrics-listen %s", rows[i].s3,
+                 rows[i].metrics);
+        assert_int_equal(load(flags, &c), rows[i].good ? OK : ERR_INVALID);
+        config_free(&c);
+    }
+}
+
 static void test_config__a_flag_wins_over_the_environment(void **state)
 {
     struct config c;
@@ -398,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_config__defaults_need_no_setting),
+        CASE(test_config__each_listener_has_its_port),
         CASE(test_config__a_flag_wins_over_the_environment),
         CASE(test_config__secrets_come_from_variables_and_files),
         CASE(test_config__sizes_and_durations_have_units),

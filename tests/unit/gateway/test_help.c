@@ -25,9 +25,28 @@ static void test_help__tables_keep_their_lines(void **state)
     free(text);
 }
 
+static void test_help__fits_a_terminal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < command_count; i++) {
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        assert_non_null(out);
+        help_command(&command_rows[i], out);
+        assert_int_equal(fclose(out), 0);
+        for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1)
+            if (strcspn(line, "\n") > 80)
+                fail_msg("%.*s", (int)strcspn(line, "\n"), line);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help__fits_a_terminal),
         cmocka_unit_test(test_help__tables_keep_their_lines),
     };
 

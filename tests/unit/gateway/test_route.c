@@ -315,6 +315,24 @@ static void test_route__other_methods_are_refused(void **state)
     refused("PATCH /b", S3_METHOD_NOT_ALLOWED);
 }
 
+/* A bucket in a host name that is no --domain: what came is no bucket's business, and says so. */
+static void test_route__a_bucket_in_an_unknown_host_is_explained(void **state)
+{
+    static const char *const requests[] = {"GET /?list-type=2", "PUT /", "DELETE /",
+                                           "GET /?uploads"};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(requests); i++) {
+        struct s3_given g;
+
+        given(&g, requests[i]);
+        assert_null(g.r.op);
+        assert_non_null(g.r.error.message);
+        assert_non_null(strstr(g.r.error.message, "The path names no bucket"));
+        given_free(&g);
+    }
+}
+
 /* --- the table in README.md ------------------------------------------------------------------- */
 
 static char *read_readme(void)
@@ -381,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_route__addresses_without_a_bucket),
         cmocka_unit_test(test_route__unknown_bare_arguments_are_refused),
         cmocka_unit_test(test_route__writes_take_no_version_id),
+        cmocka_unit_test(test_route__a_bucket_in_an_unknown_host_is_explained),
         cmocka_unit_test(test_route__other_methods_are_refused),
         cmocka_unit_test(test_route__readme_names_every_built_row_and_no_other),
     };
