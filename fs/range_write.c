@@ -67,6 +67,13 @@ static enum err look(struct file_change *x)
     return err;
 }
 
+static void end_attempt(struct file_change *x)
+{
+    file_close(&x->file);
+    arena_free(x->attempt);
+    x->attempt = NULL;
+}
+
 static enum err judge(const struct file_change *x)
 {
     return x->w.judge != NULL ? x->w.judge(x->w.arg, &x->file.object) : OK;
@@ -128,6 +135,25 @@ static void end_turn(struct file_change *x)
     x->has_turn = false;
 }
 
+/* Whoever must wait keeps nothing of what it looked up: it is old by then, and many may wait. */
+static enum err take_turn(struct file_change *x)
+{
+    uint64_t number = number_of_key(x);
+    enum err err = lock_turn_begin(x->fs->meta, number, 0, x->w.on_turn, x->w.turn_arg, &x->turn);
+
+    if (err == ERR_TIMEOUT) { /* it is not free at once */
+        end_attempt(x);
+        x->state = CHANGE_WAITS_TURN;
+        err = lock_turn_begin(x->fs->meta, number, clock_boot_ms() + LOCK_MS, x->w.on_turn,
+                              x->w.turn_arg, &x->turn);
+        if (err == ERR_AGAIN)
+            return err;
+        x->state = CHANGE_IDLE;
+    }
+    x->has_turn = err == OK;
+    return err;
+}
+
 /*
  * No lock: the key's row is swapped only if it still points to what was looked at. But of this
  * process one at a time, or most would write for nothing.
@@ -140,16 +166,11 @@ static enum err change_small(struct file_change *x)
     enum err err = OK;
 
     if (!x->has_turn) {
-        x->state = CHANGE_WAITS_TURN;
-        err = lock_turn_begin(x->fs->meta, number_of_key(x), clock_boot_ms() + LOCK_MS,
-                              x->w.on_turn, x->w.turn_arg, &x->turn);
-        if (err == ERR_AGAIN)
-            return err;
-        x->state = CHANGE_IDLE;
-        x->has_turn = err == OK;
+        err = take_turn(x);
+        if (err != OK || x->attempt == NULL)
+            return err; /* the next attempt looks anew */
     }
-    if (err == OK)
-        err = judge(x);
+    err = judge(x);
     if (err == OK)
         err = small_bytes(x, &bytes);
     if (err != OK)
@@ -216,13 +237,6 @@ static enum err change_pieces(struct file_change *x)
 
 /* --- attempts --------------------------------------------------------------------------------- */
 
-static void end_attempt(struct file_change *x)
-{
-    file_close(&x->file);
-    arena_free(x->attempt);
-    x->attempt = NULL;
-}
-
 static enum err try_once(struct file_change *x)
 {
     enum err err;
@@ -287,7 +301,7 @@ static enum err go_on(struct file_change *x)
     if (state == CHANGE_WAITS_LOCK)
         err = change_locked(x, err);
     x->has_turn |= state == CHANGE_WAITS_TURN && err == OK;
-    end_attempt(x); /* of a small file there is an older look only */
+    end_attempt(x);
     return err == ERR_TIMEOUT ? err_set(ERR_BUSY, "others write this object") : err;
 }
 

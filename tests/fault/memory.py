@@ -365,6 +365,24 @@ class Memory:
         self.nothing_held()
         self.bounded("200 answers of 1 MiB", 120)
 
+    def writers_that_wait(self):
+        """Small writes into one large small object: they wait for their turns, without it."""
+        self.use("16M", INLINE_SIZE="1M")
+        equal(self.s3.put(BUCKET, "inline", NOISE[:MIB]).status, 200, "PUT")
+        behind.reset_peak(self.gateway)
+        crowd = Crowd(self.s3, 400, b"ab", "PATCH", "inline", headers={
+            "content-range": "bytes 0-1/*"})
+        crowd.body = lambda number: b"ab"
+        try:
+            crowd.send(2)
+            wait_for("they wait", lambda: sum(self.gateway.metric(
+                "kiseki_requests_in_flight").values()) > 100)
+            self.others_are_served()
+        finally:
+            crowd.close(reset=True)
+        self.nothing_held()
+        self.bounded("400 writers of one key", 180)
+
     def downloads(self):
         """Answers that nobody takes."""
         self.use("16M")
@@ -385,7 +403,7 @@ class Memory:
 
 TESTS = ("a_page_each", "a_part_of_a_page_each", "slow_ones", "still_ones_and_gone_ones",
          "over_https", "small_ones_of_many_pages", "bodies", "bodies_of_the_quick", "answers",
-         "downloads")
+         "writers_that_wait", "downloads")
 FULL = TESTS + ("thousands", "many_slow_ones")
 
 
