@@ -101,13 +101,19 @@ static bool may_be_the_end(const struct exchange *x, size_t offered)
     if (!r->is_chunked) {
         return r->bytes_in + offered >= (uint64_t)r->content_length;
     }
-    return x->kept.len + offered <= HTTP_CONNECTION_MEMORY && !has_more_to_read(x);
+    size_t left = x->kept.len - x->kept_given;
+    return left + offered <= HTTP_CONNECTION_MEMORY && !has_more_to_read(x);
 }
 
 bool http_receive_keep(struct exchange *x, const char *data, size_t *size)
 {
     if (!may_be_the_end(x, *size)) {
         return false;
+    }
+    if (x->kept_given > 0) {
+        x->kept.len -= x->kept_given;
+        memmove(x->kept.data, x->kept.data + x->kept_given, x->kept.len);
+        x->kept_given = 0;
     }
     char *room = buf_reserve(&x->kept, *size);
     if (!room) {
