@@ -58,8 +58,9 @@ static const struct {
     enum err code;
     const char *advice;
 } refusals[] = {
-    {"password authentication failed", ERR_DENIED, "check user and password of the metadata URL"},
-    {"no password supplied", ERR_DENIED, "put the password into the metadata URL"},
+    {"password authentication failed", ERR_DENIED,
+     "check user and password of the metadata URL, or KISEKI_META_PASSWORD"},
+    {"no password supplied", ERR_DENIED, "set KISEKI_META_PASSWORD"},
     {"no pg_hba.conf entry", ERR_DENIED, "allow this host, user and database in pg_hba.conf"},
     {"\" does not exist", ERR_DENIED,
      "create that user or database (createuser, createdb), or check the metadata URL"},
