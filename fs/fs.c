@@ -4,6 +4,7 @@
 #include "fs/internal.h"
 #include "fs/marker.h"
 #include "fs/slice_reader.h"
+#include "meta/survey.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -166,5 +167,7 @@ enum err fs_ready(struct fs *fs)
     uint64_t size;
     enum err err = meta_ping(fs->meta);
 
+    if (err == OK && meta_lease_left_ms(fs->meta) <= 0)
+        err = err_set(ERR_BUSY, "the lease is over and could not be renewed");
     return err == OK ? store_size(fs->store, MARKER_NAME, &size) : err;
 }

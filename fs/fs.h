@@ -71,7 +71,7 @@ void fs_stats(struct fs *fs, struct fs_stats *out);
  */
 MUST_USE enum err fs_add_job(struct fs *fs, const struct job *job, void *owner);
 
-/* Database and store answer? For /ready and `kiseki health`. Blocks. */
+/* Database and store answer, and the lease is held? For /ready and `kiseki health`. Blocks. */
 MUST_USE enum err fs_ready(struct fs *fs);
 
 #endif

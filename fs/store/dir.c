@@ -44,8 +44,8 @@ enum err dir_check_root(const struct dir_store *d)
         opened.st_ino == now.st_ino)
         return OK;
     return err_set(ERR_BUSY,
-                   "%s: the folder of the store was %s while in use: put it back (from a backup), "
-                   "and start again",
+                   "%s: the folder of the store was %s while in use: put it back (after a restore "
+                   "from a backup start again)",
                    d->base.label, there ? "replaced" : "removed");
 }
 
@@ -235,7 +235,7 @@ static enum err dir_size(struct store *s, const char *name, uint64_t *out)
     if (!S_ISREG(st.st_mode))
         return absent(d, name);
     *out = (uint64_t)st.st_size;
-    return OK;
+    return dir_check_root(d); /* /ready asks for the marker: what is moved away takes no puts */
 }
 
 static enum err dir_del(struct store *s, const char *name)
