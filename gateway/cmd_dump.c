@@ -35,6 +35,8 @@ static FILE *stream_of(const struct config *c, const char *mode, FILE *standard)
         f = mode[0] == 'w' ? private_file(c->file) : fopen(c->file, mode);
     if (f == NULL)
         fprintf(stderr, "kiseki: %s: %m\n", c->file);
+    else if (f == stdin && isatty(STDIN_FILENO) == 1)
+        fputs("kiseki: reading the dump from standard input\n", stderr);
     return f;
 }
 
