@@ -207,7 +207,9 @@ static void test_stop__under_load_neither_hangs_nor_crashes(void **state)
                                             (void *)(uintptr_t)http_server_port(rig.server)),
                              0);
         }
-        usleep(100000);
+        for (int i = 0; i < 10000 && atomic_load(&rig.dones) <= 10; i++) {
+            usleep(1000);
+        }
         struct stopping s;
         stop_begin(&s, round % 2 ? 0 : 500);
         stop_end(&s);
