@@ -16,7 +16,7 @@ struct command {
     const char *name;
     unsigned bit; /* of options.h */
     int (*run)(const struct config *c);
-    const char *argument; /* what usage calls the argument; NULL: it takes none */
+    const char *argument; /* as usage shows it, [FILE]; NULL: it takes none */
     const char *summary;  /* a line of the list */
     const char *text;     /* a paragraph, lines of at most 90 columns */
     const char *exits;    /* its exit codes, a line */
@@ -28,6 +28,8 @@ extern const size_t command_count;
 
 /* NULL: there is none. */
 const struct command *command_find(const char *name);
+/* Its name by its bit. */
+const char *command_name(unsigned bit);
 
 int command_serve(const struct config *c);
 /* Volume, sessions, counts and bytes; --json. */

@@ -157,7 +157,7 @@ static enum err take_word(struct line *l)
     }
     o = option_find(name);
     if (o == NULL || (o->commands & l->command) == 0)
-        return option_refuse(text, name, command_name(l->command), l->command);
+        return option_refuse(text, name, l->command);
     return take_option(l, o, value);
 }
 

@@ -105,10 +105,11 @@ static void print_secrets(const struct command *c, FILE *out)
         if (!is_listed(&option_rows[i], c, true))
             continue;
         if (!any)
-            fputs("\nEach option that takes a value is also a variable: --store-ca is\n"
-                  "KISEKI_STORE_CA. Secrets are variables only, or files that the variable with\n"
-                  "_FILE names:\n",
-                  out);
+            fputs(
+                "\nEach option that takes a value is also a variable: --store-ca is\n"
+                "KISEKI_STORE_CA. Secrets are read only from variables, or from the file that the\n"
+                "variable with _FILE names:\n",
+                out);
         any = true;
         option_variable(&option_rows[i], variable);
         print_row(out, variable, option_rows[i].help, NULL);
@@ -117,9 +118,8 @@ static void print_secrets(const struct command *c, FILE *out)
 
 void help_command(const struct command *c, FILE *out)
 {
-    fprintf(out, "usage: kiseki %s [--option value ...]%s%s%s\n\n", c->name,
-            c->argument != NULL ? " [" : "", c->argument != NULL ? c->argument : "",
-            c->argument != NULL ? "]" : "");
+    fprintf(out, "usage: kiseki %s [--option value ...]%s%s\n\n", c->name,
+            c->argument != NULL ? " " : "", c->argument != NULL ? c->argument : "");
     print_text(out, c->text);
     print_options(c, out);
     print_secrets(c, out);
@@ -214,16 +214,17 @@ void help_man(FILE *out)
     for (size_t i = 0; i < command_count; i++)
         man_command(&command_rows[i], out);
     fputs(".SH OPTIONS\nAn option that takes a value is also an environment variable, given in\n"
-          "parentheses; the option wins. Secrets are variables only, or files that the variable\n"
-          "with _FILE names.\n",
+          "parentheses; the option wins. Secrets are read only from variables, or from the file\n"
+          "that the variable with _FILE names.\n",
           out);
     for (size_t i = 0; i < option_count; i++)
         if (option_rows[i].help != NULL)
             man_option(&option_rows[i], out);
-    fputs(".SH SIGNALS\n.TP\n.B SIGTERM\nstop accepting, finish what is in flight, exit 0\n"
-          ".TP\n.B SIGHUP\nread the certificate and its key again\n"
-          ".SH FILES\n.TP\n.I data/credentials\nthe root user's keys of the embedded default\n"
-          ".TP\n.I data/master.key\nseals secrets in the database\n",
+    fputs(".SH SIGNALS\n.TP\n.B SIGTERM\nstop accepting, finish running requests, exit 0\n"
+          ".TP\n.B SIGHUP\nreload the certificate and its key\n"
+          ".SH FILES\n.TP\n.I data/credentials\nthe root user's keys, if they are not given by "
+          "variables\n"
+          ".TP\n.I data/master.key\nthe key that encrypts secrets in the database\n",
           out);
 }
 

@@ -1,6 +1,7 @@
 #include "gateway/options.h"
 
 #include "base/log.h"
+#include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/suggest.h"
 
@@ -115,61 +116,50 @@ static enum err check_format(const char *label, struct str s)
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-    {"listen", OPTION_TEXT, AT(listen), "127.0.0.1:9000", "HOST:PORT", "where S3 is served", 0, 0, SERVE | HEALTH, check_address},
-    {"metrics-listen", OPTION_TEXT, AT(metrics_listen), NULL, "HOST:PORT", "serve /metrics (Prometheus), /live and /ready here", 0, 0, SERVE | HEALTH, check_address},
+    {"listen", OPTION_TEXT, AT(listen), "127.0.0.1:9000", "HOST:PORT", "address that serves S3", 0, 0, SERVE | HEALTH, check_address},
+    {"metrics-listen", OPTION_TEXT, AT(metrics_listen), NULL, "HOST:PORT", "address that serves /metrics (Prometheus), /live and /ready", 0, 0, SERVE | HEALTH, check_address},
     {"region", OPTION_TEXT, AT(region), "us-east-1", "NAME", "the region that buckets report", 0, 0, SERVE, check_region},
     {"domain", OPTION_TEXT, AT(domain), NULL, "NAME[,NAME]", "domains for virtual-host requests (BUCKET.NAME)", 0, 0, SERVE, check_domains},
-    {"tls-cert", OPTION_TEXT, AT(tls_cert), NULL, "FILE", "certificate chain (PEM): serve https; read again on SIGHUP", 0, 0, SERVE | HEALTH, NULL},
+    {"tls-cert", OPTION_TEXT, AT(tls_cert), NULL, "FILE", "certificate chain (PEM): serve https; reloaded on SIGHUP", 0, 0, SERVE | HEALTH, NULL},
     {"tls-key", OPTION_TEXT, AT(tls_key), NULL, "FILE", "its private key (PEM)", 0, 0, SERVE | HEALTH, NULL},
-    {"data", OPTION_TEXT, AT(data), "data", "FOLDER", "where the embedded default keeps everything", 0, 0, VOLUME, NULL},
+    {"data", OPTION_TEXT, AT(data), "data", "FOLDER", "folder for everything, without --meta and --store", 0, 0, VOLUME, NULL},
     {"meta", OPTION_URL, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0, VOLUME, NULL},
     {"meta-password", OPTION_SECRET, AT(meta_password), NULL, "TEXT", "PostgreSQL's password, when it is not in the URL", 0, 0, VOLUME, NULL},
     {"meta-connections", OPTION_NUMBER, AT(meta_connections), "4", "N", "connections to PostgreSQL", 1, 64, VOLUME, NULL},
     {"store", OPTION_TEXT, AT(store), NULL, "URL", "slices: dir:PATH or s3://BUCKET[/PREFIX]?endpoint=URL&region=R [dir:DATA/store]", 0, 0, VOLUME, NULL},
-    {"store-timeout", OPTION_DURATION, AT(store_timeout_s), "60s", "TIME", "give up a call of the store after so long, with all its retries", 1, 3600, VOLUME, NULL},
-    {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "certificates to trust for an https store", 0, 0, VOLUME, NULL},
+    {"store-timeout", OPTION_DURATION, AT(store_timeout_s), "60s", "TIME", "time limit of a request to the store, retries included", 1, 3600, VOLUME, NULL},
+    {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "CA certificates (PEM) for an https store", 0, 0, VOLUME, NULL},
     {"store-access-key", OPTION_SECRET, AT(store_access_key), NULL, "KEY", "access key for an S3 store", 0, 0, VOLUME, NULL},
     {"store-secret-key", OPTION_SECRET, AT(store_secret_key), NULL, "KEY", "secret key for an S3 store", 0, 0, VOLUME, NULL},
     {"access-key", OPTION_SECRET, AT(access_key), NULL, "KEY", "the root user's access key", 0, 0, SERVE, NULL},
     {"secret-key", OPTION_SECRET, AT(secret_key), NULL, "KEY", "the root user's secret key", 0, 0, SERVE, NULL},
-    {"master-key", OPTION_SECRET, AT(master_key), NULL, "KEY", "64 hex digits that seal secrets in the database", 0, 0, VOLUME, NULL},
+    {"master-key", OPTION_SECRET, AT(master_key), NULL, "KEY", "64 hex digits; encrypts secrets in the database", 0, 0, VOLUME, NULL},
     {"test-users", OPTION_SECRET, AT(test_users), NULL, "LIST", NULL, 0, 0, SERVE, NULL},
     {"memory-size", OPTION_SIZE, AT(memory_size), "128M", "SIZE", "memory for transfers and the read cache", 16 << 20, 1ull << 42, SERVE | FILES, NULL},
     {"cache-dir", OPTION_TEXT, AT(cache_dir), NULL, "FOLDER", "disk cache for slices of a remote store", 0, 0, SERVE, NULL},
-    {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "the most that the disk cache takes", 0, 1ull << 50, SERVE, NULL},
+    {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "maximum size of the disk cache", 0, 1ull << 50, SERVE, NULL},
     {"inline-size", OPTION_SIZE, AT(inline_size), "64K", "SIZE", "objects up to this size are kept in the database", 0, 1 << 20, SERVE, NULL},
-    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "requests that may wait for the database at once; half as many more for the store", 1, 4096, SERVE, NULL},
-    {"io-threads", OPTION_NUMBER, AT(io_threads), "16", "N", "requests to the store at once", 1, 1024, SERVE | FILES, NULL},
-    {"http-threads", OPTION_NUMBER, AT(http_threads), "2", "N", "threads that move bytes", 1, 256, SERVE, NULL},
-    {"connections", OPTION_NUMBER, AT(connections), "10000", "N", "client connections at once", 1, 1000000, SERVE, NULL},
-    {"lease", OPTION_DURATION, AT(lease_s), "15s", "TIME", "after this silence others take a gateway for dead", 1, 3600, SERVE, NULL},
-    {"keep-deleted", OPTION_DURATION, AT(keep_deleted_s), "0", "TIME", "keep dead slices, so that a database backup stays restorable", 0, 3650 * 86400, SERVE | FILES, NULL},
-    {"stop-delay", OPTION_DURATION, AT(stop_delay_s), "0", "TIME", "on SIGTERM, serve on for so long while /ready answers 503", 0, 600, SERVE, NULL},
-    {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "finish running requests for so long on SIGTERM", 0, 3600, SERVE, NULL},
+    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "threads for requests that use the database; half as many more for the store", 1, 4096, SERVE, NULL},
+    {"io-threads", OPTION_NUMBER, AT(io_threads), "16", "N", "concurrent requests to the store", 1, 1024, SERVE | FILES, NULL},
+    {"http-threads", OPTION_NUMBER, AT(http_threads), "2", "N", "network threads", 1, 256, SERVE, NULL},
+    {"connections", OPTION_NUMBER, AT(connections), "10000", "N", "maximum of open client connections", 1, 1000000, SERVE, NULL},
+    {"lease", OPTION_DURATION, AT(lease_s), "15s", "TIME", "time without a heartbeat after which others consider this gateway dead", 1, 3600, SERVE, NULL},
+    {"keep-deleted", OPTION_DURATION, AT(keep_deleted_s), "0", "TIME", "keep deleted slices this long, so that a database backup stays restorable", 0, 3650 * 86400, SERVE | FILES, NULL},
+    {"stop-delay", OPTION_DURATION, AT(stop_delay_s), "0", "TIME", "after SIGTERM, keep serving this long while /ready answers 503", 0, 600, SERVE, NULL},
+    {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "time for running requests to finish after SIGTERM", 0, 3600, SERVE, NULL},
     {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0, SERVE, check_level},
     {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0, SERVE, check_format},
     {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY, NULL},
-    {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of reporting what would be freed", 0, 0, GC, NULL},
+    {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of only reporting it", 0, 0, GC, NULL},
     {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "with --apply: wait for second deletions, too", 0, 0, GC, NULL},
     {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL},
     {"check-store", OPTION_FLAG, AT(check_store), NULL, NULL, "check the slices in the store, too", 0, 0, FSCK, NULL},
-    {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "read so much a second; 0: as fast as possible", 0, 1ull << 50, SCRUB, NULL},
+    {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "bytes to read per second; 0: no limit", 0, 1ull << 50, SCRUB, NULL},
     {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "show no progress", 0, 0, FILES | DUMP | LOAD, NULL},
     {"help", OPTION_FLAG, AT(help), NULL, NULL, "this page", 0, 0, ALL, NULL},
 };
 /* clang-format on */
 const size_t option_count = sizeof(option_rows) / sizeof(option_rows[0]);
-
-static const char *const names[] = {"serve", "status", "health",  "gc",  "fsck", "scrub",
-                                    "dump",  "load",   "version", "man", "key"};
-
-const char *command_name(unsigned bit)
-{
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (bit == 1u << i)
-            return names[i];
-    return NULL;
-}
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -213,19 +203,20 @@ static void print_commands(unsigned commands, char *out, size_t size)
     size_t at = 0, left = (size_t)__builtin_popcount(commands);
 
     out[0] = '\0';
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && at < size; i++) {
-        if ((commands & 1u << i) == 0)
+    for (size_t i = 0; i < command_count && at < size; i++) {
+        if ((commands & command_rows[i].bit) == 0)
             continue;
         left--;
-        at += (size_t)snprintf(out + at, size - at, "%s%s", names[i],
+        at += (size_t)snprintf(out + at, size - at, "%s%s", command_rows[i].name,
                                left > 1    ? ", "
                                : left == 1 ? " and "
                                            : "");
     }
 }
 
-enum err option_refuse(const char *given, struct str name, const char *command, unsigned bit)
+enum err option_refuse(const char *given, struct str name, unsigned bit)
 {
+    const char *command = command_name(bit);
     const struct option_row *o = option_find(name);
     struct suggest s;
     char whose[160];

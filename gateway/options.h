@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* The commands, as bits. */
+/* The commands, as bits; gateway/commands.h has their table. */
 enum command_bit {
     COMMAND_SERVE = 1u << 0,
     COMMAND_STATUS = 1u << 1,
@@ -68,18 +68,15 @@ bool option_from_file(const struct option_row *o);
 MUST_USE enum err option_number(const struct option_row *o, struct str text, uint64_t *out);
 
 /*
- * "unknown option --kep-deleted (did you mean --keep-deleted?)", or which commands take it; the
- * commands' names are those of `command_names`, by bit. Returns ERR_INVALID.
+ * "unknown option --kep-deleted: did you mean --keep-deleted?", or which commands take it.
+ * Returns ERR_INVALID.
  */
-enum err option_refuse(const char *given, struct str name, const char *command, unsigned bit);
+enum err option_refuse(const char *given, struct str name, unsigned command);
 
 /*
  * Calls `each` with a line for each variable of the environment that begins with KISEKI_ and is no
  * option's; KISEKI_TEST_* is the tests' and passed over.
  */
 void option_variables(void (*each)(const char *line));
-
-/* The name of a command by its bit, NULL beyond the last. */
-const char *command_name(unsigned bit);
 
 #endif
