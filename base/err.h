@@ -3,8 +3,8 @@
  *
  * A function that can fail returns `enum err` and must have its result used. The code drives
  * logic, the text drives logs. The text is set where the failure happens, in thread-local
- * memory, paired with its code: err_text(code) gives it back only if it belongs to that code,
- * so a stale text can not mislead. It lives until the next err_set() of the thread; whoever
+ * memory, paired with its code: err_text(code) returns it only if it belongs to that code,
+ * so a stale text cannot mislead. It lives until the next err_set() of the thread; whoever
  * carries a failure to another thread copies it (struct err_info).
  *
  * Threads: every function may be called by any thread; nothing blocks.
@@ -63,8 +63,8 @@ const char *err_name(enum err code);
 
 /*
  * How often this thread was refused memory so far: counted by err_set(ERR_NOMEM), arenas and bufs.
- * Who compares it before and after some work knows whether a refusal of a client's input may come
- * from there.
+ * Whoever compares it before and after some work knows whether a refusal of a client's input may
+ * come from there.
  */
 unsigned err_memory_refusals(void);
 void err_memory_refused(void);

@@ -1,6 +1,6 @@
 /*
- * Writing to a descriptor whose other end may sleep: a pipe that nobody reads, a terminal that is
- * stopped (Ctrl-S). A wait has an end, so a program that only has something to say never hangs.
+ * Writing to a descriptor whose other end may not read: a pipe that nobody reads, a terminal that
+ * is stopped (Ctrl-S). Each wait has an end, so a program never hangs because of its messages.
  *
  * Threads: any. Nothing here sets an error's text (base/err.h): the log uses it in the middle of
  * other people's work. errno says more.

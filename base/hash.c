@@ -162,7 +162,7 @@ void hash_update(struct hash *h, const void *data, size_t len)
     if (is_crc(h->kind))
         h->crc = crc_update(h->kind, h->crc, data, len);
     else
-        EVP_DigestUpdate(h->evp, data, len); /* can not fail once initialised */
+        EVP_DigestUpdate(h->evp, data, len); /* cannot fail once initialised */
 }
 
 void hash_final(struct hash *h, uint8_t *out)

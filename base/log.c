@@ -110,7 +110,7 @@ static size_t escape(const unsigned char *p, size_t len, bool quoted, char out[1
     return len;
 }
 
-/* Appends a client's bytes in a form that can not end the line, at most `limit` bytes of it. */
+/* Appends a client's bytes in a form that cannot end the line, at most `limit` bytes of it. */
 static void put_escaped(struct line *l, struct str s, bool quoted, size_t limit)
 {
     size_t room = sizeof(l->data) - LINE_RESERVE;

@@ -3,11 +3,12 @@
  *
  * The process has one log; log_setup() is called once before other threads start and the settings
  * are immutable afterwards (log level may be changed atomically). After log_start() nobody waits
- * for who reads the log: a line is formatted on the stack and copied into a bounded ring
- * (base/log_ring.h) that one thread writes; what finds no room is dropped, counted, and said when
- * lines flow again. Lines keep their order and never mix. Control characters and invalid UTF-8 of
- * the arguments are escaped: a client can not forge a line. A line has at most 4096 bytes (what a
- * pipe takes in one piece) and a field 1200; longer ones are cut with "...".
+ * for the reader of the log: a line is formatted on the stack and copied into a bounded ring
+ * (base/log_ring.h) that one thread writes; a line that finds no room is dropped and counted, and
+ * the log says how many once lines flow again. Lines keep their order and never mix. Control
+ * characters and invalid UTF-8 of the arguments are escaped: a client cannot forge a line. A line
+ * has at most 4096 bytes (what a pipe takes in one piece) and a field 1200; longer ones are cut
+ * with "...".
  */
 #ifndef KISEKI_BASE_LOG_H
 #define KISEKI_BASE_LOG_H

@@ -30,7 +30,7 @@ typedef size_t log_notice_fn(uint64_t lines, const char *why, char out[LOG_LINE_
 
 /* The descriptor of all lines from now on, at first standard error; not while the thread runs. */
 void log_ring_use(int fd);
-/* Starts the thread. ERR_NOMEM: it can not be; lines go on to be written by their callers. */
+/* Starts the thread. ERR_NOMEM: it cannot be; lines go on to be written by their callers. */
 MUST_USE enum err log_ring_start(log_notice_fn *notice);
 /* Writes what waits, for at most `ms` (the rest is dropped), and ends the thread. */
 void log_ring_stop(int64_t ms);

@@ -42,7 +42,7 @@ struct doubt {
     int64_t row, records;
 };
 
-/* f NULL: what was told in the walk before is not told again. */
+/* f NULL: what was reported in the walk before is not reported again. */
 static enum err count_piece(struct fsck *f, struct arena *a, const struct check_piece *piece,
                             struct counts *c)
 {

@@ -21,8 +21,8 @@ struct fsck {
 };
 
 /*
- * Memory does not grow with the volume. Data that is lost is told, and left as it is. Blocks. With
- * `repair`, ERR_BUSY while another session lives.
+ * Memory does not grow with the volume. Data that is lost is reported, and left as it is. Blocks.
+ * With `repair`, ERR_BUSY while another session lives.
  */
 MUST_USE enum err fsck_run(struct fs *fs, struct fsck *f);
 

@@ -74,9 +74,9 @@ static void end_attempt(struct file_change *x)
     x->attempt = NULL;
 }
 
-static enum err judge(const struct file_change *x)
+static enum err check(const struct file_change *x)
 {
-    return x->w.judge != NULL ? x->w.judge(x->w.arg, &x->file.object) : OK;
+    return x->w.check != NULL ? x->w.check(x->w.arg, &x->file.object) : OK;
 }
 
 static struct range_write write_of(const struct file_change *x, const struct range_lock *lock)
@@ -170,7 +170,7 @@ static enum err change_small(struct file_change *x)
         if (err != OK || x->attempt == NULL)
             return err; /* the next attempt looks anew */
     }
-    err = judge(x);
+    err = check(x);
     if (err == OK)
         err = small_bytes(x, &bytes);
     if (err != OK)
@@ -196,7 +196,7 @@ static enum err commit(struct file_change *x)
     }
     err = look(x); /* from here on nothing changes but the key itself, which the commit sees */
     if (err == OK && x->file.object.attr.inode == x->lock.inode)
-        err = judge(x);
+        err = check(x);
     if (err != OK || x->file.object.attr.inode != x->lock.inode)
         return err;
     if (x->offset > (uint64_t)x->file.object.attr.size + FILE_GAP_MAX)
@@ -224,7 +224,7 @@ static enum err change_pieces(struct file_change *x)
     enum err err;
 
     end_turn(x); /* who holds something takes no range lock */
-    x->whole = x->resize || x->w.judge != NULL || x->offset > (uint64_t)x->file.object.attr.size;
+    x->whole = x->resize || x->w.check != NULL || x->offset > (uint64_t)x->file.object.attr.size;
     x->state = CHANGE_WAITS_LOCK;
     err = lock_begin(x->fs->meta, x->file.object.attr.inode, x->whole ? 0 : x->offset,
                      x->whole ? LOCK_TO_END : x->offset + x->content.size, LOCK_EXCLUSIVE,
@@ -248,7 +248,7 @@ static enum err try_once(struct file_change *x)
     if (err == OK && !x->resize && x->content.size == 0) {
         const struct object_attr *now = &x->file.object.attr;
 
-        err = judge(x);
+        err = check(x);
         x->out = (struct write_result){now->size, arena_str(x->a, now->etag), now->mtime_ms};
         x->done = true;
     } else if (err == OK) {

@@ -12,17 +12,17 @@
  * whole file. Readers lock nothing, and see a write wholly or not at all. Small files, whose bytes
  * are in the database, are rewritten there.
  *
- * If the key is overwritten meanwhile, the write goes to the new file: its conditions are judged
- * again. Each write gives the file a new ETag; checksum and parts are given no more.
+ * If the key is overwritten meanwhile, the write goes to the new file: its conditions are evaluated
+ * again. Each write gives the file a new ETag; its checksum and parts are returned no longer.
  *
- * While others write there, nobody need block: file_write_begin() and file_change_go_on() answer
+ * No thread needs to wait for other writers: file_write_begin() and file_change_go_on() answer
  * ERR_AGAIN and call on_turn() when it is worth going on. file_write() does that and blocks.
  *
  * Threads: any; all block on the database, at most some WRITE_DEADLINE_MS. Errors: ERR_NOT_FOUND
- * with *out_missing; what `judge` answered; ERR_UNSUPPORTED: not in a bucket with versions;
- * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX, or the
- * gap be over FILE_GAP_MAX; ERR_BUSY: others held the range for too
- * long; and those of meta/meta.h. What is to become of the content's slices: writer_settle() knows.
+ * with *out_missing; what `check` answered; ERR_UNSUPPORTED: not in a bucket with versions;
+ * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX, or the gap be over FILE_GAP_MAX;
+ * ERR_BUSY: others held the range for too long; and those of meta/meta.h. writer_settle() decides
+ * what becomes of the content's slices.
  */
 #ifndef KISEKI_FS_RANGE_WRITE_H
 #define KISEKI_FS_RANGE_WRITE_H
@@ -40,7 +40,7 @@ struct file_write {
      * NULL: no condition. Else it is asked with the file as it is now, which no other write can
      * change before the answer is carried out; anything but OK refuses the write.
      */
-    enum err (*judge)(void *arg, const struct object *now);
+    enum err (*check)(void *arg, const struct object *now);
     void *arg;
     /* Of file_write_begin(): by any thread, must not block; it ends an ERR_AGAIN. */
     void (*on_turn)(void *arg);

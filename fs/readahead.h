@@ -12,9 +12,9 @@
  * large. A read from elsewhere is a sequence of its own and has no window: random readers cost
  * nothing. All windows together get at most an eighth of the memory.
  *
- * What it says is a hint: bytes that were told and never fetched are read when they are asked for.
- * Bounded: READAHEAD_STREAMS sequences, READAHEAD_OF_FILE of one file, the least recently used go.
- * Threads: any; one lock, a leaf.
+ * What it says is a hint: bytes that were announced and never fetched are read when they are asked
+ * for. Bounded: READAHEAD_STREAMS sequences, READAHEAD_OF_FILE of one file, the least recently used
+ * go. Threads: any; one lock, a leaf.
  */
 #ifndef KISEKI_FS_READAHEAD_H
 #define KISEKI_FS_READAHEAD_H
@@ -33,7 +33,7 @@
 struct readahead_stream {
     uint64_t inode;  /* 0: none */
     uint64_t next;   /* where its last read ended */
-    uint64_t ahead;  /* bytes before it have been told */
+    uint64_t ahead;  /* bytes before it have been announced */
     uint64_t window; /* 0: none yet */
     unsigned reads;  /* in order so far, as far as it matters */
     uint64_t used;   /* tick of its last read */

@@ -4,7 +4,7 @@
  * Holders (writers with unsent pages; readers with fetches ahead of them) stand in lists by how
  * much they hold, each list in the order of the last change: the first of the highest list holds
  * the most for the longest without progress. Filing and picking cost the same however many there
- * are. A holder is asked to give back what it can; what a writer gives back is on its way to the
+ * are. A holder is asked to release what it can; what a writer releases is on its way to the
  * store and counts as coming, so that not everybody is asked for one waiter.
  *
  * relief_now() is called by who begins to wait. A thread, the watch, calls it again and ends waits
@@ -75,7 +75,7 @@ struct relief {
 MUST_USE enum err relief_start(struct fs *fs);
 void relief_stop(struct fs *fs); /* fine when it was not started */
 
-/* Makes holders give back as much as is waited for. Never blocks. */
+/* Makes holders release as much as is waited for. Never blocks. */
 void relief_now(struct fs *fs);
 /* Somebody waits: the watch looks after it. Any thread, takes a leaf lock. */
 void relief_wake(struct fs *fs);

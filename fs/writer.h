@@ -22,7 +22,7 @@
  * arbitrary lengths, so that slices of any length follow each other.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
- * upload the slices stored so far are doomed; writer_settle tells which case it is.
+ * upload the slices stored so far are doomed; writer_settle says which case it is.
  */
 #ifndef KISEKI_FS_WRITER_H
 #define KISEKI_FS_WRITER_H
@@ -60,8 +60,8 @@ bool writer_waits(struct writer *w);
 MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
 
 /*
- * What became of the commit: OK: the slices are referenced; ERR_UNKNOWN:
- * leave them alone; anything else: doom them. A writer that is freed unsettled dooms.
+ * What became of the commit. OK: the slices are referenced; ERR_UNKNOWN: leave them alone;
+ * anything else: doom them. A writer that is freed unsettled dooms them.
  */
 void writer_settle(struct writer *w, enum err commit_result);
 

@@ -84,14 +84,14 @@ static enum err write_private_file(const char *path, const char *text)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-/* What docker/example.env has until somebody changes it. */
+/* What examples have where a secret belongs. */
 static enum err check_placeholder(const char *value, const char *name)
 {
     if (value == NULL || strstr(value, "change-me") == NULL)
         return OK;
     return err_set(ERR_INVALID,
-                   "%s holds the placeholder of docker/example.env: choose a value of "
-                   "your own (openssl rand -hex 20 makes one)",
+                   "%s holds a placeholder (change-me): choose a value of your own "
+                   "(openssl rand -hex 20 makes one)",
                    name);
 }
 

@@ -38,7 +38,7 @@ static struct sql_call *add(struct sql_unit *u, int statement)
 }
 
 /* What access_proof found; no row means that nobody asked. */
-static enum err judge(const struct sql_call *c)
+static enum err take_proof(const struct sql_call *c)
 {
     if (sql_int(c, 0, 0) == 0)
         current->refused = ACCESS_STALE;
@@ -68,7 +68,7 @@ enum err access_check(struct meta *m)
     struct sql_call *c = add(&u, SQL_access_proof);
     enum err e = sql_read(m->sql, &u);
     if (e == OK)
-        e = judge(c);
+        e = take_proof(c);
     arena_free(a);
     return e;
 }
@@ -77,7 +77,7 @@ enum err access_read(struct meta *m, struct sql_unit *u)
 {
     struct sql_call *c = is_asked() ? add(u, SQL_access_proof) : NULL;
     enum err e = sql_read(m->sql, u);
-    return e == OK && c != NULL ? judge(c) : e;
+    return e == OK && c != NULL ? take_proof(c) : e;
 }
 
 void access_require(struct sql_unit *u)

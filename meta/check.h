@@ -14,7 +14,7 @@
 
 typedef void check_report(void *arg, const char *finding);
 
-#define CHECK_ROWS_MAX 1000 /* findings of one kind that are told */
+#define CHECK_ROWS_MAX 1000 /* findings of one kind that are reported */
 
 /* All checks of rows; `report` is called for each finding. `each` (or NULL) after each check. */
 MUST_USE enum err check_rows(struct meta *m, check_report *report, void *arg,
@@ -72,10 +72,9 @@ struct gc_counts {
     int64_t sessions;             /* whose lease is over */
     int64_t ranges;               /* of slice names, that sessions which are gone had */
     int64_t live_sessions;
-    int64_t kept; /* of the dead, kept by --keep-deleted */
-    int64_t
-        set_aside; /* slices that could not be deleted: neither in `slices` nor `slices_again` */
-    char why[256]; /* of one of them */
+    int64_t kept;      /* of the dead, kept by --keep-deleted */
+    int64_t set_aside; /* could not be deleted; neither in `slices` nor `slices_again` */
+    char why[256];     /* of one of them */
 };
 MUST_USE enum err gc_count(struct meta *m, struct gc_counts *out);
 /* Slices that were set aside are due now. */

@@ -17,7 +17,7 @@
 
 #include "meta/meta.h"
 
-/* One round: what the scheduler asks for, and what the round tells it. */
+/* One round: what the scheduler asks for, and what the round reports to it. */
 struct job_round {
     /* the scheduler's */
     const char *name;        /* of the row in `jobs` */

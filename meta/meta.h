@@ -5,10 +5,10 @@
  * writes (a gateway, a tool) then opens a session: a row with a lease that a thread of its own
  * renews. Writes before meta_session_open() answer ERR_FENCED.
  *
- * Errors common to all functions of meta/ that ask the database: ERR_BUSY (database away or full:
- * nothing was done), ERR_FENCED (our lease is over: nothing was done), ERR_UNKNOWN (a commit whose
- * outcome could not be learnt), ERR_CONFLICT (gave up after retries), ERR_IO, ERR_NOMEM.
- * They block; call them from workers, never from threads that move bytes.
+ * Errors common to all functions of meta/ that ask the database: ERR_BUSY (it is away), ERR_FULL
+ * (its disk is full), ERR_FENCED (our lease is over); after these three nothing was done;
+ * ERR_UNKNOWN (a commit whose outcome could not be learnt), ERR_CONFLICT (gave up after retries),
+ * ERR_IO, ERR_NOMEM. They block; call them from workers, never from threads that move bytes.
  * Threads: any, at once. Results lie in the arena that the caller gives.
  */
 #ifndef KISEKI_META_META_H

@@ -3,7 +3,7 @@
  * meta/README.md for the transactions.
  *
  * A bucket is named by its name in every call, so that an operation needs no look-up first; a
- * missing bucket is told by struct meta_missing. Each function is one round trip unless it says
+ * missing bucket is reported by enum meta_missing. Each function is one round trip unless it says
  * otherwise.
  */
 #ifndef KISEKI_META_OBJECT_H
@@ -113,7 +113,7 @@ struct content {
 /* No object has this ETag: a condition on it fails, where an empty string would not be one. */
 #define OBJECT_NO_ETAG STR("\"\"")
 
-/* Conditions, judged inside the transaction on the locked row. Empty strings: not asked. */
+/* Conditions, evaluated inside the transaction on the locked row. Empty strings: none. */
 struct object_cond {
     bool if_absent;           /* If-None-Match: * */
     bool if_present;          /* If-Match: * */

@@ -120,7 +120,7 @@ static void submit_look(struct meta *m, struct work *w)
 }
 
 /* The row was there, and the condition held: the file is written at ranges, or is no more. */
-static enum err judge_again(struct meta *m, struct work *w)
+static enum err settle_ranged(struct meta *m, struct work *w)
 {
     struct object_cond *c = &w->item->cond;
     struct object_state now = {.bucket = true,
@@ -139,7 +139,7 @@ static enum err judge_again(struct meta *m, struct work *w)
     return e;
 }
 
-static void judge(struct meta *m, struct work *w)
+static void explain(struct meta *m, struct work *w)
 {
     struct object_delete *d = w->item;
     d->result = err_restore(&w->unit.error);
@@ -153,7 +153,7 @@ static void judge(struct meta *m, struct work *w)
         d->result = err_set(ERR_NOT_FOUND, "no such key");
         d->missing = META_MISSING_KEY;
     } else if (has_condition(&d->cond)) {
-        d->result = judge_again(m, w);
+        d->result = settle_ranged(m, w);
         if (d->result == OK && !w->again)
             d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");
     }
@@ -190,7 +190,7 @@ static bool delete_round(struct meta *m, struct work *works, size_t count, struc
         struct work *w = &works[i];
         w->again = false;
         if (w->look)
-            judge(m, w);
+            explain(m, w);
         arena_free(w->arena);
         w->arena = NULL;
         again = again || w->again;

@@ -44,9 +44,9 @@ MUST_USE enum err object_state(struct meta *m, struct arena *a, struct str bucke
                                struct object_state *out);
 
 /*
- * A condition on what a key's row says is judged on a settled file only. If the file is written at
- * ranges that takes the lock of the whole of it, which settled.c takes when the row was refused
- * for the want of it (meta/README.md, "Writing at a range"). Zeroed at first.
+ * A condition on what a key's row says is evaluated on a settled file only. A file that is written
+ * at ranges is settled under the lock of the whole of it, which settled.c takes after the row was
+ * refused for want of it (meta/README.md, "Writing at a range"). Zeroed at first.
  */
 struct settled {
     struct range_lock lock;

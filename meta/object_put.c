@@ -284,7 +284,7 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
         *out_missing = META_MISSING_KEY;
         return err_set(ERR_NOT_FOUND, "no such key");
     }
-    /* It may hold by now: it did not when it was judged. */
+    /* It may hold by now: it did not when it was evaluated. */
     if (c->if_absent || c->if_none_match.len > 0 || object_cond_wants_key(c))
         return err_set(ERR_CONDITION, "the key is not as the condition wants it");
     return err_set(ERR_CONFLICT, "the bucket was made a moment ago");

@@ -34,7 +34,7 @@ static enum err clean_range(struct sql_db *db, struct arena *a, const struct sql
     return sql_write(db, &u);
 }
 
-/* Two sessions that do it at once dooms nothing twice: a range goes with what it dooms. */
+/* Two sessions that do it at once doom nothing twice: a range is deleted with what it dooms. */
 enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session, size_t *out_done)
 {
     (void)m;

@@ -2,7 +2,7 @@
  * Sealing of secrets: AES-256-GCM under the volume's master key. Pure but for the random nonce.
  *
  * Sealed form: byte 1, nonce of 12 bytes, ciphertext, tag of 16 bytes; `context` (an access key,
- * a volume's UUID) is authenticated with it, so that a sealed secret can not be moved to another
+ * a volume's UUID) is authenticated with it, so that a sealed secret cannot be moved to another
  * row. Plain form: byte 0, the secret. Any thread.
  */
 #ifndef KISEKI_META_SEAL_H

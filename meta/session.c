@@ -151,7 +151,7 @@ static enum err start(struct meta *m)
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
     add_insert(m, &u, tag);
-    struct sql_call *told = sql_add(&u, SQL_session_news);
+    struct sql_call *news = sql_add(&u, SQL_session_news);
     int64_t sent = clock_boot_ms();
     enum err e = sql_write(m->control, &u);
     if (e != OK)
@@ -172,8 +172,8 @@ static enum err start(struct meta *m)
     ids_restart(&m->ranges, id, tag);
     lease_renewed(m, sent);
     atomic_store(&s->opened, true);
-    reads_fetched(m, (uint64_t)sql_int(told, 0, 0));
-    log_info("session %" PRIu64 " is open, epoch %" PRId64, id, sql_int(told, 0, 0));
+    reads_fetched(m, (uint64_t)sql_int(news, 0, 0));
+    log_info("session %" PRIu64 " is open, epoch %" PRId64, id, sql_int(news, 0, 0));
 out:
     arena_free(a);
     return e;
@@ -196,13 +196,13 @@ static enum err renew(struct meta *m, bool *out_held)
     sql_bind_int(c, (int64_t)session_id(m));
     sql_bind_int(c, m->lease_ms);
     sql_bind_int(c, (int64_t)reads_published(m));
-    struct sql_call *told = sql_add(&u, SQL_session_news);
+    struct sql_call *news = sql_add(&u, SQL_session_news);
     int64_t sent = clock_boot_ms();
     enum err e = sql_write(heartbeat_db(m), &u);
     *out_held = e == OK && c->rows == 1;
     if (*out_held) {
         lease_renewed(m, sent);
-        reads_fetched(m, (uint64_t)sql_int(told, 0, 0));
+        reads_fetched(m, (uint64_t)sql_int(news, 0, 0));
     }
     arena_free(a);
     return e;

@@ -70,7 +70,7 @@ static struct sql_call *if_made(struct write *x, int statement)
 static enum err commit(struct write *x, struct arena *a, const struct sql_call *hold,
                        const struct sql_call *first, struct write_result *out, bool *out_done)
 {
-    struct sql_call *told = under_lock(x, SQL_write_told);
+    struct sql_call *answer = under_lock(x, SQL_write_result);
     struct sql_call *release = sql_add(&x->unit, SQL_write_release);
     sql_bind_int(release, (int64_t)x->w->lock->inode);
     sql_bind_int(release, (int64_t)x->w->lock->id);
@@ -83,9 +83,9 @@ static enum err commit(struct write *x, struct arena *a, const struct sql_call *
     meta_content_end(x->meta, &x->w->content, *out_done);
     if (!*out_done)
         return e;
-    *out = (struct write_result){.size = sql_int(told, 0, 0),
-                                 .etag = arena_str(a, sql_str(told, 0, 1)),
-                                 .mtime_ms = sql_int(told, 0, 2)};
+    *out = (struct write_result){.size = sql_int(answer, 0, 0),
+                                 .etag = arena_str(a, sql_str(answer, 0, 1)),
+                                 .mtime_ms = sql_int(answer, 0, 2)};
     return out->etag.ptr != NULL ? OK : err_set(ERR_NOMEM, "the request's memory is full");
 }
 

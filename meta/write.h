@@ -6,7 +6,7 @@
  *     state = object_get(..., OBJECT_DATA)     under an epoch tag, held until the end
  *     bytes in the key's row: write_small() or write_unpack(), which make a new inode
  *     else lock_take([lo, hi)), write_plain()  by far the most
- *     or   lock_take(whole), object_get() again, judge, write_whole() or write_cut()
+ *     or   lock_take(whole), object_get() again, check, write_whole() or write_cut()
  *
  * All but write_small() and write_unpack() need the lock, and release it in their transaction when
  * they answer OK with *out_done. *out_done false: the key does not point to that inode any more, or
@@ -64,8 +64,8 @@ MUST_USE enum err write_unpack(struct meta *m, struct arena *a, const struct ran
 
 /*
  * Merged: the content is what the file had at [offset, offset + size) by a view taken after
- * `token`, which a lock on that range had and gave back; `lock` is another one, on [offset, hi).
- * Links inside that are below the token die. Nothing that a client sees changes.
+ * `token`, that of a lock on the range which was released since; `lock` is another one, on
+ * [offset, hi). Links inside that are below the token die. Nothing that a client sees changes.
  */
 MUST_USE enum err write_merged(struct meta *m, struct arena *a, const struct range_write *w,
                                uint64_t token, uint64_t hi, bool *out_done);

@@ -1,5 +1,5 @@
 /*
- * Signature version 2, what can be told without the secret. v2_check.c has the rest.
+ * Signature version 2: what can be checked without the secret. v2_check.c has the rest.
  */
 #include "gateway/auth/internal.h"
 

@@ -90,7 +90,7 @@ static enum s3_code parse_credential(struct str credential, struct auth *out,
 
 /* --- what must be signed -----------------------------------------------------------------------*/
 
-/* x-amz- headers that may come unsigned: they can not change what the request means. */
+/* x-amz- headers that may come unsigned: they cannot change what the request means. */
 static bool may_be_unsigned(const struct auth *a, struct str name)
 {
     static const char *const added[] = {"x-amz-id-2", "x-amz-request-id", "x-amz-apigw-id"};

@@ -8,7 +8,7 @@
  * Then the connection lingers: what still comes is thrown away for a while, because closing at
  * once would reset it and the client might never see what was sent. Our direction is closed, so
  * that a client which looks for the end of the connection finds it (and libmicrohttpd, should it
- * find fault with the framing of what still comes, can not answer a second time).
+ * find fault with the framing of what still comes, cannot answer a second time).
  */
 #include "gateway/http/internal.h"
 

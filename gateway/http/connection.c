@@ -8,7 +8,7 @@
  *
  * A client may end its stream behind its request (`shutdown(SHUT_WR)`, or a close_notify) and still
  * wait for the answer. libmicrohttpd gives up such a request when it reads the end before the last
- * on_access is over; and after each resume it reads, if that is what it was about before. So a
+ * on_access is over; and after each resume it reads, if it was about to read before. So a
  * connection is not suspended while all that is left to read may be the end:
  *   - work() that a head asks for runs when the body comes, or at the last call, not at the first
  *     (but for `Expect: 100-continue`, where the body waits for it);
@@ -405,7 +405,7 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
     return result;
 }
 
-/* What a body that did not end well is told. */
+/* Why a body did not end well. */
 static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminationCode why,
                             unsigned answered)
 {

@@ -133,7 +133,7 @@ struct exchange {
     atomic_int later; /* enum later_state */
     bool owed;        /* HTTP_WAIT was said: work() is to be called once more in any case */
 
-    /* The epoll thread tells the watch, and the watch everybody. */
+    /* Between the epoll thread and the watch; `gone` for everybody. */
     _Atomic int64_t missing;   /* body bytes that did not come yet; chunked: negative, it changes */
     atomic_bool answers;       /* the answer has begun: from now on libmicrohttpd sees the end */
     atomic_bool gone;          /* the client left */
@@ -187,7 +187,7 @@ struct http_server {
     uint16_t port;
     char address[128];
     uint64_t id_key;
-    bool parses_in_place; /* libmicrohttpd 0.9: see strict.h. 1.0 can be told to be strict */
+    bool parses_in_place; /* libmicrohttpd 0.9: see strict.h. 1.0 can be set to be strict */
 
     /* The accepting thread's while it runs. */
     int listen_fd;
@@ -286,7 +286,7 @@ MUST_USE enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kin
 void http_refuse(struct exchange *x, unsigned status, const char *why);
 
 /* receive.c */
-/* Tells the watch (listen.c) whether more of the body must come. */
+/* For the watch (watch.c): whether more of the body must come. */
 void http_receive_waits(struct exchange *x, bool waits);
 /* ERR_TOO_LARGE when Content-Length already says so. */
 MUST_USE enum err http_receive_begin(struct exchange *x);

@@ -4,7 +4,7 @@
  * libmicrohttpd could accept by itself; but quiescing its thread pool under load can abort the
  * process (0.9.75: the thread and MHD_quiesce_daemon both take the socket out of the epoll set),
  * over its limit it would close connections instead of leaving them in the kernel's queue, and
- * it knows no time-out for heads that come byte by byte. So connections are handed to it.
+ * it has no time-out for heads that come byte by byte. So we accept, and pass connections to it.
  */
 #include "gateway/http/internal.h"
 

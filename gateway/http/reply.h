@@ -8,7 +8,7 @@
  * The server adds Date, `Server: Kiseki`, Content-Length or Transfer-Encoding, and Connection; a
  * handler must not set these. To a HEAD request the head of the same reply goes out and no body;
  * 204 and 304 never carry one. A generator is closed all the same.
- * A 304 announces a Content-Length (libmicrohttpd can not leave it out): use http_reply_head_only()
+ * A 304 announces a Content-Length (libmicrohttpd cannot leave it out): use http_reply_head_only()
  * with the length that a 200 would have.
  * Ownership: names and values are copied into the request's arena by http_reply_header().
  */
@@ -64,7 +64,7 @@ struct http_reply {
 
 /*
  * Adds a field; repeated names are sent repeatedly. Values may hold any bytes but CR, LF and NUL:
- * those are ERR_INVALID and nothing is added (a client can not inject a header). ERR_NOMEM when
+ * those are ERR_INVALID and nothing is added (a client cannot inject a header). ERR_NOMEM when
  * the arena is full.
  */
 MUST_USE enum err http_reply_header(struct http_request *r, const char *name, struct str value);

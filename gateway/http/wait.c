@@ -2,7 +2,7 @@
  * Suspending a connection while a worker or a sink is busy, without losing a wake-up.
  *
  * The waker and the epoll thread meet in one atomic, `wait`: whoever comes second does the resume.
- * A job and a sink have states of their own, so that a late http_request_resume_body() can not
+ * A job and a sink have states of their own, so that a late http_request_resume_body() cannot
  * wake a connection whose job still runs. Each holds a reference across its wake-up, because the
  * request may be over as soon as the connection is resumed.
  */
@@ -131,7 +131,7 @@ void http_request_resume_work(struct http_request *r)
     pool_submit_always(pool_of(x), &x->job);
 }
 
-/* The lane's time is over: it is said, and nothing else is done. */
+/* Its time in the lane's queue is over: answers that, and does nothing else. */
 static void run_late(struct exchange *x)
 {
     if (x->job_is_next) {

@@ -124,8 +124,8 @@ static bool is_stuck(struct http_peer *peer, struct exchange *x, int64_t now)
  * The client ended its stream, and the answer has not begun. Suspended: it has left when more of
  * the body is missing than can still be on its way through the buffers, or when time is up.
  * Not suspended: libmicrohttpd should have read the end. It misses one that comes together with
- * the last bytes it reads: edge-triggered, it is told once, and takes a read that fills less than
- * its buffer for the last one.
+ * the last bytes it reads: its epoll is edge-triggered and reports the end once, and it takes a
+ * read that fills less than its buffer for the last one.
  */
 static void stream_ended(struct http_peer *peer, int64_t now)
 {

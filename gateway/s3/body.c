@@ -217,7 +217,7 @@ enum s3_code s3_body_begin(struct s3_request *r)
     return code;
 }
 
-static enum s3_code judge(struct s3_request *r)
+static enum s3_code verify(struct s3_request *r)
 {
     struct sigv4_header trailers[CHUNKED_TRAILERS_MAX];
     size_t count = 0;
@@ -245,7 +245,7 @@ enum s3_code s3_body_end(struct s3_request *r, enum err result)
     if (result != OK)
         return s3_fail_err(r, result, "read the body");
     hold_work(&r->hold);
-    return judge(r);
+    return verify(r);
 }
 
 void s3_hold_begin(struct s3_request *r)

@@ -55,7 +55,7 @@ struct s3_op {
     enum s3_body body;
     size_t body_max;  /* S3_BODY_MEMORY: in bytes */
     bool object_sums; /* x-amz-checksum-* describe the object, not this body */
-    bool conditions;  /* a write that judges If-Match and If-None-Match */
+    bool conditions;  /* a write that evaluates If-Match and If-None-Match */
     /*
      * Whose threads call `handle`, and with S3_BODY_FILE: once the body is too large for the
      * database, HTTP_LANE_STORE in any case. See s3_go_on() for what turns out later.
@@ -67,7 +67,7 @@ struct s3_op {
     bool patches;   /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
 
     /*
-     * Optional: judged before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
+     * Optional: checked before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
      * early spares a client something (it waits for 100 Continue, and sends conditions or much):
      * a small upload costs no second look at the database, its commit decides.
      */
@@ -192,7 +192,7 @@ enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, 
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
-/* Adds a header, logs what can not be sent. */
+/* Adds a header, logs what cannot be sent. */
 void s3_reply_header(struct s3_request *r, const char *name, struct str value);
 void s3_reply_header_cstr(struct s3_request *r, const char *name, const char *value);
 /* `ETag: "value"`. */

@@ -5,7 +5,7 @@
 #include "gateway/s3/stored.h"
 
 /*
- * PutObject. The commit judges bucket and conditions again; this only spares a client that waits
+ * PutObject. The commit checks bucket and conditions again; this only spares a client that waits
  * for 100 Continue the upload of what would be refused.
  */
 enum s3_code op_put_object_before_body(struct s3_request *r)

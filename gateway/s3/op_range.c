@@ -19,7 +19,7 @@
 #define PATCH_MAX      ((uint64_t)5 << 30)
 #define APPEND_RETRIES 10 /* of a first append: the key was made, or deleted, a moment ago */
 
-/* --- what a write is judged by ---------------------------------------------------------------- */
+/* --- the conditions of a write ---------------------------------------------------------------- */
 
 struct terms {
     struct conditions conditions;
@@ -29,7 +29,7 @@ struct terms {
     enum s3_code code; /* why it was refused */
 };
 
-static enum s3_code judge_object(const struct terms *t, const struct object *now)
+static enum s3_code check_object(const struct terms *t, const struct object *now)
 {
     enum condition_result result =
         conditions_read(&t->conditions, now->attr.etag, now->attr.mtime_ms, clock_wall_ms());
@@ -41,11 +41,11 @@ static enum s3_code judge_object(const struct terms *t, const struct object *now
     return t->describes ? S3_INVALID_REQUEST : S3_OK;
 }
 
-static enum err judge(void *arg, const struct object *now)
+static enum err check(void *arg, const struct object *now)
 {
     struct terms *t = arg;
 
-    t->code = judge_object(t, now);
+    t->code = check_object(t, now);
     return t->code == S3_OK ? OK : err_set(ERR_CONDITION, "the object is not as it should be");
 }
 
@@ -56,7 +56,7 @@ static void terms_of(const struct s3_request *r, struct terms *out)
     out->conditions.if_modified_since = STR_NONE;
 }
 
-/* The text that goes with a code of judge_object(). */
+/* The text that goes with a code of check_object(). */
 static enum s3_code refuse(struct s3_request *r, enum s3_code code)
 {
     return s3_fail(&r->error, code,
@@ -66,7 +66,7 @@ static enum s3_code refuse(struct s3_request *r, enum s3_code code)
 }
 
 /* The same before the body, of the object as it is now; S3_OK when there is none. */
-static enum s3_code judge_early(struct s3_request *r, struct terms *t, bool *out_missing)
+static enum s3_code check_early(struct s3_request *r, struct terms *t, bool *out_missing)
 {
     struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
     struct object object = {0};
@@ -79,7 +79,7 @@ static enum s3_code judge_early(struct s3_request *r, struct terms *t, bool *out
         return S3_OK;
     if (err != OK)
         return stored_commit_code(r, err, missing, "look at the key");
-    code = judge_object(t, &object);
+    code = check_object(t, &object);
     return code == S3_OK ? S3_OK : refuse(r, code);
 }
 
@@ -126,7 +126,7 @@ static enum s3_code begin_write(struct s3_request *r)
     enum err err;
 
     if (op->terms.append || conditions_any(&op->terms.conditions)) {
-        w.judge = judge;
+        w.check = check;
         w.arg = &op->terms;
     }
     err = file_write_begin(r->s3->fs, r->arena, &w, op->offset, &op->content, &op->change);
@@ -175,7 +175,7 @@ enum s3_code op_patch_object_before_body(struct s3_request *r)
 
     terms_of(r, &t);
     if (code == S3_OK)
-        code = judge_early(r, &t, &missing);
+        code = check_early(r, &t, &missing);
     return missing ? s3_fail_missing(r, META_MISSING_KEY) : code;
 }
 
@@ -267,7 +267,7 @@ enum s3_code range_append_before_body(struct s3_request *r)
     enum s3_code code = append_terms(r, &t);
 
     if (code == S3_OK)
-        code = judge_early(r, &t, &missing);
+        code = check_early(r, &t, &missing);
     return missing ? append_to_nothing(r, &t) : code;
 }
 

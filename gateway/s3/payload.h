@@ -55,10 +55,9 @@ struct payload_result {
 
 /*
  * InvalidDigest (Content-MD5 is not base64 of 16 bytes), BadDigest (a checksum is not of its
- * length), InvalidRequest (two checksums, an unknown algorithm,
- * x-amz-sdk-checksum-algorithm without any checksum, it or x-amz-checksum-algorithm with one of
- * another algorithm, a trailer without framing for it, no integrity where it is needed),
- * InternalError (memory).
+ * length), InvalidRequest (two checksums, an unknown algorithm, x-amz-sdk-checksum-algorithm
+ * without any checksum, it or x-amz-checksum-algorithm with one of another algorithm, a trailer
+ * without framing for it, no integrity where it is needed), SlowDown (memory).
  */
 MUST_USE enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
                                    struct s3_error *error);

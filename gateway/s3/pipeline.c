@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-/* An upload of this size is judged before its body is asked for. */
+/* An upload of this size is checked before its body is asked for. */
 #define EARLY_BYTES ((int64_t)1 << 20)
 
 static enum http_next fail(struct s3_request *r, enum s3_code code)

@@ -33,7 +33,7 @@ enum s3_code s3_refuse_headers(struct s3_request *r);
 /* body.c: prepares payload checks, framing and the sink or writer. */
 enum s3_code s3_body_begin(struct s3_request *r);
 bool s3_body_expected(const struct s3_request *r);
-/* The body has ended: framing, checksums and lengths are judged. */
+/* The body has ended: framing, checksums and lengths are verified. */
 enum s3_code s3_body_end(struct s3_request *r, enum err result);
 /* What was received, and what is kept for the answer, is charged to the budget: fs/hold.h. */
 void s3_hold_begin(struct s3_request *r);

@@ -1,7 +1,7 @@
 /*
  * Appending, for op_put.c: a PutObject with x-amz-write-offset-bytes. The offset must be the
  * object's size (InvalidWriteOffset otherwise); 0 also makes a key that is not there. Conditions
- * are judged with it. Metadata and storage class are those that the object was made with:
+ * are evaluated with it. Metadata and storage class are those that the object was made with:
  * InvalidRequest when they are given for one that is there.
  */
 #ifndef KISEKI_GATEWAY_S3_RANGE_OPS_H

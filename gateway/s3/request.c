@@ -28,7 +28,7 @@ static enum s3_code make_views(struct s3_request *r)
     return S3_OK;
 }
 
-/* The client's clock is judged by ours at the time the request arrived. */
+/* The client's clock is compared with ours at the time when the request arrived. */
 static void make_auth_request(struct s3_request *r)
 {
     const struct http_target *target = &r->http->target;

@@ -5,8 +5,8 @@
  * Arguments that may stand without a value and select nothing. Any other bare argument may be a
  * sub-resource that is newer than this table, and is refused rather than ignored: falling through
  * to a plain PUT or DELETE would do something else than was asked, and a listing would not be what
- * was asked for. A GET of an object is told from others by S3's known sub-resources (the rows)
- * only: what else stands there (`?1300000000`) is for caches on the way.
+ * was asked for. A GET of an object is distinguished from others by S3's known sub-resources (the
+ * rows) only: what else stands there (`?1300000000`) is for caches on the way.
  */
 static const char *const harmless_bare_args[] = {
     "prefix",
@@ -97,7 +97,7 @@ static bool has_foreign_argument(const struct s3_op *op, const struct s3_request
     return false;
 }
 
-/* A write makes a version of its own, so it can not be to one that is there; DELETE can. */
+/* A write makes a version of its own, so it cannot be to one that is there; DELETE can. */
 static bool takes_no_version(const struct s3_op *op, const struct s3_request *r)
 {
     return op->scope == S3_OBJECT && op->handle != NULL && is_write(r) &&

@@ -8,12 +8,12 @@
 #define XML_ROW(n, m, s, q, a, max, in, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q, .action = a, \
       .body = S3_BODY_MEMORY, .body_max = max, .lane = HTTP_LANE_##in, .handle = h }
-#define FILE_ROW(n, m, s, q1, q2, a, judged, when, before, h) \
+#define FILE_ROW(n, m, s, q1, q2, a, conditional, when, before, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, .action = a, \
-      .body = S3_BODY_FILE, .conditions = judged, .early = when, .before_body = before, .handle = h }
-#define COPY_ROW(n, m, s, q1, q2, a, judged, h) \
+      .body = S3_BODY_FILE, .conditions = conditional, .early = when, .before_body = before, .handle = h }
+#define COPY_ROW(n, m, s, q1, q2, a, conditional, h) \
     { .name = n, .method = m, .scope = S3_##s, .query = q1, .query2 = q2, \
-      .header = "x-amz-copy-source", .action = a, .conditions = judged, .handle = h }
+      .header = "x-amz-copy-source", .action = a, .conditions = conditional, .handle = h }
 #define UNBUILT(n, m, s, q, a) ROW(n, m, s, q, a, NULL)
 
 #define KIB ((size_t)1 << 10)
@@ -22,7 +22,7 @@
 /*
  * The most specific row of a method and scope first: rows that a query argument or a header
  * selects, then the plain one. A sub-resource that S3 has and we have not is a row too, so that
- * it can not fall through to a plain GET, PUT or DELETE.
+ * it cannot fall through to a plain GET, PUT or DELETE.
  */
 const struct s3_op s3_ops[] = {
     /* --- service ------------------------------------------------------------------------- */

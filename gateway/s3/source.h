@@ -1,5 +1,5 @@
 /*
- * The source of a copy: x-amz-copy-source, opened, with its conditions judged.
+ * The source of a copy: x-amz-copy-source, opened, with its conditions evaluated.
  */
 #ifndef KISEKI_GATEWAY_S3_SOURCE_H
 #define KISEKI_GATEWAY_S3_SOURCE_H

@@ -3,7 +3,7 @@
  * the buf's sticky one, so no call needs a check.
  *
  * Text is escaped: & < > " as entities and CR as &#13;. Characters that XML 1.0 forbids (most
- * controls, U+FFFE, U+FFFF) can not be written in any legal way; S3 writes them as numeric
+ * controls, U+FFFE, U+FFFF) cannot be written in any legal way; S3 writes them as numeric
  * references (&#x1;), which keeps the framing of the document intact but which a strict parser
  * refuses; so do we, and clients that have such keys ask for encoding-type=url. Bytes that are
  * not UTF-8 become U+FFFD. (A key never holds any; a header echoed in an error may.)

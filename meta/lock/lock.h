@@ -15,6 +15,8 @@
  *                begin                     ask the row             grant the row
  *     (nothing) ------> QUEUED --on_turn--> TURN ----> WAITS --on_turn--> FREE ----> HELD
  *                          '- at once: TURN -'  '- at once: HELD                '-> WAITS again
+ *                nap
+ *     (nothing) -----> NAPS --on_turn--> (nothing)
  *
  * In this process first: of requests that conflict, only the one whose turn it is asks the
  * database. There, asking and granting lock the file's row in `range_tokens`, so that they come
@@ -32,7 +34,7 @@
  *
  * Grants are not flushed to disk (PostgreSQL: synchronous_commit off, on a connection of their
  * own). Should the server crash and forget one, its token is forgotten with it, in the same
- * transaction; who was told of it finds no row at commit and takes the lock anew.
+ * transaction; whoever was granted it finds no row at commit and takes the lock anew.
  *
  * Deadlock: who holds a range lock takes no other, and every wait has a deadline. Both are rules
  * for callers; the deadline bounds what breaks the first. (Turns, below, end before a range lock

@@ -1,5 +1,5 @@
 /*
- * SQLite under meta/sql/driver.h; with sqlite_file.c the only file that includes sqlite3.h.
+ * SQLite under meta/sql/driver.h; only this and sqlite_*.c include sqlite3.h.
  *
  * One connection writes (the batching has one slot): BEGIN IMMEDIATE, a SAVEPOINT a unit, COMMIT,
  * WAL with synchronous=FULL, so that COMMIT returns after the fsync. Reads run in the calling

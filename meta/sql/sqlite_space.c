@@ -48,8 +48,8 @@ void sqlite_space_fini(struct sqlite_space *s)
 /* --- the reserve ------------------------------------------------------------------------------ */
 
 /*
- * More than the reserve is asked for and given back. The log's length stays as SQLite has it; that
- * file carries no locks, so it may be opened and closed here.
+ * More than the reserve is allocated, and the rest released. The log's length stays as SQLite has
+ * it; that file carries no locks, so it may be opened and closed here.
  */
 static bool allocate(struct sqlite_space *s)
 {

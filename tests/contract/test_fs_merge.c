@@ -277,7 +277,7 @@ static void test_fs_merge__a_pile_of_nested_writes_is_read_and_merged(void **sta
     volume_close(v, true);
 }
 
-/* What can not be read is not merged, and holds up nothing else. */
+/* What cannot be read is not merged, and holds up nothing else. */
 static void test_fs_merge__a_damaged_file_is_passed_over(void **state)
 {
     struct volume *v = volume_open(*state, NULL, INLINE);

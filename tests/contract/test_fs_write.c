@@ -197,7 +197,7 @@ static void test_fs_write__equals_a_model_of_bytes(void **state)
     volume_close(v, true);
 }
 
-/* --- what a client is told -------------------------------------------------------------------- */
+/* --- what a client is answered ---------------------------------------------------------------- */
 
 static void test_fs_write__drops_checksum_and_parts_and_changes_the_etag_each_time(void **state)
 {
@@ -412,7 +412,7 @@ static void *append(void *arg)
             struct write_result r;
             struct file f;
             int64_t size;
-            struct file_write w = {.bucket = BUCKET, .key = KEY, .judge = wants_size, .arg = &size};
+            struct file_write w = {.bucket = BUCKET, .key = KEY, .check = wants_size, .arg = &size};
 
             file_get(x->v, a, KEY, &f);
             size = f.object.attr.size;

@@ -453,7 +453,7 @@ static void test_sql__past_the_local_lease_nothing_is_sent(void **state)
     assert_int_equal(count_rows(f), 1);
 }
 
-/* The id of each transaction is ours; a settled one can not be had again. */
+/* The id of each transaction is ours; a settled one cannot be had again. */
 static int64_t fixed_id(void *arg)
 {
     return (*(int64_t *)arg)++;

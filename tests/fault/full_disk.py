@@ -41,7 +41,7 @@ class Disk:
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
                               capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise Skip(f"a tmpfs can not be mounted here: {done.stderr.strip()}")
+            raise Skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
         ws.own(self)
 
     def grow(self, size):

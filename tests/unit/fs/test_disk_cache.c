@@ -233,7 +233,7 @@ static void test_disk_cache__a_broken_index_is_forgotten(void **state)
 
 /* --- disks that fail -------------------------------------------------------------------------- */
 
-/* Files can not grow: as on a full disk. */
+/* Files cannot grow: as on a full disk. */
 static void test_disk_cache__a_full_disk_makes_it_useless_and_no_more(void **state)
 {
     struct rig *r = *state;

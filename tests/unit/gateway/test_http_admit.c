@@ -110,7 +110,7 @@ static void test_admit__a_request_in_flight_is_no_room(void **state)
     leave();
 }
 
-/* Slow uploads of one address can not keep another out. */
+/* Slow uploads of one address cannot keep another out. */
 static void test_admit__one_address_does_not_have_it_all(void **state)
 {
     (void)state;

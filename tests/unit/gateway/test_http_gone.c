@@ -126,7 +126,7 @@ static void test_gone__a_reset_ends_the_wait_of_a_sink_at_once(void **state)
     }
 }
 
-/* It can not send the rest any more: whether it still reads does not matter. */
+/* It cannot send the rest any more: whether it still reads does not matter. */
 static void test_gone__a_stream_that_ends_before_its_body_ends_the_wait_of_a_sink(void **state)
 {
     (void)state;
