@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fs/fs.h"
 #include "gateway/http/server.h"
+#include "gateway/metrics_text.h"
 #include "meta/sql/sql.h"
 
 #include <stdatomic.h>
@@ -96,21 +97,15 @@ static const char *op_label(const struct metrics *m, size_t op)
     return op < m->op_count ? m->op_name(op) : "none";
 }
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void one(struct buf *out, const char *name, const char *type, const char *help,
-                unsigned long long value)
+                uint64_t value)
 {
-    head(out, name, type, help);
-    buf_printf(out, "%s %llu\n", name, value);
+    metrics_one(out, name, type, help, (int64_t)value);
 }
 
 static void write_requests(struct metrics *m, struct buf *out)
 {
-    head(out, "kiseki_requests_total", "counter", "Requests by operation and status.");
+    metrics_head(out, "kiseki_requests_total", "counter", "Requests by operation and status.");
     for (size_t op = 0; op <= m->op_count; op++) {
         for (size_t s = 0; s < STATUS_COUNT; s++) {
             unsigned long long n = get(&m->ops[op].by_status[s]);
@@ -128,7 +123,7 @@ static void write_requests(struct metrics *m, struct buf *out)
 
 static void write_histogram(struct metrics *m, struct buf *out)
 {
-    head(out, "kiseki_request_seconds", "histogram", "Time to answer, by operation.");
+    metrics_head(out, "kiseki_request_seconds", "histogram", "Time to answer, by operation.");
     for (size_t op = 0; op <= m->op_count; op++) {
         const char *label = op_label(m, op);
         unsigned long long total = 0;
@@ -154,7 +149,7 @@ static void write_histogram(struct metrics *m, struct buf *out)
 
 static void write_errors(struct metrics *m, struct buf *out)
 {
-    head(out, "kiseki_errors_total", "counter", "Answers that were errors, by S3's code.");
+    metrics_head(out, "kiseki_errors_total", "counter", "Answers that were errors, by S3's code.");
     for (unsigned code = 0; code < S3_CODES; code++) {
         unsigned long long n = get(&m->errors[code]);
 
@@ -174,7 +169,8 @@ static void write_payloads(struct metrics *m, struct buf *out)
         [AUTH_PAYLOAD_UNSIGNED_TRAILER] = "streaming-unsigned-trailer",
     };
 
-    head(out, "kiseki_payload_kinds_total", "counter", "Verified uploads by kind of payload.");
+    metrics_head(out, "kiseki_payload_kinds_total", "counter",
+                 "Verified uploads by kind of payload.");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         buf_printf(out, "kiseki_payload_kinds_total{kind=\"%s\"} %llu\n", kinds[i],
                    get(&m->payloads[i]));
@@ -213,7 +209,7 @@ static void write_fs(struct fs *fs, struct buf *out)
     one(out, "kiseki_disk_cache_errors_total", "counter", "Errors of the disk cache's disk.",
         s.disk_failures);
     one(out, "kiseki_cache_bytes", "gauge", "Bytes in the memory cache.", s.cache_bytes);
-    head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
+    metrics_head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++) {
         for (int result = 0; result < STORE_RESULTS; result++)
             buf_printf(out, "kiseki_store_requests_total{operation=\"%s\",result=\"%s\"} %llu\n",
@@ -221,7 +217,8 @@ static void write_fs(struct fs *fs, struct buf *out)
                        store_result_name((enum store_result)result),
                        (unsigned long long)s.store.calls[op][result]);
     }
-    head(out, "kiseki_store_seconds_total", "counter", "Time spent in calls of the backing store.");
+    metrics_head(out, "kiseki_store_seconds_total", "counter",
+                 "Time spent in calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++)
         buf_printf(out, "kiseki_store_seconds_total{operation=\"%s\"} %g\n",
                    store_op_name((enum store_op)op), (double)s.store.micros[op] / 1e6);
@@ -237,14 +234,17 @@ static void write_sql(const struct sql_stats *s, struct buf *out)
 {
     static const char *const kinds[] = {"read", "write"};
 
-    head(out, "kiseki_sql_units_total", "counter", "Requests' statements sent to the database.");
+    metrics_head(out, "kiseki_sql_units_total", "counter",
+                 "Requests' statements sent to the database.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_units_total{kind=\"%s\"} %llu\n", kinds[i], get(&s->units[i]));
-    head(out, "kiseki_sql_batches_total", "counter", "Batches of statements, a round trip each.");
+    metrics_head(out, "kiseki_sql_batches_total", "counter",
+                 "Batches of statements, a round trip each.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_batches_total{kind=\"%s\"} %llu\n", kinds[i],
                    get(&s->batches[i]));
-    head(out, "kiseki_sql_seconds_total", "counter", "Time spent in batches of statements.");
+    metrics_head(out, "kiseki_sql_seconds_total", "counter",
+                 "Time spent in batches of statements.");
     for (size_t i = 0; i < 2; i++)
         buf_printf(out, "kiseki_sql_seconds_total{kind=\"%s\"} %g\n", kinds[i],
                    (double)get(&s->micros[i]) / 1e6);
@@ -267,7 +267,7 @@ static void write_server(struct http_server *server, struct buf *out)
     http_server_stats(server, &s);
     one(out, "kiseki_certificate_expiry_timestamp_seconds", "gauge",
         "When the certificate in use expires, since 1970; 0 without TLS.",
-        (unsigned long long)http_server_certificate_expiry(server));
+        (uint64_t)http_server_certificate_expiry(server));
     one(out, "kiseki_connections", "gauge", "Open connections.", s.connections);
     one(out, "kiseki_connections_total", "counter", "Connections accepted.", s.connections_total);
     one(out, "kiseki_requests_in_flight", "gauge", "Requests being answered.", s.requests);
@@ -284,7 +284,7 @@ static void write_server(struct http_server *server, struct buf *out)
 
 void metrics_write(struct metrics *m, struct fs *fs, struct http_server *server, struct buf *out)
 {
-    head(out, "kiseki_build_info", "gauge", "The version, as a label; always 1.");
+    metrics_head(out, "kiseki_build_info", "gauge", "The version, as a label; always 1.");
     buf_printf(out, "kiseki_build_info{version=\"%s\"} 1\n", KISEKI_VERSION);
     write_requests(m, out);
     write_histogram(m, out);

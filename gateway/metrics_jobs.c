@@ -2,6 +2,7 @@
 #include "gateway/metrics.h"
 
 #include "fs/fs.h"
+#include "gateway/metrics_text.h"
 
 struct job_figure {
     const char *name, *type, *help;
@@ -49,8 +50,7 @@ void metrics_jobs(const struct fs_stats *fs, struct buf *out)
     };
 
     for (size_t f = 0; f < sizeof(figures) / sizeof(figures[0]); f++) {
-        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", figures[f].name, figures[f].help,
-                   figures[f].name, figures[f].type);
+        metrics_head(out, figures[f].name, figures[f].type, figures[f].help);
         for (size_t i = 0; i < fs->job_count; i++)
             buf_printf(out, "%s{job=\"%s\"} %llu\n", figures[f].name, fs->jobs[i].name,
                        figures[f].of(&fs->jobs[i]));

@@ -3,6 +3,7 @@
  * costs microseconds, and a scrape comes every few seconds.
  */
 #include "gateway/metrics.h"
+#include "gateway/metrics_text.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -11,7 +12,8 @@
 
 static void one(struct buf *out, const char *name, const char *type, const char *help, double value)
 {
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %.15g\n", name, help, name, type, name, value);
+    metrics_head(out, name, type, help);
+    buf_printf(out, "%s %.15g\n", name, value);
 }
 
 static double seconds_of(struct timeval t)

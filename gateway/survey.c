@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/fs.h"
+#include "gateway/metrics_text.h"
 #include "meta/survey.h"
 
 #include <limits.h>
@@ -35,25 +36,20 @@ struct survey {
     uint64_t failures;
 };
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void one(struct buf *out, const char *name, const char *help, int64_t value)
 {
-    head(out, name, "gauge", help);
-    buf_printf(out, "%s %lld\n", name, (long long)value);
+    metrics_one(out, name, "gauge", help, value);
 }
 
 /* Names of buckets have letters, digits, dots and dashes, so nothing to be escaped. */
 static void write_buckets(const struct meta_survey *v, struct buf *out)
 {
-    head(out, "kiseki_bucket_objects", "gauge", "Objects, of the 100 largest buckets.");
+    metrics_head(out, "kiseki_bucket_objects", "gauge", "Objects, of the 100 largest buckets.");
     for (size_t i = 0; i < v->largest_count; i++)
         buf_printf(out, "kiseki_bucket_objects{bucket=\"" STR_FMT "\"} %lld\n",
                    STR_ARG(v->largest[i].name), (long long)v->largest[i].objects);
-    head(out, "kiseki_bucket_bytes", "gauge", "Bytes of objects, of the 100 largest buckets.");
+    metrics_head(out, "kiseki_bucket_bytes", "gauge",
+                 "Bytes of objects, of the 100 largest buckets.");
     for (size_t i = 0; i < v->largest_count; i++)
         buf_printf(out, "kiseki_bucket_bytes{bucket=\"" STR_FMT "\"} %lld\n",
                    STR_ARG(v->largest[i].name), (long long)v->largest[i].bytes);
@@ -79,8 +75,8 @@ static void write_disks(const struct survey *s, struct buf *out)
     struct statvfs v;
 
     for (int size = 0; size <= 1; size++) {
-        head(out, names[size], "gauge",
-             size ? "Size of the disk of a folder." : "Room left on the disk of a folder.");
+        metrics_head(out, names[size], "gauge",
+                     size ? "Size of the disk of a folder." : "Room left on the disk of a folder.");
         for (size_t i = 0; i < FOLDERS; i++) {
             if (s->folders[i][0] == '\0' || statvfs(s->folders[i], &v) != 0)
                 continue;
@@ -202,15 +198,16 @@ void survey_write(struct survey *s, struct buf *out)
 {
     if (s == NULL)
         return;
-    head(out, "kiseki_lease_left_seconds", "gauge",
-         "Until this gateway stops writing unless its lease is renewed.");
+    metrics_head(out, "kiseki_lease_left_seconds", "gauge",
+                 "Until this gateway stops writing unless its lease is renewed.");
     buf_printf(out, "kiseki_lease_left_seconds %g\n",
                (double)meta_lease_left_ms(fs_meta(s->fs)) / 1000);
     pthread_mutex_lock(&s->lock);
-    head(out, "kiseki_survey_failures_total", "counter", "Looks at the volume that failed.");
-    buf_printf(out, "kiseki_survey_failures_total %llu\n", (unsigned long long)s->failures);
+    metrics_one(out, "kiseki_survey_failures_total", "counter", "Looks at the volume that failed.",
+                (int64_t)s->failures);
     if (s->looked_us > 0) {
-        head(out, "kiseki_survey_age_seconds", "gauge", "How old the figures of the volume are.");
+        metrics_head(out, "kiseki_survey_age_seconds", "gauge",
+                     "How old the figures of the volume are.");
         buf_printf(out, "kiseki_survey_age_seconds %g\n",
                    (double)(clock_mono_us() - s->looked_us) / 1e6);
     }
