@@ -1,10 +1,8 @@
 #include "fs/gc.h"
 
 #include "base/clock.h"
-#include "fs/doomed.h"
 #include "fs/internal.h"
-#include "meta/reclaim.h"
-#include "meta/write.h"
+#include "fs/jobs.h"
 
 #define BUDGET      100000
 #define LEASE_MS    120000
@@ -17,28 +15,23 @@ static bool anything(const struct gc_counts *left, bool wait)
            left->ranges > 0 || left->sessions > 0 || (wait && left->slices_again > 0);
 }
 
+/* A round of each job that frees something. */
 static enum err round_of(struct fs *fs, struct progress *p, bool *out_did)
 {
-    static const struct {
-        const char *name;
-        enum err (*round)(struct meta *m, struct job_round *r);
-    } rounds[] = {{"sessions", sessions_round}, {"fold", fold_round},
-                  {"reclaim", reclaim_round},   {"usage", usage_round},
-                  {"buckets", buckets_round},   {"uploads", uploads_round}};
-    struct job_round last = {.name = "doomed", .lease_ms = LEASE_MS, .budget = BUDGET};
     enum err err = OK;
 
     *out_did = false;
-    for (size_t i = 0; i < sizeof(rounds) / sizeof(rounds[0]) && err == OK; i++) {
-        struct job_round r = {.name = rounds[i].name, .lease_ms = LEASE_MS, .budget = BUDGET};
+    for (size_t i = 0; i < jobs_table_count && err == OK; i++) {
+        const struct job *job = &jobs_table[i];
+        struct job_round r = {.name = job->name, .lease_ms = LEASE_MS, .budget = BUDGET};
 
-        err = rounds[i].round(fs->meta, &r);
-        *out_did = *out_did || r.done > 0 || r.more;
+        if (!job->frees)
+            continue;
+        err = job->fs_round != NULL ? job->fs_round(fs, &r) : job->meta_round(fs->meta, &r);
+        if (job->fs_round != NULL)
+            progress_add(p, r.done, 0); /* slices deleted */
+        *out_did = *out_did || r.done > 0 || (r.more && job->fs_round == NULL);
     }
-    if (err == OK)
-        err = doomed_round(fs, &last);
-    progress_add(p, last.done, 0);
-    *out_did = *out_did || last.done > 0;
     return err;
 }
 

@@ -19,17 +19,18 @@
  * The jobs. Leases are long enough for the slowest step between two transactions; budgets are about
  * a second's work.
  */
-static const struct job table[] = {
-    {"sessions", 1000, 30000, 256, .meta_round = sessions_round},
-    {"fold", 1000, 30000, 1024, .meta_round = fold_round},
-    {"reclaim", 1000, 30000, 16384, .meta_round = reclaim_round},
-    {"usage", 1000, 30000, 100000, .meta_round = usage_round},
-    {"doomed", 1000, 120000, 4096, .fs_round = doomed_round},
+const struct job jobs_table[] = {
+    {"sessions", 1000, 30000, 256, .meta_round = sessions_round, .frees = true},
+    {"fold", 1000, 30000, 1024, .meta_round = fold_round, .frees = true},
+    {"reclaim", 1000, 30000, 16384, .meta_round = reclaim_round, .frees = true},
+    {"usage", 1000, 30000, 100000, .meta_round = usage_round, .frees = true},
+    {"buckets", 1000, 30000, 10000, .meta_round = buckets_round, .frees = true},
+    {"uploads", 60000, 30000, 10000, .meta_round = uploads_round, .frees = true},
+    {"doomed", 1000, 120000, 4096, .fs_round = doomed_round, .frees = true},
     {"merge", 1000, 60000, 4, .fs_round = merge_round}, /* of 64 MiB at most */
-    {"buckets", 1000, 30000, 10000, .meta_round = buckets_round},
-    {"uploads", 60000, 30000, 10000, .meta_round = uploads_round},
 };
-#define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
+#define TABLE_COUNT (sizeof(jobs_table) / sizeof(jobs_table[0]))
+const size_t jobs_table_count = TABLE_COUNT;
 _Static_assert(TABLE_COUNT <= JOBS_MAX, "room for them");
 
 struct runner {
@@ -193,7 +194,7 @@ enum err jobs_start(struct fs *fs, struct jobs **out)
     pthread_cond_init(&j->wake, &attr);
     pthread_condattr_destroy(&attr);
     for (size_t i = 0; i < TABLE_COUNT && err == OK; i++)
-        err = jobs_add(j, &table[i], NULL);
+        err = jobs_add(j, &jobs_table[i], NULL);
     if (err == OK)
         *out = j;
     else

@@ -30,6 +30,7 @@ struct job {
     enum err (*meta_round)(struct meta *m, struct job_round *r);
     enum err (*fs_round)(struct fs *fs, struct job_round *r);
     enum err (*round)(void *owner, struct job_round *r); /* of jobs_add */
+    bool frees;                                          /* gc runs it, too (fs/gc.h) */
 };
 
 struct job_stats {
@@ -39,7 +40,11 @@ struct job_stats {
     int64_t last_success_ms;   /* wall clock; 0: never since the start */
 };
 
-/* Starts the jobs of fs/ and meta/. */
+/* The jobs of fs/ and meta/, in the order in which one makes work for the next. */
+extern const struct job jobs_table[];
+extern const size_t jobs_table_count;
+
+/* Starts the jobs of the table. */
 MUST_USE enum err jobs_start(struct fs *fs, struct jobs **out);
 /*
  * Starts one more, for layers above; `job` is copied, `owner` goes to job->round and must live
