@@ -130,8 +130,8 @@ static inline void run(struct world *w, const char *script)
     assert_ok(sql_script(w->raw, NULL, script));
 }
 
-/* The first cell of a query. */
-static inline int64_t ask(struct world *w, const char *query)
+/* The first cell of a query, as a number, and as text if out_text is not NULL (to be freed). */
+static inline int64_t ask_cell(struct world *w, const char *query, char **out_text)
 {
     struct sql_text catalogue[] = {
 #define STATEMENT SQL_TEXT_ROW
@@ -148,9 +148,17 @@ static inline int64_t ask(struct world *w, const char *query)
     struct sql_call *c = sql_add(&u, (int)count - 1);
     assert_ok(sql_read(db, &u));
     int64_t number = sql_int(c, 0, 0);
+    struct str text = sql_str(c, 0, 0);
+    if (out_text != NULL)
+        *out_text = strndup(text.ptr, text.len);
     arena_free(a);
     sql_close(db);
     return number;
+}
+
+static inline int64_t ask(struct world *w, const char *query)
+{
+    return ask_cell(w, query, NULL);
 }
 
 /* --- volumes ---------------------------------------------------------------------------------- */

@@ -73,15 +73,6 @@ class Gateway(Kiseki):
             "KISEKI_STOP_DELAY": f"{STOP_DELAY}s"})
         self.port, self.metrics_port = port, metrics_port
 
-    def ask(self, path):
-        conn = http.client.HTTPConnection(self.address, self.metrics_port, timeout=5)
-        try:
-            conn.request("GET", path)
-            answer = conn.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            conn.close()
-
     def served(self):
         return sum(self.metric("kiseki_requests_total").values())
 

@@ -29,6 +29,8 @@ def _binary(ws, user):
 class Kiseki:
     """meta and store are the program's own names for them; more environment in env."""
 
+    address = "127.0.0.1"  # of both listeners
+
     def __init__(self, ws, meta, store, name="kiseki", cert=None, env=None, user=None, start=True):
         if not os.access(BINARY, os.X_OK):
             raise Failed(f"no gateway at {BINARY}: build it, or set KISEKI_BINARY")
@@ -63,7 +65,7 @@ class Kiseki:
 
     def ask(self, path):
         """(status, body) of a path on the metrics listener."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.metrics_port, timeout=5)
+        conn = http.client.HTTPConnection(self.address, self.metrics_port, timeout=5)
         try:
             conn.request("GET", path)
             answer = conn.getresponse()

@@ -1,37 +1,8 @@
 /* Who may do what, and for how long: by requests to a gateway. */
-#include "tests/unit/gateway/s3_rig.h"
+#include "tests/unit/gateway/rig_cases.h"
 
 #include "base/codec.h"
 #include "base/hash.h"
-
-#define NO_BODY STR_NONE
-
-static struct rig rig;
-
-static int begin(void **state)
-{
-    (void)state;
-    rig_start(&rig);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    rig_stop(&rig);
-    return 0;
-}
-
-/* Each test has its own bucket. */
-static int make_bucket(void **state)
-{
-    (void)state;
-    rig.access = RIG_ACCESS;
-    rig.secret = RIG_SECRET;
-    rig_expect(&rig, "PUT /bucket", "", STR(""), 200);
-    rig_expect(&rig, "PUT /bucket/k", "x-amz-meta-a: 1\n", STR("0123456789"), 200);
-    return 0;
-}
 
 static void as_other(void)
 {
@@ -147,8 +118,6 @@ static void test_authorize__a_key_counts_until_it_is_revoked(void **state)
     as_root();
     meta_close(elsewhere);
 }
-
-#define CASE(test) cmocka_unit_test_setup(test, make_bucket)
 
 int main(void)
 {
