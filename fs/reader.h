@@ -16,8 +16,8 @@
  *
  * No lock: neither a mutex of the write path, nor a row lock, nor a range lock. It is safe because
  * what a reader looks at never changes: its first statement is one state of the database, pieces
- * and slices are immutable, later extents are asked for by the view that the first statement told
- * (meta/README.md, Views), and the epoch tag keeps all of it from being freed.
+ * and slices are immutable, later extents are selected by the view that the first statement
+ * returned (meta/README.md, Views), and the epoch tag keeps all of it from being freed.
  *
  * Threads: a file and its readers are used by one thread at a time.
  */

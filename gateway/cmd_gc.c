@@ -36,8 +36,8 @@ static void print_text(const struct gc_counts *n, bool applied)
     printf("  %lld sessions whose lease is over, %lld ranges of slice names of such\n",
            (long long)n->sessions, (long long)n->ranges);
     if (n->slices_again > 0)
-        printf("  %lld slices were deleted once, and will be again within %lld s, lest an upload "
-               "that was given up lands late%s\n",
+        printf("  %lld slices were deleted once, and will be again within %lld s, in case an "
+               "abandoned upload arrives late%s\n",
                (long long)n->slices_again,
                (long long)(n->again_in_ms > 0 ? n->again_in_ms / 1000 + 1 : 0),
                applied ? " (--wait waits)" : "");

@@ -34,7 +34,7 @@ struct config {
     bool apply, wait, repair, check_store, quiet;
     uint64_t rate;
     char *file; /* the argument that is no option, NULL: none */
-    char *name; /* of key: the one after it */
+    char *name; /* of the command key: the argument after it */
     bool help;
 };
 

@@ -268,7 +268,7 @@ static void write_volume(const struct gateway *g, struct buf *out)
         buf_printf(out, " %s\n", about.uuid);
 }
 
-/* Lines to paste: they read the keys from their file, so that no log and no history holds them. */
+/* Commands to paste: they read the keys from their file, so that no log and no history has them. */
 static void write_examples(const struct gateway *g, const char *endpoint, struct buf *out)
 {
     const char *host = strstr(endpoint, "://") + 3, *file = g->volume.credentials_path;
@@ -339,7 +339,7 @@ static void wait_for_stop(struct gateway *g, const sigset_t *signals)
     while (sigwait(signals, &signal) == 0) {
         if (signal == SIGHUP) {
             if (http_server_reload_tls(g->s3_server) == OK && g->config->tls_cert == NULL)
-                log_info("SIGHUP: there is no certificate to read again");
+                log_info("SIGHUP: there is no certificate to reload");
             continue;
         }
         log_info("%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
@@ -359,7 +359,7 @@ static void wait_for_balancers(struct gateway *g, const sigset_t *signals)
     atomic_store(&g->monitor.stopping, true);
     if (g->config->stop_delay_s == 0)
         return;
-    log_info("serving on for %llu s: /ready says that we stop",
+    log_info("serving for another %llu s, while /ready answers 503",
              (unsigned long long)g->config->stop_delay_s);
     do
         signal = sigtimedwait(signals, NULL, &delay);
@@ -378,7 +378,7 @@ static void *end_in_time(void *deadline)
 
     if (left > 0)
         clock_nap(left);
-    log_error("the stop timeout is over, and something does not end: exiting as it is");
+    log_error("the stop timeout is over and something still runs: exiting anyway");
     log_stop();
     _exit(1);
 }

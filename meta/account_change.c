@@ -168,7 +168,7 @@ static enum err drop_others(struct meta *m, struct arena *a, const struct given_
             continue;
         e = drop(m, a, sql_str(c, i, 0), SQL_access_key_ungive, &done);
         if (done)
-            log_info("access key " STR_FMT " is removed: the configuration names it no more",
+            log_info("removed access key " STR_FMT ": it is not in the configuration any more",
                      STR_ARG(sql_str(c, i, 0)));
     }
     return e;

@@ -220,7 +220,7 @@ enum err http_server_reload_tls(struct http_server *s)
     }
     enum err e = http_tls_load(s);
     if (e == OK) {
-        log_info("certificate loaded again from %s", s->options.tls_cert_path);
+        log_info("reloaded the certificate %s", s->options.tls_cert_path);
     } else {
         log_error("the certificate in use stays: %s", err_text(e));
     }

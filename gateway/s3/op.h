@@ -125,8 +125,8 @@ struct s3_request {
     struct file file; /* closed by the pipeline when the reply is sent */
 
     void *state; /* of a handler that goes on later; in the arena */
-    struct http_body
-        *unsent; /* a generator that the reply has not got yet: the pipeline closes it */
+    /* a generator that the reply has not got yet: the pipeline closes it */
+    struct http_body *unsent;
 
     /* the pipeline's own */
     enum s3_step step;

@@ -18,8 +18,8 @@ static const struct unset {
     enum s3_code code; /* S3_OK: the document below */
     const char *root;
     const char *body;
-    const char
-        *message; /* of the code: the bucket's state decides, whether the key is there or not */
+    /* of the code: the bucket's state decides, whether the key is there or not */
+    const char *message;
 } unset[] = {
     {"GetBucketVersioning", S3_OK, "VersioningConfiguration", "", NULL},
     {"GetBucketRequestPayment", S3_OK, "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>",

@@ -143,7 +143,7 @@ static bool rules(struct pg_driver *d, const struct candidate *c, uint64_t *out_
     bool newer = c->timeline != 0 && !old && (!same || c->timeline > r->timeline);
     if (newer) {
         if (r->timeline != 0 && same)
-            log_warn("sql: another PostgreSQL rules, at %s port %s: timeline %" PRId64
+            log_warn("sql: another PostgreSQL is the primary, at %s port %s: timeline %" PRId64
                      " after %" PRId64,
                      PQhost(c->pg), PQport(c->pg), c->timeline, r->timeline);
         else if (r->timeline != 0)
