@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <unistd.h>
 
 /* A self-signed certificate for localhost. */
 static inline void cert_make_pair(const char *cert_file, const char *key_file, long serial)
@@ -37,6 +38,32 @@ static inline void cert_make_pair(const char *cert_file, const char *key_file, l
     fclose(f);
     X509_free(cert);
     EVP_PKEY_free(key);
+}
+
+/* A certificate and its key in a folder of their own, from group setup to group teardown. */
+struct cert_files {
+    char folder[40];
+    char cert[60], key[60];
+};
+
+static inline int cert_files_make(struct cert_files *f)
+{
+    snprintf(f->folder, sizeof(f->folder), "/tmp/kiseki-cert-XXXXXX");
+    if (!mkdtemp(f->folder)) {
+        return -1;
+    }
+    snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->folder);
+    snprintf(f->key, sizeof(f->key), "%s/key.pem", f->folder);
+    cert_make_pair(f->cert, f->key, 1);
+    return 0;
+}
+
+static inline int cert_files_remove(struct cert_files *f)
+{
+    unlink(f->cert);
+    unlink(f->key);
+    rmdir(f->folder);
+    return 0;
 }
 
 #endif

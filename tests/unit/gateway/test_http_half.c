@@ -6,28 +6,18 @@
 /* Clients that end their stream behind the request, and wait for the answer. */
 
 static struct rig rig;
-static char folder[] = "/tmp/kiseki-half-XXXXXX";
-static char cert_path[100], key_path[100];
+static struct cert_files files;
 
 static int setup_files(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
-    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
-    snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
-    cert_make_pair(cert_path, key_path, 1);
-    return 0;
+    return cert_files_make(&files);
 }
 
 static int remove_files(void **state)
 {
     (void)state;
-    unlink(cert_path);
-    unlink(key_path);
-    rmdir(folder);
-    return 0;
+    return cert_files_remove(&files);
 }
 
 static int start(void **state)
@@ -40,7 +30,7 @@ static int start(void **state)
 static int start_tls(void **state)
 {
     (void)state;
-    struct http_options options = {.tls_cert_path = cert_path, .tls_key_path = key_path};
+    struct http_options options = {.tls_cert_path = files.cert, .tls_key_path = files.key};
     rig_start_with(&rig, &options);
     return 0;
 }

@@ -6,28 +6,18 @@
 enum { WINDOW_S = 1, RATE = 5000, CUT_MS = 4000, HEAD_S = 1 };
 
 static struct rig rig;
-static char folder[] = "/tmp/kiseki-slow-XXXXXX";
-static char cert_path[100], key_path[100];
+static struct cert_files files;
 
 static int setup_files(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
-    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
-    snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
-    cert_make_pair(cert_path, key_path, 1);
-    return 0;
+    return cert_files_make(&files);
 }
 
 static int remove_files(void **state)
 {
     (void)state;
-    unlink(cert_path);
-    unlink(key_path);
-    rmdir(folder);
-    return 0;
+    return cert_files_remove(&files);
 }
 
 static void start_with(bool is_tls)
@@ -36,8 +26,8 @@ static void start_with(bool is_tls)
                                    .body_min_rate = RATE,
                                    .reply_min_rate = RATE,
                                    .body_rate_window_s = WINDOW_S};
-    options.tls_cert_path = is_tls ? cert_path : NULL;
-    options.tls_key_path = is_tls ? key_path : NULL;
+    options.tls_cert_path = is_tls ? files.cert : NULL;
+    options.tls_key_path = is_tls ? files.key : NULL;
     rig_start_with(&rig, &options);
 }
 
