@@ -209,7 +209,7 @@ static void test_reply__of_few_bytes_goes_out_at_once(void **state)
     }
 }
 
-/* Whatever can not be sent is an error that can; no connection is closed without a word. */
+/* Whatever cannot be sent is an error that can; no connection is closed without a word. */
 static void test_reply__with_a_header_that_does_not_fit_is_an_error(void **state)
 {
     (void)state;
