@@ -8,7 +8,7 @@
  * S3-FIFO (Yang et al., SOSP 2023). New entries go to the small queue; what is asked for again
  * while it is there moves to the main queue when its turn to leave comes, the rest leaves after one
  * pass.
- * Ghosts remember who left the small queue: who comes back soon goes to the main queue at once. An
+ * Ghosts remember what left the small queue: what soon comes back goes to the main queue. An
  * entry of the main queue that was hit goes round again, once a hit, at most three times.
  */
 #define SHARDS       8

@@ -10,15 +10,15 @@
  * most three quarters of that quarter, blocks of responses half of it, so that small bodies find
  * room.
  *
- * Who finds no room waits: small ones before large ones, each first come first served, for a
- * limited time (ERR_BUSY). The oldest hold never waits: it goes on beyond the budget, by one body
- * at most, so that bodies which came in parts cannot wait for each other for ever.
+ * A hold that finds no room waits: small ones before large ones, each first come, first served,
+ * for a limited time (ERR_BUSY). The oldest hold never waits: it goes on beyond the budget, by one
+ * body at most, so that bodies which came in parts cannot wait for each other for ever.
  *
- * While somebody waits, or was refused, whoever holds must send at HOLD_RATE after HOLD_GRACE_MS,
- * and never be silent for so long, or take its answer at HOLD_ANSWER_RATE (a download excepted).
- * Who sends too slowly is told at its next byte (ERR_TIMEOUT), and when none comes within a second
- * its connection is cut, as is that of who takes too slowly. Time spent waiting here, or being
- * worked on, does not count.
+ * While a hold waits, or was refused, the clients of all others must send at HOLD_RATE after
+ * HOLD_GRACE_MS, and never be silent for so long, or take their answer at HOLD_ANSWER_RATE
+ * (downloads excepted). A client that sends too slowly gets ERR_TIMEOUT at its next byte; if none
+ * comes within a second its connection is cut, and so is that of a client that takes its answer too
+ * slowly. Time spent waiting here, or being worked on, does not count.
  *
  * Threads: a hold is used by one thread at a time. wake and cut are called by any, under the lock
  * of all holds: they must not block nor call into fs/, and are not called after hold_end().

@@ -11,11 +11,11 @@
  * a quarter, and uploads find a quarter. What nobody holds is the cache's: it gives pages back
  * whenever somebody needs one (the reclaim hook).
  *
- * Turns: who finds no page waits in the queue of its use. Uploads are given pages first come, first
- * served: a page that comes free is handed to the first waiter, a newcomer does not get it. Readers
- * are woken and try again. Reads go first while they hold less than their quarter. A wait ends
- * after a time limit, which the watch looks at (fs/relief.h), as it does for holders of pages that
- * can be made to give them back.
+ * Turns: whoever finds no page waits in the queue of its use. Uploads are given pages first come,
+ * first served: a page that comes free is handed to the first waiter, a newcomer does not get it.
+ * Readers are woken and try again. Reads go first while they hold less than their quarter. A wait
+ * ends after a time limit, which the watch looks at (fs/relief.h), as it does for holders of pages
+ * that can be made to give them back.
  *
  * The pages are one mapping. A page that was never needed, or that gave way to a reservation, is
  * not resident.

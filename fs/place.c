@@ -34,7 +34,7 @@ enum err place_set_items(struct reader *r)
 }
 
 /*
- * Up to where these extents tell everything, if there may be more after them. They are sorted by
+ * Up to where these extents are complete, if there may be more after them. They are sorted by
  * (start, token): one that is not here begins no earlier than the last one that is.
  */
 uint64_t place_known_until(const struct object_extent *extents, size_t count, bool more)

@@ -20,7 +20,7 @@ void readahead_fini(struct readahead *ra)
 
 /* --- one sequence ----------------------------------------------------------------------------- */
 
-/* Only reads that get further: who reads one block again and again is not on the way anywhere. */
+/* Only reads that get further: a client that reads one block again and again goes nowhere. */
 static bool continues(const struct readahead_stream *s, uint64_t offset, uint64_t end)
 {
     return offset + READAHEAD_NEAR >= s->next && offset <= s->next + READAHEAD_NEAR &&

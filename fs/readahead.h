@@ -1,5 +1,6 @@
 /*
- * Read-ahead across requests: who reads a file in order gets what comes next before asking.
+ * Read-ahead across requests: a client that reads a file in order gets what comes next before
+ * asking.
  *
  * A client that reads a big file in ranges makes a request for each; within one, fs/reader.c reads
  * ahead to its end, and this table says how far beyond. It remembers where the latest reads of a
@@ -13,8 +14,9 @@
  * nothing. All windows together get at most an eighth of the memory.
  *
  * What it says is a hint: bytes that were announced and never fetched are read when they are asked
- * for. Bounded: READAHEAD_STREAMS sequences, READAHEAD_OF_FILE of one file, the least recently used
- * go. Threads: any; one lock, a leaf.
+ * for. Bounded: READAHEAD_STREAMS sequences, READAHEAD_OF_FILE of one file; the least recently used
+ * go.
+ * Threads: any; one lock, a leaf.
  */
 #ifndef KISEKI_FS_READAHEAD_H
 #define KISEKI_FS_READAHEAD_H

@@ -273,7 +273,8 @@ static bool wants_more(struct fs *fs)
 
 /*
  * Full pages go out as a shorter slice; the last one, which is being filled, only if it is all
- * there is. It has over OWN_BYTES: who is relieved again and again makes no smaller slices.
+ * there is. It has over OWN_BYTES: a writer that is relieved again and again makes no smaller
+ * slices.
  */
 static bool relieve(struct fs *fs, struct holder *one, int *out_class)
 {

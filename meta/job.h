@@ -4,10 +4,10 @@
  *     a round:  look (an idle gateway writes nothing) -> job_take() -> transactions -> results
  *
  * Taking a job draws a random token. Each transaction of a round begins with job_begin(), which
- * locks the job's row and fails the transaction unless the row has that token: who was paused and
- * replaced changes nothing any more, whatever it read before. So what a round read under its token
- * holds until its transaction, as far as only this job changes it. The job's state stands in the
- * same row and is written by those transactions only.
+ * locks the job's row and fails the transaction unless the row has that token: a session that was
+ * paused and replaced changes nothing any more, whatever it read before. So what a round read under
+ * its token holds until its transaction, as far as only this job changes it. The job's state stands
+ * in the same row and is written by those transactions only.
  *
  * To add a job of rows: a function `enum err x_round(struct meta *, struct job_round *)` in a file
  * of its own, and a line in the table of fs/jobs.c.

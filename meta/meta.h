@@ -8,7 +8,8 @@
  * Errors common to all functions of meta/ that ask the database: ERR_BUSY (it is away), ERR_FULL
  * (its disk is full), ERR_FENCED (our lease is over); after these three nothing was done;
  * ERR_UNKNOWN (a commit whose outcome could not be learnt), ERR_CONFLICT (gave up after retries),
- * ERR_IO, ERR_NOMEM. They block; call them from workers, never from threads that move bytes.
+ * ERR_IO, ERR_NOMEM.
+ * They block; call them from workers, never from threads that move bytes.
  * Threads: any, at once. Results lie in the arena that the caller gives.
  */
 #ifndef KISEKI_META_META_H

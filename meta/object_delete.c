@@ -11,7 +11,7 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t open;       /* guarded by lock */
-    bool range_locked; /* the caller's: who holds one range lock takes no other */
+    bool range_locked; /* the caller's: a holder of one range lock takes no other */
 };
 
 struct work {

@@ -214,7 +214,7 @@ bool http_request_stopping(const struct http_request *r);
  * its stream (close() looks like shutdown(SHUT_WR) from here) may still wait for its answer: it
  * has left at once when more of its body is missing than the buffers can hold, else when its answer
  * has not begun http_options.gone_after_s (5 s) later. An end that stands behind more unread bytes
- * than the socket's buffer holds arrives only when the body is read on: who makes uploads wait must
+ * than the socket's buffer holds arrives only when the body is read on: whoever delays uploads must
  * go on with each of them some time. TCP keep-alive finds machines that vanished, in a minute and a
  * half.
  * What the server does by itself then: a sink's wait ends (the connection is resumed, write() is

@@ -4,7 +4,7 @@
  *
  * - Twice: a header whose value is a list is joined with ", " (RFC 9110 5.3). Of a header with one
  *   value a second one is refused: obeying either would ignore the other. User metadata, checksums
- *   and Content-MD5 stay apart: who reads them has a rule of its own.
+ *   and Content-MD5 stay apart: their readers have rules of their own.
  * - Empty: as if it were absent, since wrappers send what was not set. An empty condition is a
  *   condition; so is what decides where the bytes go, or how they are checked.
  * - Obeyed: what S3 gives a meaning and an operation does not obey is answered 501, never ignored.

@@ -1,6 +1,6 @@
 /*
- * Writes XML into a struct buf. No state of its own: who opens an element closes it. Failures are
- * the buf's sticky one, so no call needs a check.
+ * Writes XML into a struct buf. No state of its own: whoever opens an element closes it. Failures
+ * are the buf's sticky one, so no call needs a check.
  *
  * Text is escaped: & < > " as entities and CR as &#13;. Characters that XML 1.0 forbids (most
  * controls, U+FFFE, U+FFFF) cannot be written in any legal way; S3 writes them as numeric

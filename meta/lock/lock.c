@@ -321,6 +321,6 @@ void lock_release(struct meta *m, struct range_lock *l, bool committed)
     if (has_row && !committed)
         drop_row(m, l->inode, l->id);
     if (l->file != NULL)
-        leave(m->locks, l); /* only now: who comes next must not find our row */
+        leave(m->locks, l); /* only now: the next one must not find our row */
     l->stage = LOCK_NONE;
 }

@@ -36,9 +36,9 @@
  * own). Should the server crash and forget one, its token is forgotten with it, in the same
  * transaction; whoever was granted it finds no row at commit and takes the lock anew.
  *
- * Deadlock: who holds a range lock takes no other, and every wait has a deadline. Both are rules
- * for callers; the deadline bounds what breaks the first. (Turns, below, end before a range lock
- * begins.)
+ * Deadlock: whoever holds a range lock takes no other, and every wait has a deadline. Both are
+ * rules for callers; the deadline bounds what breaks the first. (Turns, below, end before a range
+ * lock begins.)
  *
  * Threads: any; one at a time for each lock. on_turn() is called by any thread, with no lock of
  * ours held; it must not block. Lock rank: locks.lock after session.lock; not held across SQL.
