@@ -340,7 +340,7 @@ static void test_meta_lock__each_wait_has_an_end(void **state)
 
     taken(a, &held, 0, 10, LOCK_EXCLUSIVE);
     assert_int_equal(
-        lock_begin(b, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(100), count_turn, &row_turn, &row),
+        lock_begin(b, FILE_ID, 0, 10, LOCK_EXCLUSIVE, in_ms(1000), count_turn, &row_turn, &row),
         ERR_AGAIN);
     assert_int_equal(
         lock_begin(b, FILE_ID, 0, 5, LOCK_EXCLUSIVE, in_ms(50), count_turn, &late_turn, &late),

@@ -235,7 +235,7 @@ static void test_body__waits_for_a_slow_sink(void **state)
     } rows[] = {
         {"/sink?room=1000", 100000, 0},     {"/sink?room=1000&early=1", 100000, 0},
         {"/sink?room=7", 2000, 0},          {"/sink?room=1", 300, 0},
-        {"/sink?room=100000", 5000000, 0},  {"/sink?room=1000", 100000, 10},
+        {"/sink?room=100000", 5000000, 0},  {"/sink?room=1000", 20000, 10},
         {"/sink?room=5&early=1", 3000, 50}, {"/sink?room=3000", 100000, 2999},
         {"/sink?room=10", 3000, 5},         {"/sink", 5000000, 100},
     };
