@@ -9,6 +9,7 @@ static const struct {
 } codes[] = {
     {"08", ERR_BUSY},        /* connection exceptions */
     {"22", ERR_INVALID},     /* data exceptions */
+    {"22012", ERR_EXISTS},   /* division by zero: access_require (account.def) */
     {"23505", ERR_EXISTS},   /* unique violation */
     {"23503", ERR_CONFLICT}, /* foreign key violation */
     {"23", ERR_CONDITION},   /* check, not null, exclusion */

@@ -78,34 +78,44 @@ static struct meta *open_two(struct world *w, struct meta **out_other)
     return one;
 }
 
-static void test_meta_access__a_key_counts_until_the_commit_that_revokes_it(void **state)
+/* bucket: "" where none is in question, which other statements prove. */
+static void counts_until_revoked(struct world *w, struct str bucket)
 {
-    struct world *w = *state;
     struct meta *two, *one = open_two(w, &two);
     struct who who;
-    enter(two, "OWNER", BUCKET, &who);
+    enter(two, "OWNER", bucket, &who);
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     assert_ok(account_key_enable(one, STR("OWNER"), false));
     int64_t before = rows(w);
     all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
     assert_int_equal(rows(w), before);
     access_end();
-    enter(two, "OWNER", BUCKET, &who);
+    enter(two, "OWNER", bucket, &who);
     all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE); /* the row says so itself */
     access_end();
     assert_ok(account_key_enable(one, STR("OWNER"), true));
-    enter(two, "OWNER", BUCKET, &who);
+    enter(two, "OWNER", bucket, &who);
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     assert_ok(account_key_put(one, STR("owner"), STR("OWNER"), STR("secret-9")));
     all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
     access_end();
-    enter(two, "OWNER", BUCKET, &who);
+    enter(two, "OWNER", bucket, &who);
     assert_ok(account_key_remove(one, STR("OWNER")));
     all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
     access_end();
     assert_ok(try_put(two, "by nobody")); /* jobs and tools are asked for nothing */
     meta_close(one);
     meta_close(two);
+}
+
+static void test_meta_access__a_key_counts_until_the_commit_that_revokes_it(void **state)
+{
+    counts_until_revoked(*state, BUCKET);
+}
+
+static void test_meta_access__so_does_a_key_that_may_do_everything(void **state)
+{
+    counts_until_revoked(*state, STR(""));
 }
 
 static void test_meta_access__another_accounts_bucket_is_refused(void **state)
@@ -253,6 +263,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meta_access__a_key_counts_until_the_commit_that_revokes_it),
+        cmocka_unit_test(test_meta_access__so_does_a_key_that_may_do_everything),
         cmocka_unit_test(test_meta_access__another_accounts_bucket_is_refused),
         cmocka_unit_test(test_meta_access__a_bucket_made_anew_by_another_is_refused),
         cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change),
