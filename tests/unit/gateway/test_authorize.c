@@ -3,6 +3,7 @@
 
 #include "base/codec.h"
 #include "base/hash.h"
+#include "meta/sql/sql.h"
 
 static void as_other(void)
 {
@@ -77,6 +78,27 @@ static void test_authorize__an_account_acts_on_its_own_buckets_only(void **state
     rig_expect(&rig, "PUT /bucket/c", "x-amz-copy-source: own/k\n", STR(""), 200);
 }
 
+/* On PostgreSQL a write that is refused in its transaction fails those that it shares it with. */
+static void test_authorize__a_refused_write_gets_into_no_batch(void **state)
+{
+    static const char *const lines[] = {"PUT /bucket/k", "DELETE /bucket/k",
+                                        "POST /bucket/k?uploads", "DELETE /bucket"};
+    const struct sql_stats *stats = meta_sql_stats(fs_meta(rig.fs));
+    uint64_t before, rounds = 20;
+
+    (void)state;
+    rig_expect(&rig, "PUT /bucket/k", "", STR("mine"), 200);
+    as_other();
+    before = atomic_load(&stats->units[SQL_WRITE]);
+    for (uint64_t i = 0; i < rounds; i++)
+        for (size_t n = 0; n < LENGTH_OF(lines); n++)
+            rig_refused(&rig, lines[n], "", lines[n][0] == 'P' ? STR("x") : NO_BODY, 403,
+                        "AccessDenied");
+    /* The heartbeat and the jobs write, too. */
+    assert_true(atomic_load(&stats->units[SQL_WRITE]) - before < rounds);
+    as_root();
+}
+
 /* Every kind of request by a key that is in this gateway's memory, and was changed elsewhere. */
 static void test_authorize__a_key_counts_until_it_is_revoked(void **state)
 {
@@ -123,6 +145,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_authorize__an_account_acts_on_its_own_buckets_only),
+        CASE(test_authorize__a_refused_write_gets_into_no_batch),
         CASE(test_authorize__a_key_counts_until_it_is_revoked),
     };
 
