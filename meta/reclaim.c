@@ -130,7 +130,7 @@ static enum err stamp(struct reclaim *r, struct arena *a, size_t *out_count)
         return e;
     job_begin(&r->hold, &u, a);
     sql_add(&u, SQL_epoch_next);
-    for (enum dead_kind kind = DEAD_INODE; e == OK && kind < DEAD_KINDS; kind++)
+    for (enum dead_kind kind = DEAD_INODE; e == OK && kind <= DEAD_BUCKET; kind++)
         e = add_stamps(&u, seen, kind);
     if (e == OK)
         e = job_write(m, &r->hold, &u);

@@ -4,8 +4,13 @@
 
 #include "meta/job_internal.h"
 
-enum dead_kind { DEAD_INODE = 1, DEAD_PIECE = 2, DEAD_LINKS = 3, DEAD_KINDS = 4 };
-/* Beside them stands 4, a deleted bucket: the job "buckets" takes those (meta/bucket_forget.c). */
+enum dead_kind {
+    DEAD_INODE = 1,
+    DEAD_PIECE = 2,
+    DEAD_LINKS = 3,
+    DEAD_KINDS = 4, /* those before are freed here, and the next is stamped only */
+    DEAD_BUCKET = 4 /* a deleted bucket: the job "buckets" takes those (meta/bucket_forget.c) */
+};
 
 /* The job while it is held. */
 struct reclaim {

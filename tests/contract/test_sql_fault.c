@@ -470,7 +470,7 @@ static void test_sql_fault__a_changed_table_is_prepared_for_again(void **state)
 
 /* --- SQLite ----------------------------------------------------------------------------------- */
 
-static void test_sql_fault__a_full_disk_is_busy_and_passes(void **state)
+static void test_sql_fault__a_full_disk_is_named_and_passes(void **state)
 {
     struct fixture *f = *state;
     open_session(f, 7);
@@ -488,7 +488,7 @@ static void test_sql_fault__a_full_disk_is_busy_and_passes(void **state)
     sql_bind_null(c);
     enum err e = sql_write(f->db, &u);
     print_message("%s\n", err_text(e));
-    assert_int_equal(e, ERR_BUSY);
+    assert_int_equal(e, ERR_FULL);
     assert_int_equal(count_rows(f), 0);
     sql_unit_init(&u, SQL_WRITE, f->arena);
     (void)sql_add(&u, FX_pages_free);
@@ -501,7 +501,7 @@ static void test_sql_fault__a_full_disk_is_busy_and_passes(void **state)
 int main(void)
 {
     static const struct CMUnitTest on_sqlite[] = {
-        cmocka_unit_test_setup_teardown(test_sql_fault__a_full_disk_is_busy_and_passes,
+        cmocka_unit_test_setup_teardown(test_sql_fault__a_full_disk_is_named_and_passes,
                                         fixture_sqlite, fixture_down),
     };
 #define FAULT(name) cmocka_unit_test_setup_teardown(test_sql_fault__##name, faults_up, faults_down)
