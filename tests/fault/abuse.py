@@ -4,7 +4,8 @@
     tests/fault/abuse.py --way sqlite|pg [--https] [--only WORDS] [--full] [--seconds N]
 
 Beside each attack a client that behaves puts, gets and lists. None of its requests may fail; its
-worst latency stays under 2 s, or 20 times what it is alone, whichever is more. Memory stays within
+worst latency stays under 2 s, or 20 times what it is alone, whichever is more (5 s where other
+suites run on the same two processors, without --full). Memory stays within
 --memory-size and a bound for each connection. Ten seconds after the attackers have gone, memory,
 requests and connections are back at their idle values. --full: more attackers, for longer, on
 default settings. A table is printed at the end. The last line is "N passed, N failed".
@@ -31,7 +32,7 @@ from harness.workspace import Failed, wait_for
 
 BUCKET, GOOD = "abuse", "good"
 KIB, MIB, GIB, TIB = 1024, 1 << 20, 1 << 30, 1 << 40
-WORST_SECONDS, WORST_RATIO = 2, 20
+WORST_SECONDS, WORST_SECONDS_BUSY, WORST_RATIO = 2, 5, 20
 RECOVERY_SECONDS = 10
 # Resident memory beyond --memory-size, as README has it: of the program, of a connection with a
 # request in flight, and of TLS.
@@ -47,7 +48,9 @@ class Abuse:
         self.seconds = args.seconds or (40 if args.full else 4)
         self.cert = Certificate(ws) if args.https else None
         self.ca = self.cert.cert if self.cert else None
-        self.memory = 128 if self.full else 32
+        self.worst = WORST_SECONDS if args.full else WORST_SECONDS_BUSY
+        self.memory = 128 if self.full else 16
+        self.sizes = SIZES if self.full else SIZES[:4]
         self.connections = 10000 if self.full else 1000
         volume = Volume(ws, args.way, "abuse")
         self.gateway = volume.gateway(self.cert, env={
@@ -84,10 +87,6 @@ class Abuse:
         return self.head("PUT", key, headers={"Transfer-Encoding": "chunked"})
 
     # The frame of an attack
-
-    def many(self, wanted):
-        """So many attackers that the connections left are enough for others."""
-        return wanted * (4 if self.full else 1)
 
     def idle(self):
         """What is held now: (connections, requests, suspended, uploads that wait, MiB)."""
@@ -135,7 +134,7 @@ class Abuse:
         self.note(name, attackers, seen, recovery)
 
     def note(self, name, attackers, seen, recovery):
-        limit = max(WORST_SECONDS, WORST_RATIO * self.alone)
+        limit = max(self.worst, WORST_RATIO * self.alone)
         peak = behind.peak_mib(self.gateway)
         # What the C library keeps of an attack before is resident still.
         self.most = max(self.most, attackers)
@@ -171,9 +170,9 @@ class Abuse:
         return self.memory * 16
 
     def more_uploads_than_pages_at_full_speed(self):
-        count = self.pages() // len(SIZES) + 10
+        count = self.pages() // len(self.sizes) + 10
         self.attack("uploads at full speed", [
-            (lambda n, s=size: self.upload(n, s, s), count) for size in SIZES])
+            (lambda n, s=size: self.upload(n, s, s), count) for size in self.sizes])
 
     def more_uploads_than_pages_at_the_minimum_rate(self):
         count = self.pages() // 4 + 10
@@ -215,7 +214,7 @@ class Abuse:
 
         count = self.pages() // 4
         self.attack("uploads whose clients leave", [
-            (lambda n, s=size: script(n, s), count) for size in SIZES[1:5]], reset=True)
+            (lambda n, s=size: script(n, s), count) for size in self.sizes[1:]], reset=True)
 
     # Drip
 
@@ -322,7 +321,7 @@ class Abuse:
         finally:
             crowd.leave()
         print(f"     /live, /ready and /metrics within {max(asked):.2f} s", flush=True)
-        check(max(asked) < WORST_SECONDS, f"/live, /ready and /metrics took {max(asked):.1f} s")
+        check(max(asked) < self.worst, f"/live, /ready and /metrics took {max(asked):.1f} s")
         self.note("idle connections of the metrics listener", 400, seen, 0)
 
     def stalled_handshakes(self):
