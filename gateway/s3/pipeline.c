@@ -251,8 +251,8 @@ static enum http_next before_body(struct s3_request *r)
 /* --- the handler, in one go or several -------------------------------------------------------- */
 
 /*
- * A write whose proof fails takes its whole batch with it on PostgreSQL, and others' writes are sent
- * again. So a write that may be refused for whose bucket it is asks first, in a batch of reads.
+ * A write whose proof fails takes its whole batch with it on PostgreSQL, and others' writes are
+ * sent again. So a write that may be refused for its bucket asks first, in a batch of reads.
  */
 static enum err ask_first(struct s3_request *r)
 {
