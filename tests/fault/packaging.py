@@ -42,8 +42,9 @@ class Packaging:
     def installed(self):
         """Under DESTDIR and PREFIX, and the unit starts what was put there."""
         build = self.ws.make_dir("objects")
-        recipe = run("make", "-n", "install", "PREFIX=/usr", f"DESTDIR={self.root}",
-                     f"BUILD={build}", cwd=ROOT)
+        # Under `make check`, too, where make would say which folders it enters and leaves.
+        recipe = run("make", "--no-print-directory", "-n", "install", "PREFIX=/usr",
+                     f"DESTDIR={self.root}", f"BUILD={build}", cwd=ROOT)
         steps = recipe[recipe.index("install -D"):].splitlines()
         equal(len(steps), 5, f"steps of make install: {steps}")
         for step in steps:  # not `make install` itself: it would build anew
