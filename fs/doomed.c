@@ -84,7 +84,7 @@ static void delete_all(struct batch *b)
         b->results[i].code = ERR_CANCELLED;
     b->running = threads;
     for (size_t i = 0; i < threads; i++) {
-        deleters[i] = (struct deleter){.job = {.run = delete_some}, .batch = b};
+        deleters[i] = (struct deleter){.job = {.run = delete_some, .owner = IO_WRITES}, .batch = b};
         pool_submit_always(b->fs->io, &deleters[i].job);
     }
     pthread_mutex_lock(&b->lock);

@@ -303,6 +303,7 @@ static void run_job(struct pool_job *job)
 void fetch_submit(struct fetch *f, const struct meta_read *of)
 {
     f->job.run = run_job;
+    f->job.owner = IO_READS;
     f->refs++; /* the job's */
     f->unheld = of != NULL;
     if (of != NULL)

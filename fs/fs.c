@@ -15,12 +15,15 @@
 
 static enum err open_memory(struct fs *fs, const struct fs_options *o)
 {
-    size_t threads = o->io_threads > 0 ? o->io_threads : DEFAULT_THREADS;
+    struct pool_options io = {.name = "io",
+                              .threads = o->io_threads > 0 ? o->io_threads : DEFAULT_THREADS,
+                              .max_queued = QUEUE_MAX,
+                              .fair = true};
     enum err err = memory_open(fs, o->memory_bytes > 0 ? o->memory_bytes : DEFAULT_MEMORY);
 
     if (err == OK)
         err = relief_start(fs);
-    return err == OK ? pool_new("io", threads, QUEUE_MAX, &fs->io) : err;
+    return err == OK ? pool_open(&io, &fs->io) : err;
 }
 
 /* A disk that fails is no reason not to serve; a folder that is another's is a mistake. */

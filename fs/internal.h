@@ -25,11 +25,14 @@
 
 struct slice_table;
 
+/* Who takes turns at the store: a read does not wait behind all slices of all uploads. */
+enum io_owner { IO_READS = 1, IO_WRITES = 2 }; /* deletions count as writes */
+
 struct fs {
     /* immutable after open */
     struct meta *meta;
     struct store *store;
-    struct pool *io; /* backing-store requests */
+    struct pool *io; /* backing-store requests; its jobs' owners are enum io_owner */
     size_t inline_max;
     bool tool;
     int64_t page_wait_ms; /* how long an upload waits for a page */

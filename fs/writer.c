@@ -214,6 +214,7 @@ static struct upload *upload_new(struct writer *w, size_t page_count)
     if (u == NULL)
         return NULL;
     u->job.run = run_upload;
+    u->job.owner = IO_WRITES;
     u->writer = w;
     u->page_count = page_count;
     u->pages = (struct page **)&u->crcs[crcs];
@@ -581,6 +582,6 @@ void writer_free(struct writer *w)
         writer_destroy(w);
         return;
     }
-    *last = (struct last_job){.job.run = run_last, .writer = w};
+    *last = (struct last_job){.job = {.run = run_last, .owner = IO_WRITES}, .writer = w};
     pool_submit_always(w->fs->io, &last->job);
 }
