@@ -1,4 +1,3 @@
-#include "tests/unit/gateway/http_cert.h"
 #include "tests/unit/gateway/http_client.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -6,44 +5,8 @@
 /* What `close()` and a reset look like from the other side, on both schemes. */
 enum { PATIENCE_S = 1, AT_ONCE_MS = 1000 };
 
-static struct rig rig;
-static struct cert_files files;
-
-static int setup_files(void **state)
-{
-    (void)state;
-    return cert_files_make(&files);
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    return cert_files_remove(&files);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    struct http_options options = {.gone_after_s = PATIENCE_S};
-    rig_start_with(&rig, &options);
-    return 0;
-}
-
-static int start_tls(void **state)
-{
-    (void)state;
-    struct http_options options = {
-        .gone_after_s = PATIENCE_S, .tls_cert_path = files.cert, .tls_key_path = files.key};
-    rig_start_with(&rig, &options);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    rig_stop(&rig);
-    return 0;
-}
+static const struct http_options both_options = {.gone_after_s = PATIENCE_S};
+#include "tests/unit/gateway/http_both.h"
 
 /* A PUT whose sink takes `room` bytes and is never resumed. */
 static struct client *put_stuck(const char *framing, size_t sent)
@@ -224,12 +187,6 @@ static void test_gone__a_crowd_leaves_nothing_behind(void **state)
     client_expect(c, 200, "hello");
     client_close(c);
 }
-
-#define BOTH(test)                                                                                 \
-    {#test ", http", test, start, stop, NULL},                                                     \
-    {                                                                                              \
-#test ", https", test, start_tls, stop, NULL                                               \
-    }
 
 int main(void)
 {

@@ -1,46 +1,11 @@
-#include "tests/unit/gateway/http_cert.h"
 #include "tests/unit/gateway/http_client.h"
 
 #include <netinet/tcp.h>
 
 /* Clients that end their stream behind the request, and wait for the answer. */
 
-static struct rig rig;
-static struct cert_files files;
-
-static int setup_files(void **state)
-{
-    (void)state;
-    return cert_files_make(&files);
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    return cert_files_remove(&files);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    rig_start(&rig);
-    return 0;
-}
-
-static int start_tls(void **state)
-{
-    (void)state;
-    struct http_options options = {.tls_cert_path = files.cert, .tls_key_path = files.key};
-    rig_start_with(&rig, &options);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    rig_stop(&rig);
-    return 0;
-}
+static const struct http_options both_options = {0};
+#include "tests/unit/gateway/http_both.h"
 
 struct half_case {
     const char *method, *target;
@@ -232,12 +197,6 @@ static void test_half__a_body_that_is_cut_is_not_answered(void **state)
         client_close(c);
     }
 }
-
-#define BOTH(test)                                                                                 \
-    {#test ", http", test, start, stop, NULL},                                                     \
-    {                                                                                              \
-#test ", https", test, start_tls, stop, NULL                                               \
-    }
 
 int main(void)
 {

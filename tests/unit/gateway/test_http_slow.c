@@ -1,56 +1,14 @@
-#include "tests/unit/gateway/http_cert.h"
 #include "tests/unit/gateway/http_client.h"
 
 /* Clients that drip: a byte now and then keeps no time-out of silence from running. */
 
 enum { WINDOW_S = 1, RATE = 5000, CUT_MS = 4000, HEAD_S = 1 };
 
-static struct rig rig;
-static struct cert_files files;
-
-static int setup_files(void **state)
-{
-    (void)state;
-    return cert_files_make(&files);
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    return cert_files_remove(&files);
-}
-
-static void start_with(bool is_tls)
-{
-    struct http_options options = {.head_timeout_s = HEAD_S,
-                                   .body_min_rate = RATE,
-                                   .reply_min_rate = RATE,
-                                   .body_rate_window_s = WINDOW_S};
-    options.tls_cert_path = is_tls ? files.cert : NULL;
-    options.tls_key_path = is_tls ? files.key : NULL;
-    rig_start_with(&rig, &options);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    start_with(false);
-    return 0;
-}
-
-static int start_tls(void **state)
-{
-    (void)state;
-    start_with(true);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    rig_stop(&rig);
-    return 0;
-}
+static const struct http_options both_options = {.head_timeout_s = HEAD_S,
+                                                 .body_min_rate = RATE,
+                                                 .reply_min_rate = RATE,
+                                                 .body_rate_window_s = WINDOW_S};
+#include "tests/unit/gateway/http_both.h"
 
 struct dripping {
     const char *target, *begin, *drop;
@@ -197,12 +155,6 @@ static void test_slow__answers_that_are_read_steadily_go_on(void **state)
     assert_true(got > RATE);
     client_close(c);
 }
-
-#define BOTH(test)                                                                                 \
-    {#test ", http", test, start, stop, NULL},                                                     \
-    {                                                                                              \
-#test ", https", test, start_tls, stop, NULL                                               \
-    }
 
 int main(void)
 {
