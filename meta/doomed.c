@@ -5,8 +5,7 @@
 
 #include "base/clock.h"
 
-#define EACH_MAX     4096 /* slices a unit */
-#define FULL_SCAN_MS 60000
+#define EACH_MAX 4096 /* slices a unit */
 
 /* The run of slices with the same tag at the beginning, at most EACH_MAX. */
 static size_t same_tag(const struct slice_name *slices, size_t count)
@@ -157,7 +156,7 @@ static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call
 static void age(struct doomed_hints *h)
 {
     int64_t now = clock_wall_ms();
-    if (now - h->full_ms >= FULL_SCAN_MS || now < h->full_ms)
+    if (hints_are_old(h->full_ms, now))
         *h = (struct doomed_hints){.full_ms = now};
 }
 

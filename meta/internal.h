@@ -104,6 +104,11 @@ struct queue_hints {
 struct doomed_hints {
     int64_t full_ms, due_ms;
 };
+/* A minute has passed since `full_ms`, or the clock was set back: forget the hints. */
+static inline bool hints_are_old(int64_t full_ms, int64_t now_ms)
+{
+    return now_ms - full_ms >= 60000 || now_ms < full_ms;
+}
 
 struct account_cache; /* meta/account.c */
 struct lock_table;    /* meta/lock/lock.c */

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 
 #define STAMP_MAX       10000 /* rows a transaction, so that it stays short */
-#define FULL_SCAN_MS    60000
 #define LATE_COMMITS_MS 10000 /* rows become visible in another order than at_ms has, by so much */
 
 /* --- looking ---------------------------------------------------------------------------------- */
@@ -24,7 +23,7 @@ static void hints_age(struct queue_hints *h)
 {
     int64_t now = clock_wall_ms();
 
-    if (now - h->full_ms >= FULL_SCAN_MS || now < h->full_ms)
+    if (hints_are_old(h->full_ms, now))
         *h = (struct queue_hints){.full_ms = now};
 }
 
