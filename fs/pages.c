@@ -86,7 +86,7 @@ static bool has_room(const struct pages *p)
 
 static bool is_owed(const struct pages *p, enum page_use use)
 {
-    return p->queues[use].first != NULL && may_take(p, use);
+    return p->queues[use].count > 0 && may_take(p, use);
 }
 
 /* To be called when anything of the above has changed. */
@@ -146,26 +146,6 @@ static void trim(struct pages *p)
 
 /* --- waking ----------------------------------------------------------------------------------- */
 
-/* With the lock held. */
-static void enqueue(struct pages_queue *q, struct pages_waiter *w)
-{
-    w->next = NULL;
-    w->prev = q->last;
-    *(q->last != NULL ? &q->last->next : &q->first) = w;
-    q->last = w;
-    q->count++;
-    w->queued = true;
-}
-
-/* With the lock held. */
-static void dequeue(struct pages_queue *q, struct pages_waiter *w)
-{
-    *(w->prev != NULL ? &w->prev->next : &q->first) = w->next;
-    *(w->next != NULL ? &w->next->prev : &q->last) = w->prev;
-    q->count--;
-    w->queued = false;
-}
-
 /* Takes the next waiter off its queue if there is a page for it. With the lock held. */
 static struct pages_waiter *next_to_wake(struct pages *p)
 {
@@ -179,8 +159,7 @@ static struct pages_waiter *next_to_wake(struct pages *p)
         use = reads_first ? PAGE_UPLOAD : PAGE_READ;
     if (!is_owed(p, use))
         return NULL;
-    w = p->queues[use].first;
-    dequeue(&p->queues[use], w);
+    w = page_queue_next(&p->queues[use]);
     if (use == PAGE_UPLOAD)
         w->page = get(p, use);
     return w;
@@ -210,7 +189,7 @@ static void serve(struct pages *p)
 /* Something came free. Unlocks. */
 static void unlock_and_serve(struct pages *p)
 {
-    bool waiting = p->queues[PAGE_UPLOAD].first != NULL || p->queues[PAGE_READ].first != NULL;
+    bool waiting = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count > 0;
 
     note_wanted(p);
     pthread_mutex_unlock(&p->lock);
@@ -225,7 +204,7 @@ static struct page *try_take(struct pages *p, enum page_use use, bool *out_more)
     struct page *page = NULL;
 
     pthread_mutex_lock(&p->lock);
-    *out_more = may_take(p, use) && (use != PAGE_UPLOAD || p->queues[use].first == NULL);
+    *out_more = may_take(p, use) && (use != PAGE_UPLOAD || p->queues[use].count == 0);
     if (*out_more)
         page = get(p, use);
     note_wanted(p);
@@ -342,11 +321,11 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
     bool first, wanted;
 
     pthread_mutex_lock(&p->lock);
-    first = p->queues[PAGE_UPLOAD].first == NULL && p->queues[PAGE_READ].first == NULL;
+    first = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count == 0;
     if (!w->queued && w->page == NULL) {
         w->expired = false;
         w->deadline_ms = deadline_boot_ms;
-        enqueue(&p->queues[w->use], w);
+        page_queue_add(&p->queues[w->use], w);
     }
     note_wanted(p);
     wanted = pages_wanted(p);
@@ -378,7 +357,7 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
     pthread_mutex_lock(&p->wake_lock);
     pthread_mutex_lock(&p->lock);
     if (w->queued)
-        dequeue(&p->queues[w->use], w);
+        page_queue_remove(&p->queues[w->use], w);
     given = w->page;
     w->page = NULL;
     note_wanted(p);
@@ -390,19 +369,16 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
         serve(p);
 }
 
-/* The first of a queue if its time is over, taken off. With the lock held. */
+/* One whose time is over, taken off its queue. With the lock held. */
 static struct pages_waiter *next_expired(struct pages *p, int64_t now_boot_ms)
 {
-    for (int use = 0; use < PAGE_USES; use++) {
-        struct pages_waiter *w = p->queues[use].first;
+    struct pages_waiter *w = page_queue_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
 
-        if (w == NULL || w->deadline_ms > now_boot_ms)
-            continue;
-        dequeue(&p->queues[use], w);
+    if (w == NULL)
+        w = page_queue_expired(&p->queues[PAGE_READ], now_boot_ms);
+    if (w != NULL)
         w->expired = true;
-        return w;
-    }
-    return NULL;
+    return w;
 }
 
 void pages_expire(struct pages *p, int64_t now_boot_ms)

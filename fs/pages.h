@@ -11,9 +11,9 @@
  * a quarter, and uploads find a quarter. What nobody holds is the cache's: it gives pages back
  * whenever somebody needs one (the reclaim hook).
  *
- * Turns: whoever finds no page waits in the queue of its use. Uploads are given pages first come,
- * first served: a page that comes free is handed to the first waiter, a newcomer does not get it.
- * Readers are woken and try again. Reads go first while they hold less than their quarter. A wait
+ * Turns: whoever finds no page waits in the queue of its use (fs/page_queue.h). A page that comes
+ * free is handed to the upload whose turn it is; a newcomer does not get it. Readers are woken and
+ * try again. Reads go first while they hold less than their quarter. A wait
  * ends after a time limit, which the watch looks at (fs/relief.h), as it does for holders of pages
  * that can be made to give them back.
  *
@@ -27,6 +27,7 @@
 #define KISEKI_FS_PAGES_H
 
 #include "base/err.h"
+#include "fs/page_queue.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -35,31 +36,10 @@
 
 #define PAGE_BYTES ((size_t)64 << 10) /* META_GRANULE */
 
-/* What a page is held for, beside the cache. */
-enum page_use { PAGE_UPLOAD, PAGE_READ, PAGE_USES };
-
 struct page {
     _Atomic unsigned refs;
     struct page *next_free;
     uint8_t *data; /* PAGE_BYTES */
-};
-
-struct pages_waiter {
-    /* the owner's, set before pages_wait() */
-    enum page_use use;
-    void (*wake)(void *arg);
-    void *arg;
-    /* guarded by pages.lock; the owner reads them after a wake */
-    bool queued;
-    bool expired; /* its time is over */
-    int64_t deadline_ms;
-    struct page *page; /* PAGE_UPLOAD: given to it; pages_take_given() */
-    struct pages_waiter *next, *prev;
-};
-
-struct pages_queue {
-    struct pages_waiter *first, *last;
-    size_t count;
 };
 
 struct pages {
@@ -80,7 +60,7 @@ struct pages {
     size_t in_use;     /* held or cached */
     size_t used[PAGE_USES];
     size_t reserved, claimed;
-    struct pages_queue queues[PAGE_USES];
+    struct page_queue queues[PAGE_USES];
     /* atomic, changed under lock: a waiter whose use may have more finds no page */
     _Atomic bool wanted;
     /* held while a waker runs: pages_forget() waits for it */

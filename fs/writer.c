@@ -340,6 +340,7 @@ static enum err add_page(struct writer *w)
     if (page == NULL)
         return ERR_AGAIN;
     w->waits = false;
+    w->waiter.had++;
     w->pages[w->page_count++] = page;
     w->tail_len = w->own_len;
     if (w->own_len > 0)

@@ -110,7 +110,7 @@ static void test_pages__that_are_reserved_are_not_resident(void **state)
     drop_all(PAGE_UPLOAD, uploads);
 }
 
-static void test_pages__go_to_uploads_first_come_first_served(void **state)
+static void test_pages__go_to_the_upload_whose_turn_it_is(void **state)
 {
     struct page *taken[LIMIT + 1], *page;
     struct waiter first, second;
@@ -279,7 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_pages__keep_a_quarter_for_each_use),
         TEST(test_pages__that_are_reserved_are_not_resident),
-        TEST(test_pages__go_to_uploads_first_come_first_served),
+        TEST(test_pages__go_to_the_upload_whose_turn_it_is),
         TEST(test_pages__wake_reads_first_while_they_have_little),
         TEST(test_pages__end_waits_that_took_too_long),
         TEST(test_pages__call_the_watch_for_the_first_waiter),
