@@ -33,10 +33,8 @@ CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 # --- sources: one static library a layer, in link order ---------------------------------------
 LAYERS  := gateway fs meta base
-SRC_gateway := $(filter-out gateway/main.c,$(wildcard gateway/*.c gateway/*/*.c))
-SRC_fs      := $(wildcard fs/*.c fs/*/*.c)
-SRC_meta    := $(wildcard meta/*.c meta/*/*.c)
-SRC_base    := $(wildcard base/*.c)
+sources  = $(sort $(shell find $(1) -name '$(2)'))
+$(foreach l,$(LAYERS),$(eval SRC_$(l) := $(filter-out gateway/app/main.c,$(call sources,$(l),*.c))))
 LIBS    := $(foreach l,$(LAYERS),$(BUILD)/lib$(l).a)
 objects  = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
@@ -45,7 +43,7 @@ LIBS_base    := $(BUILD)/libbase.a
 LIBS_meta    := $(BUILD)/libmeta.a $(LIBS_base)
 LIBS_fs      := $(BUILD)/libfs.a $(LIBS_meta)
 LIBS_gateway := $(BUILD)/libgateway.a $(LIBS_fs)
-UNIT_SRC := $(wildcard tests/unit/*/test_*.c tests/contract/test_*.c)
+UNIT_SRC := $(call sources,tests/unit tests/contract,test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
 .PHONY: all help deps deps-check run check unit debug tsan hooks fuzz lint format install uninstall \
@@ -58,7 +56,7 @@ all: build/kiseki ## Build build/kiseki
 build/kiseki: $(BUILD)/kiseki
 	@cp -f $< $@.tmp && mv -f $@.tmp $@
 
-$(BUILD)/kiseki: $(BUILD)/gateway/main.o $(LIBS)
+$(BUILD)/kiseki: $(BUILD)/gateway/app/main.o $(LIBS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 define layer_library
@@ -73,11 +71,11 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The schema and its migrations as C strings.
-$(BUILD)/meta/%_sql.h: meta/%.sql
+$(BUILD)/meta/core/%_sql.h: meta/core/%.sql
 	@mkdir -p $(@D)
 	sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
-$(BUILD)/meta/schema.o: CPPFLAGS += -I$(BUILD)
-$(BUILD)/meta/schema.o: $(patsubst %.sql,$(BUILD)/%_sql.h,$(wildcard meta/*.sql))
+$(BUILD)/meta/core/schema.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/meta/core/schema.o: $(patsubst %.sql,$(BUILD)/%_sql.h,$(wildcard meta/core/*.sql))
 
 define unit_test
 $(BUILD)/tests/unit/$(1)/%: $(BUILD)/tests/unit/$(1)/%.o $(LIBS_$(1))

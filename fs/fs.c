@@ -1,10 +1,10 @@
 #include "fs/fs.h"
 
 #include "base/log.h"
-#include "fs/internal.h"
+#include "fs/volume.h"
 #include "fs/marker.h"
-#include "fs/slice_reader.h"
-#include "meta/survey.h"
+#include "fs/read/slice_reader.h"
+#include "meta/tools/survey.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,8 @@
  * A volume: metadata, a backing store, the memory that transfers share, and background jobs.
  *
  * fs/ speaks files: it turns a stream of bytes into slices and a content that meta/ links
- * (fs/writer.h), and a file's range back into bytes (fs/reader.h). It knows nothing of HTTP.
+ * (fs/write/writer.h), and a file's range back into bytes (fs/read/reader.h). It knows nothing of
+ * HTTP.
  *
  * Opening checks that the store belongs to the database: a marker object named "volume" holds the
  * volume's UUID and generation (fs/marker.h). A new volume writes it into a store that has none;
@@ -16,7 +17,7 @@
 
 #include "fs/jobs.h"
 #include "fs/store/store.h"
-#include "meta/meta.h"
+#include "meta/core/meta.h"
 
 struct fs;
 

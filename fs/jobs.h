@@ -1,8 +1,8 @@
 /*
- * Background work of a volume: a table of jobs (fs/jobs.c), each with its own thread, timer and
- * backoff, so that none is in another's way.
+ * Background work of a volume: a table of jobs (fs/jobs/jobs.c), each with its own thread, timer
+ * and backoff, so that none is in another's way.
  *
- *     period --> a round (meta/job.h) --> more to do: again at once
+ *     period --> a round (meta/jobs/job.h) --> more to do: again at once
  *       ^            |                    nothing:    after the period, or when poked
  *       |            +-- failed: logged when it begins to fail, again after 1, 2, 4 ... 60 s
  *
@@ -14,7 +14,7 @@
 #ifndef KISEKI_FS_JOBS_H
 #define KISEKI_FS_JOBS_H
 
-#include "meta/job.h"
+#include "meta/jobs/job.h"
 
 struct fs;
 struct jobs;
@@ -30,7 +30,7 @@ struct job {
     enum err (*meta_round)(struct meta *m, struct job_round *r);
     enum err (*fs_round)(struct fs *fs, struct job_round *r);
     enum err (*round)(void *owner, struct job_round *r); /* of jobs_add */
-    bool frees;                                          /* gc runs it, too (fs/gc.h) */
+    bool frees;                                          /* gc runs it, too (fs/tools/gc.h) */
 };
 
 struct job_stats {

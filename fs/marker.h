@@ -10,7 +10,7 @@
 #define KISEKI_FS_MARKER_H
 
 #include "fs/store/store.h"
-#include "meta/meta.h"
+#include "meta/core/meta.h"
 
 #define MARKER_NAME "volume"
 

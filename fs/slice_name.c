@@ -1,4 +1,4 @@
-#include "fs/internal.h"
+#include "fs/volume.h"
 
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
 /*
  * What If-Match and If-None-Match of a write mean: the one table that the evaluation in C
- * (gateway/s3/conditions.c) and the one in SQL (meta/) are both tested with.
+ * (gateway/s3/proto/conditions.c) and the one in SQL (meta/) are both tested with.
  *
  * NULL: the header is absent. The object, where there is one, has CASE_ETAG. A row whose
- * If-None-Match names nothing is refused at the head of a request (gateway/s3/refuse.c).
+ * If-None-Match names nothing is refused at the head of a request (gateway/s3/core/refuse.c).
  */
 #ifndef KISEKI_TESTS_CONDITIONS_CASES_H
 #define KISEKI_TESTS_CONDITIONS_CASES_H

@@ -10,7 +10,7 @@
  * that a client which looks for the end of the connection finds it (and libmicrohttpd, should it
  * find fault with the framing of what still comes, cannot answer a second time).
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 

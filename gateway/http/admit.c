@@ -17,7 +17,7 @@
  * Origins and idle lists are guarded by the server's lock; the waiting room is the accepting
  * thread's.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 

@@ -17,7 +17,7 @@
  *   - the last call is made twice before it suspends: between the two libmicrohttpd notes that it
  *     reads no more for this request (MHD_EVENT_LOOP_INFO_BLOCK), and remembers it when resumed.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 #include "gateway/http/strict.h"
 
 #include "base/clock.h"

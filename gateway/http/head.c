@@ -1,5 +1,5 @@
 /* The head of a request: from the request line (on_target) to a checked struct http_request. */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 #include "gateway/http/strict.h"
 
 #include "base/clock.h"

@@ -6,7 +6,7 @@
  * over its limit it would close connections instead of leaving them in the kernel's queue, and
  * it has no time-out for heads that come byte by byte. So we accept, and pass connections to it.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 /* Open connections: their list, for the watch (watch.c), and their addresses as text. */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 

@@ -1,5 +1,5 @@
 /* The body of a request, piece by piece. */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 #include "gateway/http/strict.h"
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
 /* The way out: a reply becomes a libmicrohttpd response; generators are read piece by piece. */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 #include "base/log.h"

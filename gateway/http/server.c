@@ -1,4 +1,4 @@
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -5,7 +5,7 @@
  * long as head_timeout_s (listen.c cuts it then). So replaced keys are retired first and freed by
  * a later reload, when no handshake can hold them any more, or at the end.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -6,7 +6,7 @@
  * wake a connection whose job still runs. Each holds a reference across its wake-up, because the
  * request may be over as soon as the connection is resumed.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/log.h"
 

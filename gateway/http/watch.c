@@ -14,7 +14,7 @@
  * A peer is in the epoll set and in `ended` only while it lives: events are fetched under the
  * server's lock, which whoever removes a peer takes too.
  */
-#include "gateway/http/internal.h"
+#include "gateway/http/connection.h"
 
 #include "base/clock.h"
 

@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "meta/internal.h"
-#include "meta/lock/internal.h"
+#include "meta/core/handle.h"
+#include "meta/lock/table.h"
 
 #include <errno.h>
 #include <semaphore.h>

@@ -47,7 +47,7 @@
 #define KISEKI_META_LOCK_LOCK_H
 
 #include "meta/lock/byte_ranges.h"
-#include "meta/meta.h"
+#include "meta/core/meta.h"
 
 #define LOCK_TO_END      INT64_MAX /* of a file of any length */
 #define LOCK_POLL_MS     20
@@ -84,7 +84,7 @@ struct range_lock {
  * Asks for [lo, hi), lo < hi <= LOCK_TO_END. OK: it is ours. ERR_AGAIN: see above. ERR_TIMEOUT at
  * deadline_boot_ms (one that is over: only what is free at once is taken); ERR_BUSY: too many wait
  * for this file; ERR_FENCED: no session, or it ended while we waited; ERR_CANCELLED: meta_cancel();
- * and the errors of meta/meta.h. After an error there is nothing to release.
+ * and the errors of meta/core/meta.h. After an error there is nothing to release.
  */
 MUST_USE enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi,
                              enum lock_mode mode, int64_t deadline_boot_ms,

@@ -1,5 +1,5 @@
-#include "meta/internal.h"
-#include "meta/lock/internal.h"
+#include "meta/core/handle.h"
+#include "meta/lock/table.h"
 
 /* Units are ordered by file, as their row locks are: two batches do not lock in opposite orders. */
 static void begin(struct sql_unit *u, struct arena *a, uint64_t inode)

@@ -5,8 +5,8 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "meta/internal.h"
-#include "meta/lock/internal.h"
+#include "meta/core/handle.h"
+#include "meta/lock/table.h"
 
 #define LOOKS_MAX 64 /* rows a round trip; those behind have their turn in the next one */
 

@@ -5,12 +5,12 @@
 #ifndef KISEKI_TESTS_CONTRACT_FILE_FIXTURE_H
 #define KISEKI_TESTS_CONTRACT_FILE_FIXTURE_H
 
-#include "fs/internal.h"
-#include "fs/merge.h"
-#include "fs/range_write.h"
-#include "fs/reader.h"
-#include "fs/writer.h"
-#include "meta/write.h"
+#include "fs/volume.h"
+#include "fs/jobs/merge.h"
+#include "fs/write/range_write.h"
+#include "fs/read/reader.h"
+#include "fs/write/writer.h"
+#include "meta/files/write.h"
 #include "tests/contract/object_fixture.h"
 
 #include <ftw.h>

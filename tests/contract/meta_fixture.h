@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
-#include "meta/internal.h"
+#include "meta/core/handle.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,8 +5,8 @@
 #ifndef KISEKI_TESTS_CONTRACT_OBJECT_FIXTURE_H
 #define KISEKI_TESTS_CONTRACT_OBJECT_FIXTURE_H
 
-#include "meta/bucket.h"
-#include "meta/upload.h"
+#include "meta/names/bucket.h"
+#include "meta/names/upload.h"
 #include "tests/contract/meta_fixture.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
--- Kiseki's schema, version 2 (meta/migrate_2.sql is what made it from version 1). One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark
+-- Kiseki's schema, version 2 (meta/core/migrate_2.sql is what made it from version 1). One text for PostgreSQL and SQLite: {PG: ...} and {LITE: ...} mark
 -- what only one engine gets. meta/README.md says what each table is for and which race it answers.
 
 CREATE TABLE volume (
@@ -52,7 +52,7 @@ CREATE TABLE accounts (
 CREATE TABLE access_keys (
     access_key  TEXT PRIMARY KEY,
     account     BIGINT NOT NULL REFERENCES accounts (id),
-    secret      BYTEA NOT NULL,             -- sealed (meta/account.h)
+    secret      BYTEA NOT NULL,             -- sealed (meta/access/account.h)
     enabled     BIGINT NOT NULL,
     created_ms  BIGINT NOT NULL
 );
@@ -122,10 +122,10 @@ CREATE TABLE inodes (
     uid       BIGINT NOT NULL DEFAULT 0,
     gid       BIGINT NOT NULL DEFAULT 0,
     etag      TEXT NOT NULL,
-    headers   BYTEA NOT NULL,               -- meta/pairs.h
+    headers   BYTEA NOT NULL,               -- meta/names/pairs.h
     checksum  BYTEA,                        -- opaque to meta
     parts     BYTEA,                        -- opaque to meta: sizes and checksums of parts
-    tags      BYTEA,                        -- meta/pairs.h
+    tags      BYTEA,                        -- meta/names/pairs.h
     data_key  BYTEA,                        -- wrapped; later
     data      BYTEA                         -- the bytes of a small file; NULL: see inode_pieces
 );
@@ -150,7 +150,7 @@ CREATE TABLE pieces (
     id       {PG: BIGINT}{LITE: INTEGER} PRIMARY KEY,
     refs     BIGINT NOT NULL,
     len      BIGINT NOT NULL,
-    records  BYTEA NOT NULL                 -- meta/record.h
+    records  BYTEA NOT NULL                 -- meta/files/record.h
 );
 {PG: ALTER TABLE pieces ALTER COLUMN records SET STORAGE EXTERNAL;}
 

@@ -2,8 +2,8 @@
  * The conditions of writes as SQL evaluates them, by the table that C is tested with: a PUT, a
  * copy, a completion and a deletion, each of a key that is there and of one that is not.
  */
-#include "gateway/s3/conditions.h"
-#include "gateway/s3/stored.h"
+#include "gateway/s3/proto/conditions.h"
+#include "gateway/s3/proto/stored.h"
 #include "tests/conditions_cases.h"
 #include "tests/contract/upload_fixture.h"
 

@@ -1,6 +1,6 @@
 /* Files of many small range writes are merged; nothing that a client sees changes. */
-#include "fs/merge.h"
-#include "meta/write.h"
+#include "fs/jobs/merge.h"
+#include "meta/files/write.h"
 #include "tests/contract/file_fixture.h"
 
 #include <stdatomic.h>

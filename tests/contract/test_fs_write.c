@@ -1,5 +1,5 @@
 /* Files written at ranges, in a real volume: against a model of bytes, views, conditions. */
-#include "meta/write.h"
+#include "meta/files/write.h"
 #include "tests/contract/file_fixture.h"
 
 #define KEY       STR("file")

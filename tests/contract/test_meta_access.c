@@ -1,4 +1,4 @@
-/* Who asks, proven by the statements that do the work: meta/access.h. */
+/* Who asks, proven by the statements that do the work: meta/access/access.h. */
 #include "tests/contract/object_fixture.h"
 
 #include <stdatomic.h>

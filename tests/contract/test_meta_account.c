@@ -1,4 +1,4 @@
-/* Accounts, access keys, and the master key that seals their secrets: meta/account.h. */
+/* Accounts, access keys, and the master key that seals their secrets: meta/access/account.h. */
 #include "tests/contract/meta_fixture.h"
 
 #define KEY_A STR("0123456789abcdef0123456789abcdef")

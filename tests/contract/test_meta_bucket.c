@@ -1,6 +1,6 @@
-/* Buckets: meta/bucket.h. */
-#include "meta/bucket.h"
-#include "meta/reclaim.h"
+/* Buckets: meta/names/bucket.h. */
+#include "meta/names/bucket.h"
+#include "meta/files/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 

@@ -1,6 +1,8 @@
-/* Holding a job, and the jobs of doomed slices and completed uploads: meta/job.h, reclaim.h. */
-#include "meta/check.h"
-#include "meta/reclaim.h"
+/*
+ * Holding a job, and the jobs of doomed slices and completed uploads: meta/jobs/job.h, reclaim.h.
+ */
+#include "meta/tools/check.h"
+#include "meta/files/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 

@@ -1,4 +1,4 @@
-/* Listings: object_list() of meta/object.h, against a naive model. */
+/* Listings: object_list() of meta/names/object.h, against a naive model. */
 #include "tests/contract/object_fixture.h"
 
 #define KEYS_MAX 400

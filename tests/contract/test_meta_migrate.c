@@ -1,5 +1,8 @@
-/* Older schemas become the newest one, with what is in them: meta/schema.c, meta/migrate_*.sql. */
-#include "meta/reclaim.h"
+/*
+ * Older schemas become the newest one, with what is in them: meta/core/schema.c,
+ * meta/migrate_*.sql.
+ */
+#include "meta/files/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 

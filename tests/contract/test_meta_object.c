@@ -1,4 +1,4 @@
-/* Objects: meta/object.h but for listing. */
+/* Objects: meta/names/object.h but for listing. */
 #include "tests/contract/object_fixture.h"
 
 /* --- put and get ----------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Parts copied from objects: part_copy() of meta/upload.h. */
+/* Parts copied from objects: part_copy() of meta/names/upload.h. */
 #include "tests/contract/upload_fixture.h"
 
 static enum err copy_part(struct meta *m, const struct upload *up, int number,

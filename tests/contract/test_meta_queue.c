@@ -3,9 +3,9 @@
  * read for each, counted by the engine, with backlogs that the planner knows nothing of.
  * KISEKI_TEST_BACKLOG: how many wait (default 30,000).
  */
-#include "meta/bucket.h"
-#include "meta/reclaim.h"
-#include "meta/write.h"
+#include "meta/names/bucket.h"
+#include "meta/files/reclaim.h"
+#include "meta/files/write.h"
 
 #include "tests/contract/meta_fixture.h"
 

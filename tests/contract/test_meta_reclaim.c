@@ -1,7 +1,9 @@
-/* What becomes of files, slices and sessions that are gone: meta/reclaim.h, meta/README.md. */
+/*
+ * What becomes of files, slices and sessions that are gone: meta/files/reclaim.h, meta/README.md.
+ */
 #include "base/codec.h"
-#include "meta/bucket.h"
-#include "meta/reclaim.h"
+#include "meta/names/bucket.h"
+#include "meta/files/reclaim.h"
 
 #include "tests/contract/meta_fixture.h"
 

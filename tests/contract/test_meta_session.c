@@ -1,5 +1,5 @@
-/* A volume's schema, sessions and ids: meta/meta.h. */
-#include "meta/bucket.h"
+/* A volume's schema, sessions and ids: meta/core/meta.h. */
+#include "meta/names/bucket.h"
 
 #include "tests/contract/meta_fixture.h"
 

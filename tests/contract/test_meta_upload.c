@@ -1,4 +1,4 @@
-/* Multipart uploads: meta/upload.h. */
+/* Multipart uploads: meta/names/upload.h. */
 #include "tests/contract/upload_fixture.h"
 
 /* --- life of an upload ----------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 
 static char *read_schema(void)
 {
-    static const char *const names[] = {"meta/schema.sql", "meta/triggers.sql"};
+    static const char *const names[] = {"meta/core/schema.sql", "meta/core/triggers.sql"};
     char *text = calloc(1, 1u << 20);
     size_t len = 0;
     assert_non_null(text);

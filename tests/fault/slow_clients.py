@@ -4,7 +4,7 @@
     tests/fault/slow_clients.py --way sqlite|pg [--only TEXT]
 
 Each test runs against a gateway on http and one on https. What takes a minute by its nature (minimum
-rates) is in tests/unit/gateway/test_http_slow.c. The last line is "N passed, N failed".
+rates) is in tests/unit/gateway/http/test_http_slow.c. The last line is "N passed, N failed".
 """
 
 import os

@@ -2,7 +2,7 @@
  * aws-chunked: the first byte picks the kind of framing, the second the length of pieces. Decoding
  * in pieces must give what decoding at once gives, and never more than was announced.
  */
-#include "gateway/auth/chunked.h"
+#include "gateway/sign/chunked.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
  * into a copy of one empty database, beside which no store is.
  */
 #include "base/log.h"
-#include "meta/dump.h"
+#include "meta/tools/dump.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,10 @@
  * arguments. The first eight bytes are an object's size; the rest is the text.
  */
 #include "base/clock.h"
-#include "gateway/auth/internal.h"
-#include "gateway/s3/conditions.h"
-#include "gateway/s3/names.h"
-#include "gateway/s3/range.h"
+#include "gateway/sign/signature.h"
+#include "gateway/s3/proto/conditions.h"
+#include "gateway/s3/proto/names.h"
+#include "gateway/s3/proto/range.h"
 
 #include <stdlib.h>
 #include <string.h>

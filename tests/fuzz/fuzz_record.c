@@ -2,7 +2,7 @@
  * Packed records, as they stand in a database that may be damaged: what is accepted covers its
  * piece without gaps, stays within its slices, and is packed to the same bytes again.
  */
-#include "meta/record.h"
+#include "meta/files/record.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,9 @@
  * XML: any document through the reader and every body parser. What was read, written by our
  * writer, must read back the same.
  */
-#include "gateway/s3/xml_bodies.h"
-#include "gateway/s3/xml_read.h"
-#include "gateway/s3/xml_write.h"
+#include "gateway/s3/proto/xml_bodies.h"
+#include "gateway/s3/proto/xml_read.h"
+#include "gateway/s3/proto/xml_write.h"
 
 #include <stdlib.h>
 

@@ -8,12 +8,12 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "fs/internal.h"
-#include "fs/reader.h"
-#include "fs/slice_reader.h"
+#include "fs/volume.h"
+#include "fs/read/reader.h"
+#include "fs/read/slice_reader.h"
 #include "fs/store/fault.h"
-#include "fs/writer.h"
-#include "meta/reclaim.h"
+#include "fs/write/writer.h"
+#include "meta/files/reclaim.h"
 #include "tests/unit/base/unit.h"
 
 #include <pthread.h>

@@ -4,7 +4,7 @@
 
 #include "tests/unit/base/unit.h"
 
-#include "gateway/auth/verify.h"
+#include "gateway/sign/verify.h"
 #include "tests/unit/gateway/auth_text.h"
 
 #define ACCESS "AKIAIOSFODNN7EXAMPLE"

@@ -8,7 +8,7 @@
 #define KISEKI_TESTS_UNIT_GATEWAY_AUTH_TEXT_H
 
 #include "base/codec.h"
-#include "gateway/auth/internal.h"
+#include "gateway/sign/signature.h"
 
 #define AUTH_TEXT_HEADERS 64
 

@@ -17,8 +17,8 @@
 #include "base/log.h"
 #include "base/sigv4.h"
 #include "gateway/http/server.h"
-#include "gateway/metrics.h"
-#include "gateway/s3/pipeline.h"
+#include "gateway/metrics/metrics.h"
+#include "gateway/s3/core/pipeline.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,0 +1,352 @@
+#include "fs/memory/hold.h"
+
+#include "base/clock.h"
+#include "fs/volume.h"
+
+#define WAIT_MS     5000
+#define SILENCE_MS  1000 /* between being told to be too slow and the end */
+#define SMALL_PAGES 8    /* charged: a body of about 170 KiB */
+
+/* Shares of what can be reserved. */
+#define LARGE_SHARE(max) ((max) / 4 * 3)
+#define BLOCK_SHARE(max) ((max) / 2)
+
+enum { QUEUE_SMALL, QUEUE_LARGE };
+
+void holds_init(struct holds *all)
+{
+    *all = (struct holds){.wait_ms = WAIT_MS, .grace_ms = HOLD_GRACE_MS};
+    pthread_mutex_init(&all->lock, NULL);
+}
+
+void holds_fini(struct holds *all)
+{
+    pthread_mutex_destroy(&all->lock);
+}
+
+/* Pages for what is beyond the first bytes, which are free. */
+static size_t pages_of(uint64_t bytes)
+{
+    return bytes > HOLD_FREE_BYTES ? (size_t)((bytes - HOLD_FREE_BYTES - 1) / PAGE_BYTES) + 1 : 0;
+}
+
+static bool is_large(size_t pages)
+{
+    return pages > SMALL_PAGES;
+}
+
+void hold_init(struct hold *h, struct fs *fs, int64_t expected, void (*wake)(void *arg),
+               void (*cut)(void *arg), void *arg)
+{
+    *h = (struct hold){.fs = fs, .wake = wake, .cut = cut, .arg = arg};
+    h->large = expected > 0 && is_large(pages_of((uint64_t)expected) * HOLD_BODY_CHARGE);
+    h->since_ms = h->came_ms = clock_boot_ms();
+}
+
+/* --- lists; all with the lock held ------------------------------------------------------------ */
+
+static struct hold_queue *queue_of(struct holds *all, const struct hold *h)
+{
+    return &all->waiting[h->large ? QUEUE_LARGE : QUEUE_SMALL];
+}
+
+static void note_wants(struct fs *fs)
+{
+    pages_claim(&fs->pages, fs->holds.waiting_pages);
+}
+
+static void begin_wait(struct hold *h, size_t wants)
+{
+    struct holds *all = &h->fs->holds;
+    struct hold_queue *q;
+
+    h->wants = wants;
+    h->asks = wants - h->pages;
+    h->waits_since_ms = clock_boot_ms();
+    q = queue_of(all, h);
+    h->next_waiting = NULL;
+    h->prev_waiting = q->last;
+    *(q->last != NULL ? &q->last->next_waiting : &q->first) = h;
+    q->last = h;
+    all->waiting_count++;
+    all->waiting_pages += h->asks;
+    note_wants(h->fs);
+}
+
+static void end_wait(struct hold *h)
+{
+    struct holds *all = &h->fs->holds;
+    struct hold_queue *q = queue_of(all, h);
+
+    if (h->wants == 0)
+        return;
+    *(h->prev_waiting != NULL ? &h->prev_waiting->next_waiting : &q->first) = h->next_waiting;
+    *(h->next_waiting != NULL ? &h->next_waiting->prev_waiting : &q->last) = h->prev_waiting;
+    all->waiting_count--;
+    all->waiting_pages -= h->asks;
+    h->wants = 0;
+    h->came_ms = clock_boot_ms();
+    h->since_ms += h->came_ms - h->waits_since_ms;
+    note_wants(h->fs);
+}
+
+static void link_holder(struct hold *h)
+{
+    struct holds *all = &h->fs->holds;
+
+    h->next = NULL;
+    h->prev = all->last;
+    *(all->last != NULL ? &all->last->next : &all->first) = h;
+    all->last = h;
+}
+
+static void unlink_holder(struct hold *h)
+{
+    struct holds *all = &h->fs->holds;
+
+    *(h->prev != NULL ? &h->prev->next : &all->first) = h->next;
+    *(h->next != NULL ? &h->next->prev : &all->last) = h->prev;
+    h->next = h->prev = NULL;
+}
+
+/* --- room; with the lock held ----------------------------------------------------------------- */
+
+static void set_pages(struct hold *h, size_t pages, size_t beyond)
+{
+    bool held = h->pages > 0;
+
+    h->pages = pages;
+    h->beyond = beyond;
+    if (!held && pages > 0)
+        link_holder(h);
+    else if (held && pages == 0)
+        unlink_holder(h);
+}
+
+static bool reserve(struct hold *h, size_t pages, bool large)
+{
+    size_t max = pages_reserve_max(&h->fs->pages);
+
+    if (!pages_reserve(&h->fs->pages, pages - h->pages, large ? LARGE_SHARE(max) : max))
+        return false;
+    set_pages(h, pages, h->beyond);
+    return true;
+}
+
+static bool make_room(struct hold *h, size_t pages)
+{
+    struct holds *all = &h->fs->holds;
+
+    if (reserve(h, pages, h->large))
+        return true;
+    if (all->first != NULL && all->first != h)
+        return false;
+    set_pages(h, pages, h->beyond + pages - h->pages); /* the oldest */
+    return true;
+}
+
+static void give_back(struct hold *h, size_t pages)
+{
+    size_t less = h->pages - pages, beyond = less < h->beyond ? less : h->beyond;
+
+    set_pages(h, pages, h->beyond - beyond);
+    pages_unreserve(&h->fs->pages, less - beyond);
+}
+
+static bool try_serve(struct hold *h)
+{
+    if (!make_room(h, h->wants))
+        return false;
+    end_wait(h);
+    h->wake(h->arg);
+    return true;
+}
+
+/* Those whose turn it is, as long as there is room; the oldest whatever there is. */
+static void serve(struct holds *all)
+{
+    if (all->first != NULL && all->first->wants > 0)
+        (void)try_serve(all->first);
+    for (int i = 0; i < 2; i++) {
+        while (all->waiting[i].first != NULL && try_serve(all->waiting[i].first))
+            ;
+    }
+}
+
+/* --- who is too slow -------------------------------------------------------------------------- */
+
+static bool is_slow(const struct hold *h, int64_t now)
+{
+    int64_t grace = h->fs->holds.grace_ms, age = now - h->since_ms;
+
+    switch (h->state) {
+    case HOLD_RECEIVES:
+        return h->wants == 0 &&
+               (now - h->came_ms > grace || age > grace + (int64_t)(h->bytes * 1000 / HOLD_RATE));
+    case HOLD_ANSWERS:
+        return age > grace + (int64_t)(h->bytes * 1000 / HOLD_ANSWER_RATE);
+    default:
+        return false;
+    }
+}
+
+/* With the lock held. */
+static void press(struct holds *all)
+{
+    int64_t now = clock_boot_ms();
+
+    for (struct hold *h = all->first; h != NULL; h = h->next) {
+        int64_t told = atomic_load(&h->slow_ms);
+
+        if (!is_slow(h, now))
+            continue;
+        if (told == 0)
+            atomic_store(&h->slow_ms, now);
+        if (h->state == HOLD_ANSWERS ? told == 0 : told != 0 && now - told >= SILENCE_MS)
+            h->cut(h->arg);
+    }
+}
+
+/* --- a request -------------------------------------------------------------------------------- */
+
+/* Others wait that would be overtaken. */
+static bool must_queue(const struct hold *h)
+{
+    const struct holds *all = &h->fs->holds;
+
+    return all->first != h && (all->waiting[QUEUE_SMALL].first != NULL ||
+                               (h->large && all->waiting[QUEUE_LARGE].first != NULL));
+}
+
+enum err hold_grow(struct hold *h, uint64_t bytes)
+{
+    struct holds *all;
+    size_t pages = pages_of(bytes) * HOLD_BODY_CHARGE;
+    enum err err = OK;
+    bool wait = false;
+
+    if (h->fs == NULL)
+        return OK;
+    if (atomic_load(&h->slow_ms) != 0)
+        return err_set(ERR_TIMEOUT, "a body that came too slowly while others waited for memory");
+    all = &h->fs->holds;
+    pthread_mutex_lock(&all->lock);
+    h->bytes = bytes;
+    h->came_ms = clock_boot_ms();
+    h->large = h->large || (h->wants == 0 && is_large(pages));
+    if (h->expired) {
+        err = err_set(ERR_BUSY, "no memory came free for a body in time");
+    } else if (pages > h->pages && h->wants > 0) {
+        err = ERR_AGAIN;
+    } else if (pages > h->pages && (must_queue(h) || !make_room(h, pages))) {
+        begin_wait(h, pages);
+        err = ERR_AGAIN;
+        wait = true;
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (wait)
+        relief_wake(h->fs);
+    return err;
+}
+
+void hold_work(struct hold *h)
+{
+    if (h->pages == 0)
+        return; /* nobody looks at it */
+    pthread_mutex_lock(&h->fs->holds.lock);
+    h->state = HOLD_WORKS;
+    pthread_mutex_unlock(&h->fs->holds.lock);
+}
+
+enum err hold_answer(struct hold *h, uint64_t bytes, bool streams)
+{
+    struct holds *all;
+    size_t pages = pages_of(bytes);
+    enum err err = OK;
+
+    if (h->fs == NULL || (pages == 0 && h->pages == 0))
+        return OK;
+    all = &h->fs->holds;
+    pthread_mutex_lock(&all->lock);
+    h->state = streams ? HOLD_STREAMS : HOLD_ANSWERS;
+    h->bytes = bytes;
+    h->since_ms = clock_boot_ms();
+    if (pages < h->pages)
+        give_back(h, pages);
+    else if (pages > h->pages && !reserve(h, pages, true) && bytes > HOLD_ANSWER_BYTES)
+        err = err_set(ERR_BUSY, "no memory for an answer of %llu bytes", (unsigned long long)bytes);
+    if (err != OK)
+        press(all);
+    serve(all);
+    pthread_mutex_unlock(&all->lock);
+    return err;
+}
+
+void hold_end(struct hold *h)
+{
+    struct holds *all;
+
+    if (h->fs == NULL)
+        return;
+    all = &h->fs->holds;
+    pthread_mutex_lock(&all->lock);
+    end_wait(h);
+    give_back(h, 0);
+    serve(all);
+    pthread_mutex_unlock(&all->lock);
+    h->fs = NULL;
+}
+
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+bool hold_block_take(struct fs *fs)
+{
+    return pages_reserve(&fs->pages, 1, BLOCK_SHARE(pages_reserve_max(&fs->pages)));
+}
+
+void hold_block_give(struct fs *fs)
+{
+    pages_unreserve(&fs->pages, 1);
+}
+
+/* --- the watch -------------------------------------------------------------------------------- */
+
+/* With the lock held. */
+static void expire(struct holds *all, int64_t now)
+{
+    for (int i = 0; i < 2; i++) {
+        struct hold *h;
+
+        while ((h = all->waiting[i].first) != NULL && now - h->waits_since_ms > all->wait_ms) {
+            end_wait(h);
+            h->expired = true;
+            h->wake(h->arg);
+        }
+    }
+}
+
+bool holds_look(struct fs *fs)
+{
+    struct holds *all = &fs->holds;
+    int64_t now = clock_boot_ms();
+    bool waits;
+
+    pthread_mutex_lock(&all->lock);
+    serve(all);
+    expire(all, now);
+    waits = all->waiting_count > 0;
+    if (waits)
+        press(all);
+    pthread_mutex_unlock(&all->lock);
+    return waits;
+}
+
+size_t holds_waiting(struct fs *fs)
+{
+    size_t n;
+
+    pthread_mutex_lock(&fs->holds.lock);
+    n = fs->holds.waiting_count;
+    pthread_mutex_unlock(&fs->holds.lock);
+    return n;
+}

@@ -1,0 +1,439 @@
+#include "fs/memory/pages.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define PAGES_MIN ((size_t)64)
+
+/* Attempts to make room from the cache before a taker is refused. */
+#define RECLAIM_TRIES 4
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+enum err pages_init(struct pages *p, uint64_t limit_bytes)
+{
+    *p = (struct pages){.limit = (size_t)(limit_bytes / PAGE_BYTES)};
+    if (p->limit < PAGES_MIN) {
+        p->limit = 0;
+        return err_set(ERR_INVALID, "memory of %llu bytes is too small: give 16M at least",
+                       (unsigned long long)limit_bytes);
+    }
+    p->all = calloc(p->limit, sizeof(*p->all));
+    p->memory = mmap(NULL, p->limit * PAGE_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p->all == NULL || p->memory == MAP_FAILED) {
+        if (p->memory != MAP_FAILED)
+            (void)munmap(p->memory, p->limit * PAGE_BYTES);
+        free(p->all);
+        *p = (struct pages){0};
+        return err_set(ERR_NOMEM, "out of memory for a budget of %llu bytes",
+                       (unsigned long long)limit_bytes);
+    }
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->wake_lock, NULL);
+    return OK;
+}
+
+void pages_fini(struct pages *p)
+{
+    if (p->limit == 0)
+        return;
+    (void)munmap(p->memory, p->limit * PAGE_BYTES);
+    free(p->all);
+    pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->wake_lock);
+    p->limit = 0;
+}
+
+void pages_set_reclaim(struct pages *p, bool (*reclaim)(void *arg), void *arg)
+{
+    p->reclaim = reclaim;
+    p->reclaim_arg = arg;
+}
+
+void pages_set_watch(struct pages *p, void (*watch)(void *arg), void *arg)
+{
+    p->watch = watch;
+    p->watch_arg = arg;
+}
+
+/* --- shares; all with the lock held ----------------------------------------------------------- */
+
+static size_t quarter(const struct pages *p)
+{
+    return p->limit / 4;
+}
+
+/* Reserved, or waited for, as far as that goes before uploads and reads. */
+static size_t set_aside(const struct pages *p)
+{
+    size_t asked = p->reserved + p->claimed, first = quarter(p) / 2;
+
+    asked = asked < first ? asked : first;
+    return asked > p->reserved ? asked : p->reserved;
+}
+
+static bool may_take(const struct pages *p, enum page_use use)
+{
+    return p->used[use] + set_aside(p) < p->limit - quarter(p);
+}
+
+static bool has_room(const struct pages *p)
+{
+    return p->in_use + set_aside(p) < p->limit;
+}
+
+static bool is_owed(const struct pages *p, enum page_use use)
+{
+    return p->queues[use].count > 0 && may_take(p, use);
+}
+
+/* To be called when anything of the above has changed. */
+static void note_wanted(struct pages *p)
+{
+    bool wanted = !has_room(p) && (is_owed(p, PAGE_UPLOAD) || is_owed(p, PAGE_READ));
+
+    atomic_store_explicit(&p->wanted, wanted, memory_order_seq_cst);
+}
+
+/* --- pages; all with the lock held ------------------------------------------------------------ */
+
+static struct page *pop(struct page **list)
+{
+    struct page *page = *list;
+
+    *list = page->next_free;
+    return page;
+}
+
+static void push(struct page **list, struct page *page)
+{
+    page->next_free = *list;
+    *list = page;
+}
+
+static struct page *get(struct pages *p, enum page_use use)
+{
+    struct page *page;
+
+    if (!has_room(p))
+        return NULL;
+    if (p->free != NULL) {
+        page = pop(&p->free);
+    } else {
+        page = p->cold != NULL ? pop(&p->cold) : &p->all[p->made++];
+        page->data = p->memory + (size_t)(page - p->all) * PAGE_BYTES;
+        p->resident++;
+    }
+    p->in_use++;
+    p->used[use]++;
+    atomic_store_explicit(&page->refs, 1, memory_order_relaxed);
+    return page;
+}
+
+/* Gives free pages back to the system until those that are left and the reservations fit. */
+static void trim(struct pages *p)
+{
+    while (p->free != NULL && p->resident + p->reserved > p->limit) {
+        struct page *page = pop(&p->free);
+
+        (void)madvise(page->data, PAGE_BYTES, MADV_DONTNEED);
+        push(&p->cold, page);
+        p->resident--;
+    }
+}
+
+/* --- waking ----------------------------------------------------------------------------------- */
+
+/* Takes the next waiter off its queue if there is a page for it. With the lock held. */
+static struct pages_waiter *next_to_wake(struct pages *p)
+{
+    bool reads_first = p->used[PAGE_READ] < quarter(p);
+    enum page_use use = reads_first ? PAGE_READ : PAGE_UPLOAD;
+    struct pages_waiter *w;
+
+    if (!has_room(p))
+        return NULL;
+    if (!is_owed(p, use))
+        use = reads_first ? PAGE_UPLOAD : PAGE_READ;
+    if (!is_owed(p, use))
+        return NULL;
+    w = page_queue_next(&p->queues[use]);
+    if (use == PAGE_UPLOAD)
+        w->page = get(p, use);
+    return w;
+}
+
+/* Hands out what is free to those who wait. */
+static void serve(struct pages *p)
+{
+    enum page_use use = PAGE_UPLOAD;
+
+    pthread_mutex_lock(&p->wake_lock);
+    while (use == PAGE_UPLOAD) { /* a reader takes its page itself: one is enough for now */
+        struct pages_waiter *w;
+
+        pthread_mutex_lock(&p->lock);
+        w = next_to_wake(p);
+        note_wanted(p);
+        pthread_mutex_unlock(&p->lock);
+        if (w == NULL)
+            break;
+        use = w->use;
+        w->wake(w->arg);
+    }
+    pthread_mutex_unlock(&p->wake_lock);
+}
+
+/* Something came free. Unlocks. */
+static void unlock_and_serve(struct pages *p)
+{
+    bool waiting = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count > 0;
+
+    note_wanted(p);
+    pthread_mutex_unlock(&p->lock);
+    if (waiting)
+        serve(p);
+}
+
+/* --- taking and giving back ------------------------------------------------------------------- */
+
+static struct page *try_take(struct pages *p, enum page_use use, bool *out_more)
+{
+    struct page *page = NULL;
+
+    pthread_mutex_lock(&p->lock);
+    *out_more = may_take(p, use) && (use != PAGE_UPLOAD || p->queues[use].count == 0);
+    if (*out_more)
+        page = get(p, use);
+    note_wanted(p);
+    pthread_mutex_unlock(&p->lock);
+    return page;
+}
+
+struct page *pages_take(struct pages *p, enum page_use use)
+{
+    bool more;
+    struct page *page = try_take(p, use, &more);
+
+    for (int i = 0; page == NULL && more && i < RECLAIM_TRIES; i++) {
+        if (p->reclaim == NULL || !p->reclaim(p->reclaim_arg))
+            break;
+        page = try_take(p, use, &more);
+    }
+    return page;
+}
+
+struct page *page_ref(struct page *page)
+{
+    atomic_fetch_add_explicit(&page->refs, 1, memory_order_relaxed);
+    return page;
+}
+
+void page_unref(struct pages *p, struct page *page)
+{
+    unsigned before;
+
+    if (page == NULL)
+        return;
+    before = atomic_fetch_sub(&page->refs, 1);
+    /* Only the cache may hold it now: whoever waits must not sleep beside it. Either we see the
+     * waiter, or its own reclaim in pages_wait() sees the page unpinned. */
+    if (before == 2 && pages_wanted(p) && p->reclaim != NULL)
+        (void)p->reclaim(p->reclaim_arg);
+    if (before > 1)
+        return;
+    pthread_mutex_lock(&p->lock);
+    push(&p->free, page);
+    p->in_use--;
+    trim(p);
+    unlock_and_serve(p);
+}
+
+void pages_uncount(struct pages *p, enum page_use use, size_t count)
+{
+    if (count == 0)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->used[use] -= count;
+    unlock_and_serve(p);
+}
+
+void pages_drop(struct pages *p, enum page_use use, struct page *page)
+{
+    if (page == NULL)
+        return;
+    pages_uncount(p, use, 1);
+    page_unref(p, page);
+}
+
+/* --- reservations ----------------------------------------------------------------------------- */
+
+size_t pages_reserve_max(const struct pages *p)
+{
+    return quarter(p);
+}
+
+void pages_claim(struct pages *p, size_t count)
+{
+    pthread_mutex_lock(&p->lock);
+    p->claimed = count;
+    unlock_and_serve(p);
+}
+
+bool pages_reserve(struct pages *p, size_t count, size_t most)
+{
+    bool may, done = false;
+
+    do {
+        size_t reserved;
+
+        pthread_mutex_lock(&p->lock);
+        reserved = p->reserved + count;
+        may = reserved <= most && reserved <= quarter(p) &&
+              p->used[PAGE_UPLOAD] + reserved <= p->limit - quarter(p) &&
+              p->used[PAGE_READ] + reserved <= p->limit - quarter(p);
+        done = may && p->in_use + reserved <= p->limit;
+        if (done) {
+            p->reserved = reserved;
+            trim(p);
+        }
+        note_wanted(p);
+        pthread_mutex_unlock(&p->lock);
+    } while (!done && may && p->reclaim != NULL && p->reclaim(p->reclaim_arg));
+    return done;
+}
+
+void pages_unreserve(struct pages *p, size_t count)
+{
+    if (count == 0)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->reserved -= count;
+    unlock_and_serve(p);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_ms)
+{
+    bool first, wanted;
+
+    pthread_mutex_lock(&p->lock);
+    first = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count == 0;
+    if (!w->queued && w->page == NULL) {
+        w->expired = false;
+        w->deadline_ms = deadline_boot_ms;
+        page_queue_add(&p->queues[w->use], w);
+    }
+    note_wanted(p);
+    wanted = pages_wanted(p);
+    pthread_mutex_unlock(&p->lock);
+    if (first && p->watch != NULL)
+        p->watch(p->watch_arg);
+    serve(p);
+    if (wanted && p->reclaim != NULL)
+        (void)p->reclaim(p->reclaim_arg); /* what came into the cache before we were in the queue */
+}
+
+struct page *pages_take_given(struct pages *p, struct pages_waiter *w, bool *out_expired)
+{
+    struct page *page;
+
+    pthread_mutex_lock(&p->lock);
+    page = w->page;
+    w->page = NULL;
+    *out_expired = w->expired;
+    w->expired = false;
+    pthread_mutex_unlock(&p->lock);
+    return page;
+}
+
+void pages_forget(struct pages *p, struct pages_waiter *w)
+{
+    struct page *given;
+
+    pthread_mutex_lock(&p->wake_lock);
+    pthread_mutex_lock(&p->lock);
+    if (w->queued)
+        page_queue_remove(&p->queues[w->use], w);
+    given = w->page;
+    w->page = NULL;
+    note_wanted(p);
+    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->wake_lock);
+    pages_drop(p, PAGE_UPLOAD, given);
+    /* A page that this reader was woken for, and did not take, is for the next one. */
+    if (w->use == PAGE_READ)
+        serve(p);
+}
+
+/* One whose time is over, taken off its queue. With the lock held. */
+static struct pages_waiter *next_expired(struct pages *p, int64_t now_boot_ms)
+{
+    struct pages_waiter *w = page_queue_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
+
+    if (w == NULL)
+        w = page_queue_expired(&p->queues[PAGE_READ], now_boot_ms);
+    if (w != NULL)
+        w->expired = true;
+    return w;
+}
+
+void pages_expire(struct pages *p, int64_t now_boot_ms)
+{
+    struct pages_waiter *w;
+
+    pthread_mutex_lock(&p->wake_lock);
+    do {
+        pthread_mutex_lock(&p->lock);
+        w = next_expired(p, now_boot_ms);
+        note_wanted(p);
+        pthread_mutex_unlock(&p->lock);
+        if (w != NULL)
+            w->wake(w->arg);
+    } while (w != NULL);
+    pthread_mutex_unlock(&p->wake_lock);
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+bool pages_wanted(struct pages *p)
+{
+    return atomic_load(&p->wanted);
+}
+
+size_t pages_short(struct pages *p, enum page_use use)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&p->lock);
+    for (int other = 0; other < PAGE_USES; other++) {
+        if (other == (int)use || may_take(p, (enum page_use)other))
+            n += p->queues[other].count;
+    }
+    if (use == PAGE_UPLOAD)
+        n += set_aside(p) - p->reserved;
+    pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
+void pages_stats(struct pages *p, struct pages_stats *out)
+{
+    pthread_mutex_lock(&p->lock);
+    *out = (struct pages_stats){.in_use = p->in_use, .reserved = p->reserved};
+    for (int use = 0; use < PAGE_USES; use++) {
+        out->used[use] = p->used[use];
+        out->waiting[use] = p->queues[use].count;
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+size_t pages_in_use(struct pages *p)
+{
+    struct pages_stats s;
+
+    pages_stats(p, &s);
+    return s.in_use;
+}

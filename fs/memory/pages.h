@@ -1,0 +1,125 @@
+/*
+ * The memory that transfers, the read cache and big requests share: one budget of 64 KiB pages.
+ *
+ * A page is a granule of a slice on its way in or out. It is counted: an upload, the cache and the
+ * responses that send it each hold a reference, so bytes are never copied between them. Whoever
+ * keeps memory of another kind in proportion to what clients send (a collected body, the block of
+ * a response) reserves as many pages, which then do not exist.
+ *
+ * Shares, in quarters of the budget: uploads and reservations together have at most three, reads
+ * and reservations together at most three, reservations one. So whatever the others do, reads find
+ * a quarter, and uploads find a quarter. What nobody holds is the cache's: it gives pages back
+ * whenever somebody needs one (the reclaim hook).
+ *
+ * Turns: whoever finds no page waits in the queue of its use (fs/memory/page_queue.h). A page that
+ * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
+ * woken and try again. Reads go first while they hold less than their quarter. A wait ends after a
+ * time limit, which the watch looks at (fs/memory/relief.h), as it does for holders of pages that
+ * can be made to give them back.
+ *
+ * The pages are one mapping. A page that was never needed, or that gave way to a reservation, is
+ * not resident.
+ *
+ * Threads: any, at once. The lock is a leaf, but for wakers: they run under `wake_lock` and must
+ * not call into fs/.
+ */
+#ifndef KISEKI_FS_MEMORY_PAGES_H
+#define KISEKI_FS_MEMORY_PAGES_H
+
+#include "base/err.h"
+#include "fs/memory/page_queue.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_BYTES ((size_t)64 << 10) /* META_GRANULE */
+
+struct page {
+    _Atomic unsigned refs;
+    struct page *next_free;
+    uint8_t *data; /* PAGE_BYTES */
+};
+
+struct pages {
+    /* immutable after init and the setters */
+    size_t limit;
+    struct page *all;
+    uint8_t *memory;
+    bool (*reclaim)(void *arg); /* frees at least one page if it can */
+    void *reclaim_arg;
+    void (*watch)(void *arg); /* the first waiter came */
+    void *watch_arg;
+    /* guarded by lock */
+    pthread_mutex_t lock;
+    struct page *free; /* resident */
+    struct page *cold; /* not resident any more */
+    size_t made;       /* pages[0..made) were used once */
+    size_t resident;   /* in use or free */
+    size_t in_use;     /* held or cached */
+    size_t used[PAGE_USES];
+    size_t reserved, claimed;
+    struct page_queue queues[PAGE_USES];
+    /* atomic, changed under lock: a waiter whose use may have more finds no page */
+    _Atomic bool wanted;
+    /* held while a waker runs: pages_forget() waits for it */
+    pthread_mutex_t wake_lock;
+};
+
+MUST_USE enum err pages_init(struct pages *p, uint64_t limit_bytes);
+void pages_fini(struct pages *p); /* fine on a zeroed struct */
+/* The hook that takes pages from the cache; before other threads start. */
+void pages_set_reclaim(struct pages *p, bool (*reclaim)(void *arg), void *arg);
+/* Called when somebody begins to wait and nobody did; must not block, takes no lock of fs/. */
+void pages_set_watch(struct pages *p, void (*watch)(void *arg), void *arg);
+
+/*
+ * A page with one reference, its bytes undefined, counted for that use; NULL when there is none, or
+ * the use has its share, or (PAGE_UPLOAD) others wait. Never blocks.
+ */
+struct page *pages_take(struct pages *p, enum page_use use);
+struct page *page_ref(struct page *page);
+void page_unref(struct pages *p, struct page *page); /* NULL is fine */
+/* `count` pages that were taken for that use are not held for it any more. */
+void pages_uncount(struct pages *p, enum page_use use, size_t count);
+/* Both: lets go of a page that was taken for that use. NULL is fine. */
+void pages_drop(struct pages *p, enum page_use use, struct page *page);
+
+/* Makes `count` pages less of the budget, or none: then false. At most `most` are reserved then.
+ * Never blocks. */
+bool pages_reserve(struct pages *p, size_t count, size_t most);
+void pages_unreserve(struct pages *p, size_t count);
+/* The most that can be reserved. */
+size_t pages_reserve_max(const struct pages *p);
+/*
+ * So many pages are waited for to be reserved: uploads and reads take no more until reservations
+ * have half of their share, and uploads are asked to give back.
+ */
+void pages_claim(struct pages *p, size_t count);
+
+/*
+ * Queues w, unless it is. Then w->wake is called once: when a page comes free (PAGE_UPLOAD: it is
+ * w's now), at once if there is one, or with w->expired set when the deadline is over.
+ */
+void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_ms);
+/* The page that w was given, or NULL; *out_expired tells that it will not get one; both once. */
+struct page *pages_take_given(struct pages *p, struct pages_waiter *w, bool *out_expired);
+/* The waiter will not be woken after this has returned; a page given to it goes to the next. */
+void pages_forget(struct pages *p, struct pages_waiter *w);
+/* Ends the waits that are over by now, first come first. */
+void pages_expire(struct pages *p, int64_t now_boot_ms);
+
+/* Somebody waits for want of memory: what is not needed should not be kept. Never blocks. */
+bool pages_wanted(struct pages *p);
+/* How many of the pages held for that use would be of use to those who wait. */
+size_t pages_short(struct pages *p, enum page_use use);
+
+struct pages_stats {
+    size_t in_use; /* held or cached */
+    size_t used[PAGE_USES], reserved, waiting[PAGE_USES];
+};
+void pages_stats(struct pages *p, struct pages_stats *out);
+size_t pages_in_use(struct pages *p);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * Writing a file: bytes in, slices out, one content at the end.
+ *
+ *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_settle -> free
+ *
+ * The first WRITER_OWN_BYTES are the writer's own memory, in proportion to what arrived: a small
+ * upload, or one that has just begun, costs the budget nothing. Then bytes are copied into 64 KiB
+ * pages from the volume's bounded budget. Up to inline_max bytes stay in memory and become the
+ * content's `data`. Beyond that, each full slice (4 MiB; shorter at the end, or when memory is
+ * short) is handed to an I/O thread, which stores it while more bytes arrive. A granule's CRC64NVME
+ * is computed once, here.
+ *
+ * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN; the
+ * writer has its turn in the queue (fs/memory/pages.h), and on_room is called once, from any
+ * thread, when it is worth trying again. A wait that takes too long fails the writer: ERR_BUSY.
+ *
+ * Relief (fs/memory/relief.h): while others wait, those who hold the most pages for the longest are
+ * made to send them as a shorter slice, whatever their size will be: also what might have become
+ * `data`, also a page that is not full. So no set of uploads, fast, slow or still, locks up the
+ * budget. It makes no flood of tiny slices: a page has more than WRITER_OWN_BYTES before anything
+ * of it can be sent, and after that the writer fills its own memory first again. Records have
+ * arbitrary lengths, so that slices of any length follow each other.
+ *
+ * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
+ * upload the slices stored so far are doomed; writer_settle says which case it is.
+ */
+#ifndef KISEKI_FS_WRITE_WRITER_H
+#define KISEKI_FS_WRITE_WRITER_H
+
+#include "fs/fs.h"
+#include "meta/names/object.h"
+
+#define WRITER_OWN_BYTES ((size_t)16 << 10)
+
+struct writer;
+
+struct writer_options {
+    void (*on_room)(void *arg); /* must not block nor call into fs/; never after writer_free */
+    void *arg;
+};
+
+MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, struct writer **out);
+
+/*
+ * Takes bytes; never blocks. ERR_AGAIN: *out_taken < data.len (maybe 0), on_room will be called.
+ * Another error (a slice could not be stored: ERR_BUSY, ERR_DENIED, ERR_IO; ERR_FENCED) is final.
+ */
+MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
+
+/*
+ * True when writer_finish() waits for the store: more was written than stays in memory. What is so
+ * small that it does not may still be sent when others need its memory: then it waits for that.
+ */
+bool writer_waits(struct writer *w);
+
+/*
+ * Blocks until every slice is durable. *out is valid until writer_free and borrows from the writer
+ * (`arena` holds the packed records). Nothing may be written afterwards.
+ */
+MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
+
+/*
+ * What became of the commit. OK: the slices are referenced; ERR_UNKNOWN: leave them alone;
+ * anything else: doom them. A writer that is freed unsettled dooms them.
+ */
+void writer_settle(struct writer *w, enum err commit_result);
+
+/* Never blocks: slices in flight are waited for, and doomed if need be, by the I/O threads. */
+void writer_free(struct writer *w);
+
+#endif

@@ -1,0 +1,134 @@
+#include "gateway/s3/core/ops.h"
+#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/xml_write.h"
+#include "meta/names/bucket.h"
+
+#include <string.h>
+
+#define ANSWER_MAX ((size_t)8 << 10)
+
+#define NO_LOCK "Bucket is missing Object Lock Configuration"
+
+/*
+ * Configuration that was never set, as S3 answers it: an empty document of its own, or a 404 code
+ * of its own. `body` is what stands inside the root element.
+ */
+static const struct unset {
+    const char *op;
+    enum s3_code code; /* S3_OK: the document below */
+    const char *root;
+    const char *body;
+    /* of the code: the bucket's state decides, whether the key is there or not */
+    const char *message;
+} unset[] = {
+    {"GetBucketVersioning", S3_OK, "VersioningConfiguration", "", NULL},
+    {"GetBucketRequestPayment", S3_OK, "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>",
+     NULL},
+    {"GetBucketLogging", S3_OK, "BucketLoggingStatus", "", NULL},
+    {"GetBucketNotificationConfiguration", S3_OK, "NotificationConfiguration", "", NULL},
+    {"GetBucketAccelerateConfiguration", S3_OK, "AccelerateConfiguration", "", NULL},
+    {"GetObjectTagging", S3_OK, "Tagging", "<TagSet></TagSet>", NULL},
+    {"GetBucketPolicy", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    {"GetBucketPolicyStatus", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    {"GetBucketCors", S3_NO_SUCH_CORS, NULL, NULL, NULL},
+    {"GetBucketLifecycleConfiguration", S3_NO_SUCH_LIFECYCLE, NULL, NULL, NULL},
+    {"GetBucketTagging", S3_NO_SUCH_TAG_SET, NULL, NULL, NULL},
+    {"GetObjectLockConfiguration", S3_OBJECT_LOCK_NOT_FOUND, NULL, NULL, NULL},
+    {"GetObjectRetention", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    {"GetObjectLegalHold", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    {"GetBucketWebsite", S3_NO_SUCH_WEBSITE, NULL, NULL, NULL},
+    {"GetBucketEncryption", S3_SSE_NOT_FOUND, NULL, NULL, NULL},
+    {"GetBucketReplication", S3_REPLICATION_NOT_FOUND, NULL, NULL, NULL},
+    {"GetPublicAccessBlock", S3_NO_SUCH_PUBLIC_ACCESS_BLOCK, NULL, NULL, NULL},
+    {"GetBucketOwnershipControls", S3_OWNERSHIP_CONTROLS_NOT_FOUND, NULL, NULL, NULL},
+};
+
+static const struct unset *find_row(const struct s3_request *r)
+{
+    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++) {
+        if (strcmp(r->op->name, unset[i].op) == 0)
+            return &unset[i];
+    }
+    return NULL;
+}
+
+/* The bucket, and the object where it matters, must be there. */
+static enum s3_code find_owner(struct s3_request *r, bool of_bucket, uint64_t *out_owner)
+{
+    struct bucket bucket;
+    struct object object;
+    struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
+    enum meta_missing missing = META_MISSING_BUCKET;
+    enum s3_code code;
+    enum err err;
+
+    if (of_bucket) {
+        err = bucket_get(r->s3->meta, r->arena, r->bucket, &bucket);
+        *out_owner = err == OK ? bucket.owner : 0;
+        return stored_commit_code(r, err, missing, "look at the bucket");
+    }
+    code = stored_version_of(r, &get.version);
+    if (code != S3_OK)
+        return code;
+    err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+    *out_owner = err == OK ? object.attr.owner : 0;
+    return stored_commit_code(r, err, missing, "look at the object");
+}
+
+static void write_user(struct buf *xml, const struct account *owner)
+{
+    xml_cstr(xml, "ID", owner->canonical_id);
+    xml_cstr(xml, "DisplayName", owner->name);
+}
+
+/* The owner has full control, nobody else has anything. */
+static enum s3_code reply_acl(struct s3_request *r, uint64_t owner_id)
+{
+    struct account owner = r->access.account;
+    struct buf xml;
+
+    if (account_find(r->s3->meta, owner_id, &owner) != OK)
+        owner.id = owner_id;
+    buf_init(&xml, ANSWER_MAX);
+    xml_begin(&xml);
+    xml_open_root(&xml, "AccessControlPolicy");
+    xml_open(&xml, "Owner");
+    write_user(&xml, &owner);
+    xml_close(&xml, "Owner");
+    xml_open(&xml, "AccessControlList");
+    xml_open(&xml, "Grant");
+    buf_append_cstr(&xml, "<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
+                          "xsi:type=\"CanonicalUser\">");
+    write_user(&xml, &owner);
+    xml_close(&xml, "Grantee");
+    xml_cstr(&xml, "Permission", "FULL_CONTROL");
+    xml_close(&xml, "Grant");
+    xml_close(&xml, "AccessControlList");
+    xml_close(&xml, "AccessControlPolicy");
+    return s3_reply_xml(r, &xml);
+}
+
+enum s3_code op_get_unset(struct s3_request *r)
+{
+    const struct unset *row = find_row(r);
+    bool of_bucket = r->op->scope == S3_BUCKET || (row != NULL && row->message != NULL);
+    uint64_t owner;
+    struct buf xml;
+    enum s3_code code = find_owner(r, of_bucket, &owner);
+
+    if (code != S3_OK)
+        return code;
+    if (row == NULL)
+        return reply_acl(r, owner);
+    if (row->code != S3_OK) {
+        code = s3_fail(&r->error, row->code, row->message);
+        s3_error_add(&r->error, "BucketName", r->bucket);
+        return code;
+    }
+    buf_init(&xml, ANSWER_MAX);
+    xml_begin(&xml);
+    xml_open_root(&xml, row->root);
+    buf_append_cstr(&xml, row->body);
+    xml_close(&xml, row->root);
+    return s3_reply_xml(r, &xml);
+}

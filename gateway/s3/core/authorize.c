@@ -1,0 +1,83 @@
+#include "gateway/s3/core/authorize.h"
+
+#include "gateway/s3/proto/names.h"
+#include "gateway/s3/core/ops.h"
+#include "gateway/s3/core/owner.h"
+#include "gateway/s3/core/pipeline.h"
+
+enum s3_code authorize_signature(struct s3_request *r)
+{
+    struct auth_key key = {
+        .secret = str_of(r->access.secret),
+        .account_id = (int64_t)r->access.account.id,
+        .enabled = r->access.enabled,
+    };
+    enum s3_code code;
+
+    r->http->owner = r->access.account.id;
+    code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
+    return code == S3_OK ? s3_request_as_signed(r) : code;
+}
+
+/* The bucket that a copy reads from; "" when there is none, or none that the handler would take. */
+static struct str source_bucket(struct s3_request *r)
+{
+    struct copy_source source;
+    struct s3_error ignored;
+
+    if (r->op->header == NULL || s3_header(r, "x-amz-copy-source").ptr == NULL ||
+        names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), PERCENT_PLUS_LITERAL,
+                          &source, &ignored) != S3_OK)
+        return STR_NONE;
+    return source.bucket;
+}
+
+/* Whose the bucket must be: the account's own; or as owner.c found it. 0: anybody's. */
+static uint64_t owner_of(const struct s3_request *r, enum owner_of which)
+{
+    if (account_is_root(&r->access.account) || r->op->handle == op_create_bucket)
+        return r->expected_owner[which];
+    return r->access.account.id;
+}
+
+void authorize_begin(struct s3_request *r)
+{
+    bool proven = r->proof.proven; /* by an earlier step of this request */
+    uint64_t source_owner;
+
+    r->proof = (struct access_proof){.key = &r->access, .proven = proven};
+    owner_prove(r, OWNER_OF_BUCKET, r->bucket, owner_of(r, OWNER_OF_BUCKET));
+    source_owner = owner_of(r, OWNER_OF_SOURCE);
+    if (source_owner != 0)
+        owner_prove(r, OWNER_OF_SOURCE, source_bucket(r), source_owner);
+    access_begin(&r->proof);
+}
+
+/* The key's row changed while the request was running. */
+static enum s3_code decide_again(struct s3_request *r)
+{
+    enum err err = account_key_look_up(r->s3->meta, r->auth.access_key, &r->access);
+    enum s3_code code;
+
+    if (err == ERR_NOT_FOUND)
+        return auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
+    if (err != OK)
+        return s3_fail_err(r, err, "look up the access key");
+    code = authorize_signature(r);
+    return code == S3_OK ? s3_fail(&r->error, S3_SLOW_DOWN, NULL) : code;
+}
+
+enum s3_code authorize_end(struct s3_request *r, enum s3_code code)
+{
+    const struct access_proof *p = &r->proof;
+    enum err err = OK;
+
+    if (code == S3_OK && !p->proven && p->refused == ACCESS_ALLOWED && r->resume == NULL)
+        err = access_check(r->s3->meta);
+    access_end();
+    if (p->refused == ACCESS_FOREIGN)
+        return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
+    if (p->refused == ACCESS_STALE && (code != S3_OK || !p->proven))
+        return decide_again(r);
+    return err == OK ? code : s3_fail_err(r, err, "prove the access key");
+}

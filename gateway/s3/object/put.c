@@ -1,0 +1,83 @@
+#include "base/clock.h"
+#include "base/codec.h"
+#include "gateway/s3/core/ops.h"
+#include "gateway/s3/object/range_write.h"
+#include "gateway/s3/proto/stored.h"
+
+/*
+ * PutObject. The commit checks bucket and conditions again; this only spares a client that waits
+ * for 100 Continue the upload of what would be refused.
+ */
+enum s3_code op_put_object_before_body(struct s3_request *r)
+{
+    return range_is_append(r) ? range_append_before_body(r) : stored_check_early(r);
+}
+
+/* Everything but the content. */
+static enum s3_code describe(struct s3_request *r, struct object_put *put)
+{
+    char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
+    enum s3_code code = stored_headers_of(r, &put->headers);
+
+    if (code == S3_OK)
+        code = stored_class_of(r, &put->attr.storage_class);
+    if (code != S3_OK)
+        return code;
+    put->bucket = r->bucket;
+    put->key = r->key;
+    put->cond = stored_write_cond(r);
+    put->checksum = stored_checksum_pack(r->arena, &r->digest.sum);
+    if (etag == NULL || put->checksum.ptr == NULL)
+        return s3_fail_memory(&r->error);
+    hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
+    put->attr.etag = str_of(etag);
+    put->attr.mtime_ms = clock_wall_ms();
+    put->attr.owner = r->access.account.id;
+    put->attr.checksum = stored_checksum_code(r->digest.sum.algo, r->digest.sum.type);
+    return S3_OK;
+}
+
+static enum s3_code answer(struct s3_request *r, const struct object_put *put)
+{
+    s3_reply_empty(r, 200);
+    s3_reply_etag(r, put->attr.etag);
+    stored_reply_checksum(r, &r->digest.sum, true);
+    return S3_OK;
+}
+
+static enum s3_code commit(struct s3_request *r)
+{
+    struct object_put *put = r->state;
+    enum meta_missing missing = META_MISSING_NONE;
+    enum s3_code code;
+    enum err err = object_put(r->s3->meta, put, &missing);
+
+    if (err == ERR_AGAIN) { /* its condition wants writers at ranges to be done */
+        put->cond.no_wait = false;
+        return s3_go_on(r, HTTP_LANE_LONG, commit);
+    }
+    writer_settle(r->writer, err);
+    code = stored_commit_code(r, err, missing, "commit the object");
+    return code == S3_OK ? answer(r, put) : code;
+}
+
+enum s3_code op_put_object(struct s3_request *r)
+{
+    struct object_put *put = arena_alloc(r->arena, sizeof(*put));
+    enum s3_code code;
+    enum err err;
+
+    if (put == NULL)
+        return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "put");
+    *put = (struct object_put){0};
+    code = describe(r, put);
+    if (code != S3_OK)
+        return code;
+    err = writer_finish(r->writer, r->arena, &put->content);
+    if (err == OK)
+        err = meta_next_id(r->s3->meta, &put->inode);
+    if (err != OK)
+        return s3_fail_err(r, err, "store the object");
+    r->state = put;
+    return range_is_append(r) ? range_append(r, put, answer) : commit(r);
+}

@@ -1,0 +1,189 @@
+/* Slices to be deleted from the store: queued, given to whoever deletes, ticked off. */
+#include "meta/sql/each.h"
+#include "meta/jobs/job_internal.h"
+#include "meta/files/reclaim.h"
+
+#include "base/clock.h"
+
+#define EACH_MAX 4096 /* slices a unit */
+
+/* The run of slices with the same tag at the beginning, at most EACH_MAX. */
+static size_t same_tag(const struct slice_name *slices, size_t count)
+{
+    size_t n = 1;
+    while (n < count && n < EACH_MAX && slices[n].tag == slices[0].tag)
+        n++;
+    return n;
+}
+
+static struct str ids_of(struct arena *a, const struct slice_name *slices, size_t count)
+{
+    uint64_t *ids = arena_array(a, count, sizeof(*ids));
+    for (size_t i = 0; ids != NULL && i < count; i++)
+        ids[i] = slices[i].id;
+    return ids != NULL ? each_of(a, ids, count) : STR_NONE;
+}
+
+/* What is added to the unit of a run. */
+struct run {
+    struct meta *m;
+    struct job_hold *hold; /* NULL: no job */
+    const char *why;
+    struct str ids;
+    int64_t tag;
+    struct sql_call *answer;
+};
+typedef void (*add_calls)(struct run *run, struct sql_unit *u);
+
+static enum err write_run(struct run *run, const struct slice_name *slices, size_t count,
+                          struct arena *a, add_calls add)
+{
+    struct sql_unit u;
+    if (a != NULL)
+        run->ids = ids_of(a, slices, count);
+    if (a == NULL || run->ids.ptr == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu slices", count);
+    run->tag = (int64_t)slices[0].tag;
+    if (run->hold != NULL)
+        job_begin(run->hold, &u, a);
+    else
+        sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
+    u.results_optional = true;
+    add(run, &u);
+    return run->hold != NULL ? job_write(run->m, run->hold, &u) : meta_write(run->m, &u);
+}
+
+/* One unit for each run of slices of one tag; stops at the first that fails. */
+static enum err for_runs(struct run *run, const struct slice_name *slices, size_t count,
+                         add_calls add, void (*answered)(struct run *run, void *arg), void *arg)
+{
+    enum err e = OK;
+    while (e == OK && count > 0 && (run->hold == NULL || run->hold->held)) {
+        size_t n = same_tag(slices, count);
+        struct arena *a = arena_new(META_SMALL_ARENA);
+        e = write_run(run, slices, n, a, add);
+        if (e == OK && answered != NULL)
+            answered(run, arg);
+        arena_free(a);
+        slices += n;
+        count -= n;
+    }
+    return e;
+}
+
+static struct sql_call *add_one(struct run *run, struct sql_unit *u, int statement)
+{
+    struct sql_call *c = sql_add(u, statement);
+    sql_bind_text(c, run->ids);
+    sql_bind_int(c, run->tag);
+    return c;
+}
+
+static void add_doom(struct run *run, struct sql_unit *u)
+{
+    add_one(run, u, SQL_doomed_add);
+}
+
+enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count)
+{
+    struct run run = {.m = m};
+    enum err e = for_runs(&run, slices, count, add_doom, NULL, NULL);
+    if (e == OK)
+        ranges_settle(m, slices, count);
+    return e;
+}
+
+/* --- the job ---------------------------------------------------------------------------------- */
+
+static struct job_hold hold_of(const struct job_round *r, int64_t token)
+{
+    return (struct job_hold){.round = r, .token = token, .held = true};
+}
+
+static void add_done(struct run *run, struct sql_unit *u)
+{
+    add_one(run, u, SQL_doomed_gone);
+    sql_bind_int(add_one(run, u, SQL_doomed_again), run->m->late_put_ms);
+}
+
+enum err doomed_done(struct meta *m, const struct job_round *r, int64_t token,
+                     const struct slice_name *slices, size_t count)
+{
+    struct job_hold hold = hold_of(r, token);
+    struct run run = {.m = m, .hold = &hold};
+    return for_runs(&run, slices, count, add_done, NULL, NULL);
+}
+
+static void add_aside(struct run *run, struct sql_unit *u)
+{
+    run->answer = add_one(run, u, SQL_doomed_set_aside);
+    sql_bind_text(run->answer, str_of(run->why));
+}
+
+static void count_new(struct run *run, void *arg)
+{
+    size_t *fresh = arg;
+    for (size_t i = 0; i < run->answer->rows; i++)
+        *fresh += sql_int(run->answer, i, 1) == 1;
+}
+
+enum err doomed_set_aside(struct meta *m, const struct job_round *r, int64_t token,
+                          const struct slice_name *slices, size_t count, const char *why,
+                          size_t *out_new)
+{
+    struct job_hold hold = hold_of(r, token);
+    struct run run = {.m = m, .hold = &hold, .why = why};
+    return for_runs(&run, slices, count, add_aside, count_new, out_new);
+}
+
+static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call **out)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    *out = sql_add(&u, SQL_doomed_due);
+    sql_bind_int(*out, m->doomed_hints.due_ms);
+    sql_bind_int(*out, (int64_t)max);
+    enum err e = sql_read(m->sql, &u);
+    if (e == OK && (*out)->rows == 0)
+        e = err_set(ERR_NOT_FOUND, "no doomed slice is due");
+    if (e == OK)
+        m->doomed_hints.due_ms = sql_int(*out, 0, 0);
+    return e;
+}
+
+/* See meta/files/reclaim.c. */
+static void age(struct doomed_hints *h)
+{
+    int64_t now = clock_wall_ms();
+    if (hints_are_old(h->full_ms, now))
+        *h = (struct doomed_hints){.full_ms = now};
+}
+
+/* The look comes first: an idle gateway writes nothing. */
+enum err doomed_take(struct meta *m, const struct job_round *r, struct arena *a, size_t max,
+                     struct doomed *out)
+{
+    struct job_hold hold = {.held = false};
+    struct sql_call *c = NULL;
+    *out = (struct doomed){.count = 0};
+    age(&m->doomed_hints);
+    enum err e = due(m, a, 1, &c);
+    if (e == OK)
+        e = job_take(m, r, &hold);
+    if (e == OK && !hold.held)
+        e = err_set(ERR_NOT_FOUND, "another session deletes doomed slices");
+    if (e == OK)
+        e = due(m, a, max, &c); /* the one before us may have ticked some off meanwhile */
+    if (e != OK)
+        return e;
+    out->slices = arena_array(a, c->rows, sizeof(*out->slices));
+    if (out->slices == NULL)
+        return err_set(ERR_NOMEM, "no memory for %zu slices", c->rows);
+    for (size_t i = 0; i < c->rows; i++)
+        out->slices[i] =
+            (struct slice_name){(uint64_t)sql_int(c, i, 1), (uint64_t)sql_int(c, i, 2)};
+    out->count = c->rows;
+    out->token = hold.token;
+    return OK;
+}

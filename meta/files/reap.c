@@ -1,0 +1,87 @@
+/* The job "sessions": those whose lease is over are removed, and what they left is seen to. */
+#include "meta/jobs/job_internal.h"
+#include "meta/files/reclaim.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+
+enum err reap_sessions(struct meta *m)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
+    struct sql_call *c = sql_add(&u, SQL_sessions_reap);
+    sql_add(&u, SQL_locks_orphaned);
+    enum err e = meta_write(m, &u);
+    for (size_t i = 0; e == OK && i < c->rows; i++)
+        log_warn("reaped session %" PRId64 ": its lease was over", sql_int(c, i, 0));
+    arena_free(a);
+    return e;
+}
+
+static enum err clean_range(struct sql_db *db, struct arena *a, const struct sql_call *ranges,
+                            size_t row)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
+    struct sql_call *c = sql_add(&u, SQL_range_doom);
+    for (size_t column = 0; column < 3; column++)
+        sql_bind_int(c, sql_int(ranges, row, column));
+    sql_bind_int(sql_add(&u, SQL_range_drop), sql_int(ranges, row, 0));
+    return sql_write(db, &u);
+}
+
+/* Two sessions that do it at once doom nothing twice: a range is deleted with what it dooms. */
+enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session, size_t *out_done)
+{
+    (void)m;
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_ranges_orphaned);
+    sql_bind_int(c, (int64_t)session);
+    enum err e = sql_read(db, &u);
+    for (size_t i = 0; e == OK && i < c->rows; i++) {
+        e = clean_range(db, a, c, i);
+        *out_done += e == OK;
+    }
+    arena_free(a);
+    return e;
+}
+
+static enum err look(struct meta *m, bool *out_expired, bool *out_ranges)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_sessions_look);
+    enum err e = sql_read(m->sql, &u);
+    *out_expired = e == OK && sql_int(c, 0, 0) != 0;
+    *out_ranges = e == OK && sql_int(c, 0, 1) != 0;
+    arena_free(a);
+    return e;
+}
+
+/* Reaping comes first: the job may be one of theirs. */
+enum err sessions_round(struct meta *m, struct job_round *r)
+{
+    struct job_hold h = {.held = false};
+    bool expired, ranges;
+    size_t last = 0;
+    enum err e = look(m, &expired, &ranges);
+    if (e == OK && expired)
+        e = reap_sessions(m);
+    if (e == OK && (expired || ranges))
+        e = job_take(m, r, &h);
+    while (e == OK && h.held && !job_stops(r)) {
+        e = reclaim_ranges(m, m->sql, 0, &r->done);
+        r->more = e == OK && r->done > last;
+        if (!r->more || r->done >= r->budget)
+            break;
+        last = r->done;
+    }
+    return e;
+}

@@ -1,0 +1,166 @@
+/*
+ * Dead inodes, and links that died without their inode: what a file was made of loses references.
+ *
+ * What is to go is read first and then named in the transaction: this job alone changes it, and the
+ * transaction proves that it still is this job (meta/jobs/job.h). So each statement finds its rows
+ * by their keys, whatever the planner believes about the tables.
+ */
+#include "meta/files/reclaim_internal.h"
+
+#include "meta/sql/each.h"
+
+#define INODES_MAX 512
+#define SETS_MAX   64
+#define LINKS_MAX  1000 /* a transaction, so that it stays short */
+
+/* Where the links of a kind are found, and what else goes when they are gone. */
+struct source {
+    enum dead_kind kind;
+    size_t max;
+    int links, drop, cut, done;
+};
+static const struct source of_inodes = {DEAD_INODE,
+                                        INODES_MAX,
+                                        SQL_gone_links_of_inodes,
+                                        SQL_gone_drop_of_inodes,
+                                        SQL_gone_cut_of_inode,
+                                        SQL_dead_inodes_done};
+static const struct source died = {DEAD_LINKS,         SETS_MAX,          SQL_gone_links_died,
+                                   SQL_gone_drop_died, SQL_gone_cut_died, SQL_died_links_done};
+
+struct work {
+    struct reclaim *r;
+    struct arena *a;
+    const struct source *source;
+    struct sql_unit u; /* the transaction */
+    uint64_t *ids;     /* entries of `dead` */
+    size_t count;
+    uint64_t *pieces; /* that lose a link each, as often as they lose one */
+    size_t piece_count;
+    bool unlinked, ranged; /* some have links; some were written at ranges */
+};
+
+static enum err out_of_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory to reclaim");
+}
+
+/* Most small files have neither: three statements free hundreds of them. */
+static enum err look_at_inodes(struct work *w)
+{
+    struct sql_unit u;
+    struct str each = each_of(w->a, w->ids, w->count);
+    sql_unit_init(&u, SQL_READ, w->a);
+    struct sql_call *c = sql_add(&u, SQL_dead_inodes_have);
+    sql_bind_text(c, each);
+    enum err e = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    for (size_t i = 0; e == OK && i < c->rows; i++) {
+        w->unlinked = w->unlinked || sql_int(c, i, 1) != 0;
+        w->ranged = w->ranged || sql_int(c, i, 2) != 0;
+    }
+    return e;
+}
+
+/* The first entries of the list lose all their links, perhaps all but the last of them. */
+static enum err add_drop(struct work *w, const struct sql_call *links)
+{
+    bool cut = links->rows == LINKS_MAX; /* the last one may have more */
+    size_t last = links->rows - 1;
+    int64_t last_id = sql_int(links, last, 0);
+    size_t whole = 0;
+    while (whole < w->count && (!cut || (int64_t)w->ids[whole] != last_id))
+        whole++;
+    struct str each = each_of(w->a, w->ids, whole);
+    if (each.ptr == NULL)
+        return out_of_memory();
+    sql_bind_text(sql_add(&w->u, w->source->drop), each);
+    if (!cut)
+        return OK;
+    struct sql_call *c = sql_add(&w->u, w->source->cut);
+    sql_bind_int(c, last_id);
+    for (size_t column = 1; column <= 3; column++)
+        sql_bind_int(c, sql_int(links, last, column));
+    return OK;
+}
+
+/* Rows of pieces are locked in the order of their ids, before any of them is changed. */
+static enum err add_pieces(struct work *w)
+{
+    struct str each = each_of(w->a, w->pieces, w->piece_count);
+    if (each.ptr == NULL)
+        return out_of_memory();
+    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_lock), each);
+    enum err e = reclaim_add_counted(&w->u, SQL_gone_pieces_unref, w->pieces, w->piece_count);
+    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_queue), each);
+    return e;
+}
+
+static enum err add_unlinking(struct work *w)
+{
+    struct sql_unit u;
+    struct str each = each_of(w->a, w->ids, w->count);
+    sql_unit_init(&u, SQL_READ, w->a);
+    struct sql_call *c = sql_add(&u, w->source->links);
+    sql_bind_text(c, each);
+    sql_bind_int(c, LINKS_MAX);
+    enum err e = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    if (e != OK || c->rows == 0)
+        return e;
+    w->pieces = arena_array(w->a, c->rows, sizeof(*w->pieces));
+    if (w->pieces == NULL)
+        return out_of_memory();
+    for (size_t i = 0; i < c->rows; i++)
+        if (sql_int(c, i, 4) != 0) /* 0: a hole */
+            w->pieces[w->piece_count++] = (uint64_t)sql_int(c, i, 4);
+    if (w->piece_count > 0)
+        e = add_pieces(w);
+    return e == OK ? add_drop(w, c) : e;
+}
+
+/* Those that have links left stay, by what these statements ask. */
+static enum err add_end(struct work *w)
+{
+    static const int ranged[] = {SQL_dead_tokens_drop, SQL_dead_writes_drop,
+                                 SQL_dead_fragmented_drop};
+    struct str each = each_of(w->a, w->ids, w->count);
+    if (each.ptr == NULL)
+        return out_of_memory();
+    if (w->source == &of_inodes)
+        sql_bind_text(sql_add(&w->u, SQL_dead_inodes_drop), each);
+    for (size_t i = 0; w->ranged && i < sizeof(ranged) / sizeof(ranged[0]); i++)
+        sql_bind_text(sql_add(&w->u, ranged[i]), each);
+    sql_bind_text(sql_add(&w->u, w->source->done), each);
+    return OK;
+}
+
+static enum err free_some(struct reclaim *r, struct arena *a, const struct source *source,
+                          size_t *out_count)
+{
+    struct work w = {.r = r, .a = a, .source = source, .unlinked = source == &died};
+    enum err e = reclaim_ripe(r->meta, a, source->kind, source->max, &w.ids, &w.count);
+    *out_count = w.count;
+    if (e != OK || w.count == 0)
+        return e;
+    if (source == &of_inodes)
+        e = look_at_inodes(&w);
+    job_begin(&r->hold, &w.u, a);
+    if (e == OK && w.unlinked)
+        e = add_unlinking(&w);
+    if (e == OK)
+        e = add_end(&w);
+    if (e == OK)
+        e = job_write(r->meta, &r->hold, &w.u);
+    if (e == OK && r->hold.held)
+        r->round->done += (size_t)w.u.last->changed;
+    return e;
+}
+
+enum err reclaim_inodes(struct reclaim *r, struct arena *a, size_t *out_count)
+{
+    return free_some(r, a, &of_inodes, out_count);
+}
+
+enum err reclaim_links(struct reclaim *r, struct arena *a, size_t *out_count)
+{
+    return free_some(r, a, &died, out_count);
+}

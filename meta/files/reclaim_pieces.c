@@ -1,0 +1,142 @@
+/* Pieces that no inode links any more: their slices lose references, those at zero are doomed. */
+#include "meta/files/reclaim_internal.h"
+
+#include "base/log.h"
+#include "meta/sql/each.h"
+
+#include <inttypes.h>
+
+#define PIECES_MAX 256
+#define BYTES_MAX  (4u << 20) /* of their records, so that a transaction stays short */
+
+static enum err out_of_memory(void)
+{
+    return err_set(ERR_NOMEM, "no memory to reclaim");
+}
+
+static enum err set_aside(struct reclaim *r, struct arena *a, uint64_t piece, enum err why)
+{
+    log_error("piece %" PRIu64 " cannot be reclaimed and is set aside: %s", piece, err_text(why));
+    struct sql_unit u;
+    r->round->failed++;
+    job_begin(&r->hold, &u, a);
+    sql_bind_int(sql_add(&u, SQL_piece_set_aside), (int64_t)piece);
+    return job_write(r->meta, &r->hold, &u);
+}
+
+struct work {
+    struct reclaim *r;
+    struct arena *a;
+    uint64_t *ids; /* entries of `dead` that are seen to here */
+    size_t count;
+    uint64_t *slices; /* as often as records name them */
+    size_t slice_count, slice_cap;
+};
+
+static enum err make_room(struct work *w, size_t more)
+{
+    if (w->slice_count + more <= w->slice_cap)
+        return OK;
+    size_t cap = 2 * (w->slice_count + more);
+    uint64_t *slices = arena_array(w->a, cap, sizeof(*slices));
+    if (slices == NULL)
+        return out_of_memory();
+    for (size_t i = 0; i < w->slice_count; i++)
+        slices[i] = w->slices[i];
+    w->slices = slices;
+    w->slice_cap = cap;
+    return OK;
+}
+
+/* ERR_CORRUPT: that piece was set aside; begin anew. */
+static enum err add_piece(struct work *w, uint64_t piece, struct str packed)
+{
+    struct record *records;
+    size_t count = 0;
+    enum err e = record_unpack(w->a, packed, &records, &count);
+    if (e == ERR_CORRUPT) {
+        e = set_aside(w->r, w->a, piece, e);
+        return e != OK ? e : ERR_CORRUPT;
+    }
+    if (e == OK)
+        e = make_room(w, count);
+    for (size_t i = 0; e == OK && i < count; i++)
+        if (records[i].kind == RECORD_SLICE)
+            w->slices[w->slice_count++] = records[i].slice.id;
+    return e;
+}
+
+static enum err read_each(struct work *w, int statement, struct sql_call **out)
+{
+    struct sql_unit u;
+    struct str each = each_of(w->a, w->ids, w->count);
+    sql_unit_init(&u, SQL_READ, w->a);
+    *out = sql_add(&u, statement);
+    sql_bind_text(*out, each);
+    return each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+}
+
+static bool has(const struct sql_call *c, size_t rows, uint64_t id)
+{
+    for (size_t i = 0; i < rows; i++)
+        if ((uint64_t)sql_int(c, i, 0) == id)
+            return true;
+    return false;
+}
+
+/*
+ * Leaves in the list what this transaction can take: so many bytes of records, at least one piece;
+ * and all that have no row to free, whose entries just go.
+ */
+static enum err choose(struct work *w)
+{
+    struct sql_call *c;
+    size_t taken = 0, kept = 0;
+    enum err e = read_each(w, SQL_pieces_lengths, &c);
+    if (e != OK)
+        return e;
+    for (int64_t bytes = 0; taken < c->rows && bytes < BYTES_MAX; taken++)
+        bytes += sql_int(c, taken, 1);
+    for (size_t i = 0; i < w->count; i++)
+        if (has(c, taken, w->ids[i]) || !has(c, c->rows, w->ids[i]))
+            w->ids[kept++] = w->ids[i];
+    w->count = kept;
+    return OK;
+}
+
+static enum err drop(struct work *w)
+{
+    struct sql_unit u;
+    struct str pieces = each_of(w->a, w->ids, w->count);
+    job_begin(&w->r->hold, &u, w->a);
+    enum err e = reclaim_add_counted(&u, SQL_slices_unref, w->slices, w->slice_count);
+    struct str slices = each_of(w->a, w->slices, w->slice_count);
+    if (e != OK || pieces.ptr == NULL || slices.ptr == NULL)
+        return e != OK ? e : out_of_memory();
+    sql_bind_text(sql_add(&u, SQL_slices_queue), slices);
+    sql_bind_text(sql_add(&u, SQL_slices_drop), slices);
+    sql_bind_text(sql_add(&u, SQL_pieces_drop), pieces);
+    sql_bind_text(sql_add(&u, SQL_pieces_done), pieces);
+    e = job_write(w->r->meta, &w->r->hold, &u);
+    if (e == OK && w->r->hold.held)
+        w->r->round->done += w->count;
+    return e;
+}
+
+enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count)
+{
+    struct work w = {.r = r, .a = a};
+    struct sql_call *c = NULL;
+    enum err e = reclaim_ripe(r->meta, a, DEAD_PIECE, PIECES_MAX, &w.ids, &w.count);
+    *out_count = w.count;
+    if (e != OK || w.count == 0)
+        return e;
+    e = choose(&w);
+    if (e == OK)
+        e = read_each(&w, SQL_pieces_records, &c);
+    for (size_t i = 0; e == OK && i < c->rows; i++)
+        e = add_piece(&w, (uint64_t)sql_int(c, i, 0), sql_str(c, i, 1));
+    if (e == OK)
+        e = drop(&w);
+    return e == ERR_CORRUPT ? OK : e;
+}

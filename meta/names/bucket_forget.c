@@ -1,0 +1,69 @@
+/*
+ * The job "buckets": what deleted buckets leave. DeleteBucket only takes the bucket's row, and
+ * queues its id in `dead` as kind 4 if uploads are in progress there: with thousands of parts they
+ * would keep every writer waiting. Nobody finds such an upload any more, since all look for it by
+ * the bucket's row; here they are aborted, some parts a transaction. No epoch matters: the parts'
+ * inodes are queued by the trigger, and wait for theirs.
+ */
+#include "meta/jobs/job_internal.h"
+#include "meta/files/reclaim.h"
+
+#define UPLOADS_MAX 64   /* locked at once */
+#define PARTS_MAX   1000 /* a transaction */
+
+/* *out_bucket 0: none. */
+static enum err next_gone(struct meta *m, struct arena *a, uint64_t *out_bucket)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_gone_next);
+    enum err e = sql_read(m->sql, &u);
+    *out_bucket = e == OK && c->rows > 0 ? (uint64_t)sql_int(c, 0, 0) : 0;
+    return e;
+}
+
+static struct sql_call *of_bucket(struct sql_unit *u, int statement, uint64_t bucket, int64_t max)
+{
+    struct sql_call *c = sql_add(u, statement);
+    sql_bind_int(c, (int64_t)bucket);
+    if (max > 0)
+        sql_bind_int(c, max);
+    return c;
+}
+
+/* One transaction. The uploads' rows first: an UploadPart that holds one is seen then. */
+static enum err forget_some(struct meta *m, struct job_hold *h, struct arena *a, uint64_t bucket,
+                            size_t *out_done)
+{
+    struct sql_unit u;
+    job_begin(h, &u, a);
+    of_bucket(&u, SQL_gone_lock, bucket, UPLOADS_MAX);
+    struct sql_call *parts = of_bucket(&u, SQL_gone_parts, bucket, UPLOADS_MAX);
+    sql_bind_int(parts, PARTS_MAX);
+    struct sql_call *uploads = of_bucket(&u, SQL_gone_uploads, bucket, UPLOADS_MAX);
+    of_bucket(&u, SQL_gone_done, bucket, 0);
+    enum err e = job_write(m, h, &u);
+    *out_done = e == OK && h->held ? (size_t)(parts->changed + uploads->changed) + 1 : 0;
+    return e;
+}
+
+enum err buckets_round(struct meta *m, struct job_round *r)
+{
+    struct job_hold h = {.held = false};
+    uint64_t bucket = 0;
+    enum err e = OK;
+
+    do {
+        struct arena *a = arena_new(META_SMALL_ARENA);
+        size_t done = 0;
+        e = a != NULL ? next_gone(m, a, &bucket) : err_set(ERR_NOMEM, "no memory for buckets");
+        if (e == OK && bucket != 0 && !h.held)
+            e = job_take(m, r, &h);
+        if (e == OK && bucket != 0 && h.held)
+            e = forget_some(m, &h, a, bucket, &done);
+        r->done += done;
+        arena_free(a);
+    } while (e == OK && bucket != 0 && h.held && r->done < r->budget && !job_stops(r));
+    r->more = e == OK && bucket != 0 && h.held;
+    return e;
+}

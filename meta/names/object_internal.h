@@ -1,0 +1,109 @@
+/*
+ * What the files of objects and uploads share: the key's row, a new file's content, and the
+ * reasons why a write found no row. Nothing above meta/ includes this.
+ *
+ * A unit's calls point into the arena and into the caller's struct until the unit is done.
+ */
+#ifndef KISEKI_META_NAMES_OBJECT_INTERNAL_H
+#define KISEKI_META_NAMES_OBJECT_INTERNAL_H
+
+#include "meta/core/handle.h"
+#include "meta/lock/lock.h"
+
+/* Room for one write's calls and packed lists; content and records are not copied. */
+#define OBJECT_WRITE_ARENA ((size_t)64 << 20)
+
+/* Moved into the arena, or what went wrong with the buffer; frees it. */
+MUST_USE enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out);
+/* The ids as a JSON array in the arena. */
+MUST_USE enum err object_slice_ids(struct arena *a, const struct slice_name *slices, size_t count,
+                                   struct str *out);
+
+/* An object's attributes from columns first.. of a row: inode, size, etag, mtime_ms, owner, class,
+ * checksum, version. */
+void object_attr_of(const struct sql_call *c, size_t row, size_t first, struct object_attr *out);
+
+/* Packed into the arena; an empty list gives a packed empty list. */
+MUST_USE enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out);
+
+/* NULL for an empty string. */
+void object_bind_optional(struct sql_call *c, struct str v);
+
+/* Conditions under which the key must be there; that compare its ETag. */
+bool object_cond_wants_key(const struct object_cond *c);
+bool object_cond_has_etag(const struct object_cond *c);
+
+/* A key as it is now, to learn why a write found no row. */
+struct object_state {
+    bool bucket, key;
+    struct str etag;
+    bool ranged; /* the file is written at ranges */
+    uint64_t inode;
+};
+MUST_USE enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct str key,
+                               struct object_state *out);
+
+/*
+ * A condition on what a key's row says is evaluated on a settled file only. A file that is written
+ * at ranges is settled under the lock of the whole of it, which settled.c takes after the row was
+ * refused for want of it (meta/README.md, "Writing at a range"). Zeroed at first.
+ */
+struct settled {
+    struct range_lock lock;
+    bool held;
+    unsigned tries;
+};
+/* The row was refused though the key is `now`: *out_again: try again, under s->lock. Blocks. */
+MUST_USE enum err settled_take(struct meta *m, const struct object_cond *c,
+                               const struct object_state *now, struct settled *s, bool *out_again);
+void settled_end(struct meta *m, struct settled *s);
+void settled_bind(struct sql_call *c, const struct settled *s);
+
+/*
+ * Adds the statement that makes p's key point at p->inode, with its parameters $1 to $10. The
+ * caller sets the unit's order.
+ */
+struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
+                                uint64_t size);
+/* $11 to $13: what of p->cond compares ETags. */
+void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
+                           const struct settled *s);
+/* Adds the new inode: key_inode with `data` (NULL ptr: none), or key_inode_copy of `source`. */
+MUST_USE enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
+                                   struct str data, uint64_t source);
+/* Adds pieces, links and slices of a new inode; they are made only if the inode was. */
+MUST_USE enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct content *c);
+/* Adds links to [offset, end) of the source's pieces, as its view has them, with references. */
+void object_add_links(struct sql_unit *u, uint64_t inode, const struct object *source,
+                      uint64_t offset, uint64_t end);
+/* Two parameters, for OBJECT_IN_VIEW. */
+void object_bind_view(struct sql_call *c, const struct object_view *view);
+/*
+ * Adds what makes a piece at `start` of inode `source`'s own bytes, `size` of them, if it has any.
+ */
+MUST_USE enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64_t inode,
+                                      uint64_t start, uint64_t source, uint64_t size);
+/* The bytes that go into inodes.data: ptr NULL when there are pieces. */
+struct str object_inline(const struct content *c);
+
+bool object_cond_holds(const struct object_cond *c, const struct object_state *now);
+
+/*
+ * A key and one more byte. No key holds 0xFF (keys are UTF-8), so prefix || 0xFF ends what has the
+ * prefix; key || 0 is the least string behind a key. ptr NULL when the arena is full.
+ */
+#define OBJECT_AFTER_ALL '\xff'
+#define OBJECT_NEXT      '\0'
+struct str object_joined(struct arena *a, struct str s, char byte);
+
+/* Offsets as the database counts: signed, clipped. */
+static inline int64_t object_position(uint64_t offset)
+{
+    return offset > INT64_MAX ? INT64_MAX : (int64_t)offset;
+}
+static inline uint64_t object_end(uint64_t offset, uint64_t len)
+{
+    return len > UINT64_MAX - offset ? UINT64_MAX : offset + len;
+}
+
+#endif

@@ -1,0 +1,384 @@
+#include "meta/names/object_internal.h"
+
+#include "base/hooks.h"
+
+#include <inttypes.h>
+
+/* A packed list of a file: headers and tags are limited far below that by S3. */
+#define PAIRS_MAX_BYTES (1u << 20)
+#define IDS_MAX_BYTES   (16u << 20)
+/* version, count, kind, pos, len, length of the bytes */
+#define INLINE_HEADER_MAX 64
+
+/* --- parts of a unit, shared with uploads ---------------------------------------------------- */
+
+enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out)
+{
+    enum err e = buf_check(b);
+    if (e == OK) {
+        *out = arena_str(a, buf_str(b));
+        if (out->ptr == NULL)
+            e = err_set(ERR_NOMEM, "the request's memory is full");
+    }
+    buf_fini(b);
+    return e;
+}
+
+enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out)
+{
+    struct buf b;
+    buf_init(&b, PAIRS_MAX_BYTES);
+    pairs_pack(&b, p);
+    return object_move_to_arena(a, &b, out);
+}
+
+void object_bind_optional(struct sql_call *c, struct str v)
+{
+    if (v.len == 0)
+        sql_bind_null(c);
+    else
+        sql_bind_bytes(c, v);
+}
+
+bool object_cond_wants_key(const struct object_cond *c)
+{
+    return c->if_present || c->if_match.len > 0;
+}
+
+bool object_cond_has_etag(const struct object_cond *c)
+{
+    return c->if_match.len > 0 || c->if_none_match.len > 0;
+}
+
+struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
+                                uint64_t size)
+{
+    struct sql_call *c = sql_add(u, statement);
+    sql_bind_bytes(c, p->bucket);
+    sql_bind_bytes(c, p->key);
+    sql_bind_int(c, (int64_t)p->inode);
+    sql_bind_int(c, (int64_t)size);
+    sql_bind_text(c, p->attr.etag);
+    sql_bind_int(c, p->attr.mtime_ms);
+    sql_bind_int(c, (int64_t)p->attr.owner);
+    sql_bind_text(c, p->attr.storage_class);
+    sql_bind_int(c, p->attr.checksum);
+    sql_bind_int(c, p->cond.if_absent && !hook_broken("if-none-match"));
+    return c;
+}
+
+void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
+                           const struct settled *s)
+{
+    sql_bind_text(c, cond->if_none_match);
+    sql_bind_text(c, cond->if_match);
+    settled_bind(c, s);
+}
+
+enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
+                          struct str data, uint64_t source)
+{
+    struct str headers, tags = STR_NONE;
+    enum err e = object_pack_pairs(u->arena, p->headers, &headers);
+    if (e == OK && p->tags.count > 0)
+        e = object_pack_pairs(u->arena, p->tags, &tags);
+    if (e != OK)
+        return e;
+    struct sql_call *c = sql_add(u, source != 0 ? SQL_key_inode_copy : SQL_key_inode);
+    sql_bind_bytes(c, p->bucket);
+    sql_bind_bytes(c, p->key);
+    sql_bind_int(c, (int64_t)p->inode);
+    sql_bind_int(c, (int64_t)size);
+    sql_bind_int(c, p->attr.mtime_ms);
+    sql_bind_text(c, p->attr.etag);
+    sql_bind_bytes(c, headers);
+    object_bind_optional(c, p->checksum);
+    object_bind_optional(c, p->parts);
+    object_bind_optional(c, tags);
+    if (source != 0)
+        sql_bind_int(c, (int64_t)source);
+    else if (data.ptr != NULL)
+        sql_bind_bytes(c, data);
+    else
+        sql_bind_null(c);
+    return OK;
+}
+
+struct str object_inline(const struct content *c)
+{
+    if (c->piece_count > 0)
+        return STR_NONE;
+    return c->data.ptr != NULL ? c->data : STR("");
+}
+
+enum err object_slice_ids(struct arena *a, const struct slice_name *slices, size_t count,
+                          struct str *out)
+{
+    struct buf ids;
+    buf_init(&ids, IDS_MAX_BYTES);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&ids, "%c%" PRIu64, i == 0 ? '[' : ',', slices[i].id);
+    buf_append_char(&ids, ']');
+    return object_move_to_arena(a, &ids, out);
+}
+
+/* One statement for slices of one tag: those of a content nearly always have one. */
+static enum err add_slices(struct sql_unit *u, uint64_t inode, const struct slice_name *slices,
+                           size_t count)
+{
+    struct str text;
+    enum err e = object_slice_ids(u->arena, slices, count, &text);
+    if (e != OK)
+        return e;
+    struct sql_call *c = sql_add(u, SQL_slices_new);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)slices[0].tag);
+    sql_bind_text(c, text);
+    return OK;
+}
+
+static enum err add_piece(struct sql_unit *u, uint64_t inode, const struct content_piece *p)
+{
+    struct sql_call *c = sql_add(u, SQL_piece_new);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)p->id);
+    sql_bind_int(c, (int64_t)p->len);
+    sql_bind_bytes(c, p->records);
+    c = sql_add(u, SQL_piece_link);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)p->start);
+    sql_bind_int(c, (int64_t)p->len);
+    sql_bind_int(c, (int64_t)p->id);
+    size_t from = 0;
+    while (from < p->slice_count) {
+        size_t to = from + 1;
+        while (to < p->slice_count && p->slices[to].tag == p->slices[from].tag)
+            to++;
+        enum err e = add_slices(u, inode, p->slices + from, to - from);
+        if (e != OK)
+            return e;
+        from = to;
+    }
+    return OK;
+}
+
+enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct content *c)
+{
+    uint64_t at = 0;
+    for (size_t i = 0; i < c->piece_count; i++) {
+        const struct content_piece *p = &c->pieces[i];
+        if (p->start != at || p->len == 0 || p->len > META_PIECE_MAX)
+            return err_set(ERR_BUG, "piece %zu of a new file is not where the last one ends", i);
+        at += p->len;
+        enum err e = add_piece(u, inode, p);
+        if (e != OK)
+            return e;
+    }
+    if (at != (c->piece_count > 0 ? c->size : 0) || (at == 0 && c->data.len != c->size))
+        return err_set(ERR_BUG, "a new file's pieces or bytes are not as long as the file");
+    return OK;
+}
+
+void object_add_links(struct sql_unit *u, uint64_t inode, const struct object *source,
+                      uint64_t offset, uint64_t end)
+{
+    struct sql_call *c = sql_add(u, SQL_pieces_copy);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)source->attr.inode);
+    sql_bind_int(c, object_position(offset));
+    sql_bind_int(c, object_position(end));
+    object_bind_view(c, &source->view);
+    sql_bind_int(sql_add(u, SQL_pieces_ref), (int64_t)inode);
+    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)inode);
+}
+
+/* --- bytes of a row as a piece ---------------------------------------------------------------- */
+
+/* What record_pack() writes before the bytes of one inline record. */
+static enum err inline_header(struct arena *a, uint64_t len, struct str *out)
+{
+    static const struct record empty = {.kind = RECORD_INLINE};
+    struct buf b;
+    buf_init(&b, INLINE_HEADER_MAX);
+    record_pack(&b, &empty, 1);
+    /* The same with the length in its two places; the bytes follow in the database. */
+    if (buf_check(&b) == OK) {
+        b.len -= 8 + 4;
+        buf_put_u64(&b, len);
+        buf_put_u32(&b, (uint32_t)len);
+    }
+    return object_move_to_arena(a, &b, out);
+}
+
+enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64_t inode, uint64_t start,
+                             uint64_t source, uint64_t size)
+{
+    uint64_t piece;
+    struct str header;
+    enum err e = meta_next_id(m, &piece);
+    if (e == OK)
+        e = inline_header(u->arena, size, &header);
+    if (e != OK)
+        return e;
+    struct sql_call *c = sql_add(u, SQL_upload_inline);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)source);
+    sql_bind_int(c, (int64_t)piece);
+    sql_bind_bytes(c, header);
+    sql_bind_int(c, (int64_t)size);
+    c = sql_add(u, SQL_upload_inline_link);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_int(c, (int64_t)start);
+    sql_bind_int(c, (int64_t)size);
+    sql_bind_int(c, (int64_t)piece);
+    return OK;
+}
+
+/* --- why a write found no row -------------------------------------------------------------- */
+
+enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct str key,
+                      struct object_state *out)
+{
+    *out = (struct object_state){.bucket = false};
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_object_state);
+    sql_bind_bytes(c, bucket);
+    sql_bind_bytes(c, key);
+    enum err e = sql_read(m->sql, &u);
+    if (e != OK)
+        return e;
+    out->bucket = c->rows > 0;
+    out->key = out->bucket && !sql_is_null(c, 0, 1) && sql_int(c, 0, 1) == 0;
+    out->etag = out->key ? sql_str(c, 0, 2) : STR_NONE;
+    out->ranged = out->key && sql_str(c, 0, 3).len > 0;
+    out->inode = out->key ? (uint64_t)sql_int(c, 0, 4) : 0;
+    return OK;
+}
+
+bool object_cond_holds(const struct object_cond *c, const struct object_state *now)
+{
+    if (!now->key)
+        return !object_cond_wants_key(c);
+    return !c->if_absent && (c->if_match.len == 0 || str_eq(c->if_match, now->etag)) &&
+           (c->if_none_match.len == 0 || !str_eq(c->if_none_match, now->etag));
+}
+
+/* The upsert or update of a key's row found nothing to do; OK: it is to be tried again. */
+static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
+                        struct settled *s, enum meta_missing *out_missing)
+{
+    const struct object_cond *c = &p->cond;
+    struct object_state now;
+    bool again = false;
+    enum err e = object_state(m, a, p->bucket, p->key, &now);
+    if (e == OK)
+        e = settled_take(m, c, &now, s, &again);
+    if (e != OK || again)
+        return e;
+    if (!now.bucket) {
+        *out_missing = META_MISSING_BUCKET;
+        return err_set(ERR_NOT_FOUND, "no such bucket");
+    }
+    if (!now.key && object_cond_wants_key(c)) {
+        *out_missing = META_MISSING_KEY;
+        return err_set(ERR_NOT_FOUND, "no such key");
+    }
+    /* It may hold by now: it did not when it was evaluated. */
+    if (c->if_absent || c->if_none_match.len > 0 || object_cond_wants_key(c))
+        return err_set(ERR_CONDITION, "the key is not as the condition wants it");
+    return err_set(ERR_CONFLICT, "the bucket was made a moment ago");
+}
+
+/* --- put and copy ---------------------------------------------------------------------------- */
+
+static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct object_put *p,
+                              uint64_t size, const struct settled *s)
+{
+    sql_unit_init(u, SQL_WRITE, a);
+    u->order_name = p->bucket;
+    u->order_key = p->key;
+    int statement = SQL_key_upsert;
+    if (object_cond_wants_key(&p->cond))
+        statement = SQL_key_update;
+    else if (object_cond_has_etag(&p->cond))
+        statement = SQL_key_upsert_unless;
+    struct sql_call *c = object_add_key(u, statement, p, size);
+    if (statement != SQL_key_upsert)
+        object_bind_etag_cond(c, &p->cond, s);
+    return c;
+}
+
+/* One attempt; *out_done false and OK: to be tried again. */
+typedef enum err (*attempt)(struct meta *m, struct arena *a, const struct object_put *p,
+                            const struct object *source, const struct settled *s, bool *out_done);
+
+static enum err put_once(struct meta *m, struct arena *a, const struct object_put *p,
+                         const struct object *source, const struct settled *s, bool *out_done)
+{
+    (void)source;
+    struct sql_unit u;
+    struct sql_call *key = begin(&u, a, p, p->content.size, s);
+    enum err e = object_add_inode(&u, p, p->content.size, object_inline(&p->content), 0);
+    if (e == OK)
+        e = object_add_content(&u, p->inode, &p->content);
+    if (e == OK)
+        e = meta_content_begin(m, &p->content);
+    if (e != OK)
+        return e;
+    e = access_write(m, &u);
+    *out_done = e == OK && key->rows > 0;
+    meta_content_end(m, &p->content, *out_done);
+    return e;
+}
+
+static enum err copy_once(struct meta *m, struct arena *a, const struct object_put *p,
+                          const struct object *source, const struct settled *s, bool *out_done)
+{
+    struct sql_unit u;
+    uint64_t size = (uint64_t)source->attr.size;
+    struct sql_call *key = begin(&u, a, p, size, s);
+    u.alone = true; /* the pieces are locked too, after the key */
+    enum err e = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
+    if (e != OK)
+        return e;
+    object_add_links(&u, p->inode, source, 0, size);
+    struct sql_call *check = sql_add(&u, SQL_key_copy_check);
+    sql_bind_bytes(check, p->bucket);
+    sql_bind_bytes(check, p->key);
+    sql_bind_int(check, (int64_t)p->inode);
+    e = access_write(m, &u);
+    if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
+        e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
+    *out_done = e == OK && key->rows > 0;
+    return e;
+}
+
+static enum err make(struct meta *m, const struct object_put *p, const struct object *source,
+                     attempt once, enum meta_missing *out_missing)
+{
+    struct settled s = {.held = false};
+    bool done = false;
+    enum err e = OK;
+    *out_missing = META_MISSING_NONE;
+    while (e == OK && !done) {
+        struct arena *a = arena_new(OBJECT_WRITE_ARENA);
+        e = a != NULL ? once(m, a, p, source, &s, &done) : err_set(ERR_NOMEM, "no memory to write");
+        if (e == OK && !done)
+            e = refused(m, a, p, &s, out_missing);
+        arena_free(a);
+    }
+    settled_end(m, &s);
+    return e;
+}
+
+enum err object_put(struct meta *m, const struct object_put *p, enum meta_missing *out_missing)
+{
+    return make(m, p, NULL, put_once, out_missing);
+}
+
+enum err object_copy(struct meta *m, const struct object_put *p, const struct object *source,
+                     enum meta_missing *out_missing)
+{
+    return make(m, p, source, copy_once, out_missing);
+}

@@ -1,0 +1,35 @@
+/* Conditions on keys whose files are written at ranges: see meta/names/object_internal.h. */
+#include "base/clock.h"
+#include "meta/names/object_internal.h"
+
+#define TRIES_MAX 4     /* the job that folds may come between, and the file be replaced */
+#define LOCK_MS   10000 /* writes under way end sooner, or their gateway is dead */
+
+enum err settled_take(struct meta *m, const struct object_cond *c, const struct object_state *now,
+                      struct settled *s, bool *out_again)
+{
+    bool same = s->held && s->lock.inode == now->inode;
+    *out_again = now->ranged && object_cond_holds(c, now) && s->tries++ < TRIES_MAX;
+    if (!*out_again || same)
+        return OK;
+    settled_end(m, s);
+    int64_t deadline = c->no_wait ? 0 : clock_boot_ms() + LOCK_MS;
+    enum err e = lock_take(m, now->inode, 0, LOCK_TO_END, LOCK_EXCLUSIVE, deadline, &s->lock);
+    s->held = e == OK;
+    *out_again = e == OK;
+    if (e == ERR_TIMEOUT && c->no_wait)
+        return err_set(ERR_AGAIN, "the file is being written at ranges");
+    return e == ERR_TIMEOUT ? err_set(ERR_BUSY, "the file is being written at ranges") : e;
+}
+
+void settled_end(struct meta *m, struct settled *s)
+{
+    if (s->held)
+        lock_release(m, &s->lock, false);
+    s->held = false;
+}
+
+void settled_bind(struct sql_call *c, const struct settled *s)
+{
+    sql_bind_int(c, s->held ? (int64_t)s->lock.id : 0);
+}

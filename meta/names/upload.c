@@ -1,0 +1,156 @@
+#include "meta/names/upload_internal.h"
+
+#include "base/clock.h"
+#include "base/rand.h"
+
+#include <inttypes.h>
+
+/* Columns of upload_get. */
+enum {
+    COL_BUCKET,
+    COL_ID,
+    COL_UPLOAD,
+    COL_KEY,
+    COL_OWNER,
+    COL_INITIATED,
+    COL_CLASS,
+    COL_HEADERS,
+    COL_TAGS,
+    COL_CHECKSUM,
+    COL_RESULT
+};
+
+struct sql_call *upload_add(struct sql_unit *u, int statement, struct str bucket, struct str key,
+                            struct str upload)
+{
+    struct sql_call *c = sql_add(u, statement);
+    sql_bind_bytes(c, bucket);
+    sql_bind_bytes(c, key);
+    sql_bind_text(c, upload);
+    return c;
+}
+
+enum err upload_of(struct arena *a, const struct sql_call *c, struct upload *out,
+                   enum meta_missing *out_missing)
+{
+    if (c->rows == 0) {
+        *out_missing = META_MISSING_BUCKET;
+        return err_set(ERR_NOT_FOUND, "no such bucket");
+    }
+    if (sql_is_null(c, 0, COL_ID)) {
+        *out_missing = META_MISSING_UPLOAD;
+        return err_set(ERR_NOT_FOUND, "no such upload");
+    }
+    *out = (struct upload){.id = (uint64_t)sql_int(c, 0, COL_ID),
+                           .upload = sql_str(c, 0, COL_UPLOAD),
+                           .key = sql_str(c, 0, COL_KEY),
+                           .owner = (uint64_t)sql_int(c, 0, COL_OWNER),
+                           .initiated_ms = sql_int(c, 0, COL_INITIATED),
+                           .storage_class = sql_str(c, 0, COL_CLASS),
+                           .checksum = (int)sql_int(c, 0, COL_CHECKSUM)};
+    if (!sql_is_null(c, 0, COL_RESULT))
+        out->result = sql_str(c, 0, COL_RESULT);
+    enum err e = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
+    return e == OK ? pairs_unpack(a, sql_str(c, 0, COL_TAGS), &out->tags) : e;
+}
+
+enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct str key,
+                    struct str upload, struct upload *out, enum meta_missing *out_missing)
+{
+    *out = (struct upload){.id = 0};
+    *out_missing = META_MISSING_NONE;
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = upload_add(&u, SQL_upload_get, bucket, key, upload);
+    enum err e = access_read(m, &u);
+    return e == OK ? upload_of(a, c, out, out_missing) : e;
+}
+
+enum err upload_refused(struct meta *m, struct arena *a, struct str bucket, struct str key,
+                        struct str upload, enum meta_missing *out_missing)
+{
+    struct upload now;
+    enum err e = upload_get(m, a, bucket, key, upload, &now, out_missing);
+    if (e == OK && now.result.ptr != NULL) {
+        *out_missing = META_MISSING_UPLOAD;
+        return err_set(ERR_NOT_FOUND, "the upload is completed");
+    }
+    return e == OK ? err_set(ERR_CONFLICT, "the upload was not there a moment ago") : e;
+}
+
+/* --- create and abort ------------------------------------------------------------------------ */
+
+static enum err name(struct arena *a, struct upload *up)
+{
+    char random[UPLOAD_RANDOM_DIGITS + 1];
+    rand_hex(random, UPLOAD_RANDOM_DIGITS);
+    up->upload = str_of(arena_printf(a, "%0*" PRIx64 "%s", UPLOAD_NUMBER_DIGITS, up->id, random));
+    return up->upload.ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory for an upload");
+}
+
+static enum err add_insert(struct sql_unit *u, struct str bucket, struct str key,
+                           const struct upload *up)
+{
+    struct str headers, tags = STR_NONE;
+    enum err e = object_pack_pairs(u->arena, up->headers, &headers);
+    if (e == OK && up->tags.count > 0)
+        e = object_pack_pairs(u->arena, up->tags, &tags);
+    if (e != OK)
+        return e;
+    struct sql_call *c = sql_add(u, SQL_upload_insert);
+    sql_bind_bytes(c, bucket);
+    sql_bind_int(c, (int64_t)up->id);
+    sql_bind_text(c, up->upload);
+    sql_bind_bytes(c, key);
+    sql_bind_int(c, (int64_t)up->owner);
+    sql_bind_int(c, up->initiated_ms);
+    sql_bind_text(c, up->storage_class);
+    sql_bind_bytes(c, headers);
+    object_bind_optional(c, tags);
+    sql_bind_int(c, up->checksum);
+    return OK;
+}
+
+enum err upload_create(struct meta *m, struct arena *a, struct str bucket, struct str key,
+                       struct upload *inout)
+{
+    if (inout->initiated_ms == 0)
+        inout->initiated_ms = clock_wall_ms();
+    inout->key = key;
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    u.order_name = bucket;
+    u.order_key = key;
+    enum err e = meta_next_id(m, &inout->id);
+    if (e == OK)
+        e = name(a, inout);
+    if (e == OK)
+        e = add_insert(&u, bucket, key, inout);
+    if (e == OK)
+        e = access_write(m, &u);
+    if (e == OK && u.first->rows == 0)
+        e = err_set(ERR_NOT_FOUND, "no such bucket");
+    return e;
+}
+
+enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct str upload,
+                      enum meta_missing *out_missing)
+{
+    *out_missing = META_MISSING_NONE;
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    if (a == NULL)
+        return err_set(ERR_NOMEM, "no memory for a write");
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_WRITE, a);
+    u.frees = true;
+    u.order_name = bucket;
+    u.order_key = key;
+    upload_add(&u, SQL_upload_lock, bucket, key, upload);
+    upload_add(&u, SQL_upload_drop_parts, bucket, key, upload);
+    struct sql_call *c = upload_add(&u, SQL_upload_drop, bucket, key, upload);
+    enum err e = access_write(m, &u);
+    if (e == OK && c->rows == 0)
+        e = upload_refused(m, a, bucket, key, upload, out_missing);
+    arena_free(a);
+    return e;
+}

@@ -1,0 +1,172 @@
+#include "meta/names/upload_internal.h"
+
+#include <inttypes.h>
+
+/*
+ * One unit: the upload's row is locked; the key's row is made if the upload is in progress and has
+ * exactly the parts named; the parts' links move to the new inode. Only parts that have their
+ * bytes in their inode need a statement each, and a piece: there is at most one such part in what
+ * S3 allows, the last.
+ */
+
+/* Bytes in an inode are fewer than that (fs/ makes slices of more). */
+#define INLINE_PART_MAX  META_SLICE_MAX
+#define INODES_MAX_BYTES (1u << 20)
+
+/* The parts' inodes as a JSON array. */
+static enum err inodes_of(struct arena *a, const struct part *parts, size_t count, struct str *out)
+{
+    struct buf b;
+    buf_init(&b, INODES_MAX_BYTES);
+    buf_append_char(&b, '[');
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&b, "%s%" PRIu64, i == 0 ? "" : ",", parts[i].inode);
+    buf_append_char(&b, ']');
+    enum err e = buf_check(&b);
+    if (e == OK) {
+        *out = arena_str(a, buf_str(&b));
+        e = out->ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory to complete an upload");
+    }
+    buf_fini(&b);
+    return e;
+}
+
+static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, struct str upload,
+                          struct str inodes, const struct part *parts, size_t count)
+{
+    struct sql_call *c = sql_add(u, SQL_upload_move);
+    sql_bind_int(c, (int64_t)inode);
+    sql_bind_text(c, upload);
+    sql_bind_text(c, inodes);
+    uint64_t start = 0;
+    for (size_t i = 0; i < count; i++) {
+        enum err e = OK;
+        if (parts[i].size > 0 && parts[i].size <= INLINE_PART_MAX)
+            e = object_add_unpacked(m, u, inode, start, parts[i].inode, (uint64_t)parts[i].size);
+        if (e != OK)
+            return e;
+        start += (uint64_t)parts[i].size;
+    }
+    return OK;
+}
+
+static void add_end(struct sql_unit *u, const struct object_put *p, struct str upload,
+                    struct str result)
+{
+    struct sql_call *c = sql_add(u, SQL_upload_done);
+    sql_bind_int(c, (int64_t)p->inode);
+    sql_bind_text(c, upload);
+    sql_bind_bytes(c, result);
+    c = sql_add(u, SQL_upload_parts_done);
+    sql_bind_int(c, (int64_t)p->inode);
+    sql_bind_text(c, upload);
+    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)p->inode);
+    c = sql_add(u, SQL_upload_check);
+    sql_bind_bytes(c, p->bucket);
+    sql_bind_bytes(c, p->key);
+    sql_bind_int(c, (int64_t)p->inode);
+}
+
+/* The key's row was not made: the upload, the condition, or else the parts. OK: try again. */
+static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
+                        struct str upload, struct settled *s, enum meta_missing *out_missing)
+{
+    struct upload now;
+    struct object_state key;
+    bool again = false;
+    enum err e = upload_get(m, a, p->bucket, p->key, upload, &now, out_missing);
+    if (e == OK)
+        e = object_state(m, a, p->bucket, p->key, &key);
+    if (e != OK)
+        return e;
+    if (now.result.ptr != NULL)
+        return err_set(ERR_CONFLICT, "the upload was completed a moment ago");
+    if (object_cond_wants_key(&p->cond) && !key.key) {
+        *out_missing = META_MISSING_KEY;
+        return err_set(ERR_NOT_FOUND, "no such key");
+    }
+    if (!object_cond_holds(&p->cond, &key))
+        return err_set(ERR_CONDITION, "the key is not as the condition wants it");
+    if (object_cond_has_etag(&p->cond))
+        e = settled_take(m, &p->cond, &key, s, &again);
+    if (e != OK || again)
+        return e;
+    return err_set(ERR_CONFLICT, "a part was replaced a moment ago");
+}
+
+static enum err check_parts(const struct part *parts, size_t count, uint64_t *out_size)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && parts[i].number <= parts[i - 1].number)
+            return err_set(ERR_INVALID, "the parts are not in ascending order");
+        size += (uint64_t)parts[i].size;
+    }
+    *out_size = size;
+    return OK;
+}
+
+struct completion {
+    const struct object_put *p;
+    struct str upload;
+    const struct part *parts;
+    size_t count;
+    uint64_t size;
+    struct str result;
+};
+
+static enum err complete_once(struct meta *m, struct arena *a, const struct completion *x,
+                              const struct settled *s, bool *out_done)
+{
+    struct sql_unit u;
+    const struct object_put *p = x->p;
+    sql_unit_init(&u, SQL_WRITE, a);
+    u.order_name = p->bucket;
+    u.order_key = p->key;
+    u.alone = true; /* the upload, then the key, then its files */
+    struct str inodes;
+    enum err e = inodes_of(a, x->parts, x->count, &inodes);
+    if (e != OK)
+        return e;
+    upload_add(&u, SQL_upload_lock, p->bucket, p->key, x->upload);
+    struct sql_call *key = object_add_key(
+        &u, object_cond_wants_key(&p->cond) ? SQL_upload_key_update : SQL_upload_key_upsert, p,
+        x->size);
+    object_bind_etag_cond(key, &p->cond, s);
+    sql_bind_text(key, x->upload);
+    sql_bind_text(key, inodes);
+    sql_bind_int(key, (int64_t)x->count);
+    e = object_add_inode(&u, p, x->size, x->size == 0 ? STR("") : STR_NONE, 0);
+    if (e == OK)
+        e = add_parts(m, &u, p->inode, x->upload, inodes, x->parts, x->count);
+    if (e != OK)
+        return e;
+    add_end(&u, p, x->upload, x->result);
+    e = access_write(m, &u);
+    if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
+        e = err_set(ERR_CONFLICT, "the parts are not as long as they were said to be");
+    *out_done = e == OK && key->rows > 0;
+    return e;
+}
+
+enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
+                         const struct part *parts, size_t count, struct str result,
+                         enum meta_missing *out_missing)
+{
+    struct completion x = {
+        .p = p, .upload = upload, .parts = parts, .count = count, .result = result};
+    struct settled s = {.held = false};
+    bool done = false;
+    *out_missing = META_MISSING_NONE;
+    enum err e = check_parts(parts, count, &x.size);
+    while (e == OK && !done) {
+        struct arena *a = arena_new(OBJECT_WRITE_ARENA);
+        e = a != NULL ? complete_once(m, a, &x, &s, &done)
+                      : err_set(ERR_NOMEM, "no memory for a write");
+        if (e == OK && !done)
+            e = refused(m, a, p, upload, &s, out_missing);
+        arena_free(a);
+    }
+    settled_end(m, &s);
+    return e;
+}

@@ -1,0 +1,57 @@
+/*
+ * The job "uploads": a completed upload keeps its result for a week, for clients that lost the
+ * answer and ask again; then its row goes. An aborted one leaves no row.
+ */
+#include "meta/sql/each.h"
+#include "meta/jobs/job_internal.h"
+#include "meta/files/reclaim.h"
+
+#define UPLOADS_MAX 500 /* a transaction */
+
+/* *out_count: how many were over; fewer than UPLOADS_MAX: none is left. */
+static enum err over(struct meta *m, struct arena *a, uint64_t *ids, size_t *out_count)
+{
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_uploads_over);
+    sql_bind_int(c, m->upload_keep_ms);
+    sql_bind_int(c, UPLOADS_MAX);
+    enum err e = sql_read(m->sql, &u);
+    *out_count = e == OK ? c->rows : 0;
+    for (size_t i = 0; i < *out_count; i++)
+        ids[i] = (uint64_t)sql_int(c, i, 0);
+    return e;
+}
+
+static enum err forget(struct meta *m, struct job_hold *h, struct arena *a, const uint64_t *ids,
+                       size_t count)
+{
+    struct sql_unit u;
+    struct str each = each_of(a, ids, count);
+    if (each.ptr == NULL)
+        return err_set(ERR_NOMEM, "no memory to forget uploads");
+    job_begin(h, &u, a);
+    sql_bind_text(sql_add(&u, SQL_uploads_forget), each);
+    return job_write(m, h, &u);
+}
+
+enum err uploads_round(struct meta *m, struct job_round *r)
+{
+    struct job_hold h = {.held = false};
+    uint64_t ids[UPLOADS_MAX];
+    size_t count = 0;
+    enum err e = OK;
+
+    do {
+        struct arena *a = arena_new(META_SMALL_ARENA);
+        e = a != NULL ? over(m, a, ids, &count) : err_set(ERR_NOMEM, "no memory for uploads");
+        if (e == OK && count > 0 && !h.held)
+            e = job_take(m, r, &h);
+        if (e == OK && count > 0 && h.held)
+            e = forget(m, &h, a, ids, count);
+        r->done += e == OK && h.held ? count : 0;
+        arena_free(a);
+    } while (e == OK && h.held && count == UPLOADS_MAX && r->done < r->budget && !job_stops(r));
+    r->more = e == OK && h.held && count == UPLOADS_MAX;
+    return e;
+}

@@ -1,0 +1,50 @@
+/* The job "usage": deltas of objects and bytes, which writes insert, are added up a bucket. */
+#include "meta/jobs/job_internal.h"
+#include "meta/files/reclaim.h"
+
+#define DELTAS_MAX 10000 /* a transaction */
+
+static enum err fold(struct meta *m, struct job_hold *h, size_t *out_count)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    if (a == NULL)
+        return err_set(ERR_NOMEM, "no memory to add up usage");
+    job_begin(h, &u, a);
+    sql_bind_int(sql_add(&u, SQL_usage_fold), DELTAS_MAX);
+    sql_bind_int(sql_add(&u, SQL_usage_folded), DELTAS_MAX);
+    sql_add(&u, SQL_usage_forget);
+    struct sql_call *left = sql_add(&u, SQL_usage_look_again);
+    enum err e = job_write(m, h, &u);
+    *out_count = e == OK && h->held && sql_int(left, 0, 0) != 0 ? DELTAS_MAX : 0;
+    arena_free(a);
+    return e;
+}
+
+static enum err look(struct meta *m, bool *out_any)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add(&u, SQL_usage_look);
+    enum err e = sql_read(m->sql, &u);
+    *out_any = e == OK && sql_int(c, 0, 0) != 0;
+    arena_free(a);
+    return e;
+}
+
+enum err usage_round(struct meta *m, struct job_round *r)
+{
+    struct job_hold h = {.held = false};
+    bool any = false;
+    size_t left = 1;
+    enum err e = look(m, &any);
+    if (e == OK && any)
+        e = job_take(m, r, &h);
+    while (e == OK && h.held && left > 0 && r->done < r->budget && !job_stops(r)) {
+        e = fold(m, &h, &left);
+        r->done += e == OK && h.held ? DELTAS_MAX : 0;
+    }
+    r->more = e == OK && h.held && left > 0;
+    return e;
+}
