@@ -239,10 +239,9 @@ static void scan_blanks(struct scan *s)
 
 static int64_t scan_month(struct scan *s)
 {
-    for (size_t i = 0; s->ok && i < 12; i++) {
+    for (size_t i = 0; s->ok && i < 12; i++)
         if (scan_word(s, months[i]))
             return (int64_t)i + 1;
-    }
     s->ok = false;
     return 1;
 }

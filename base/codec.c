@@ -105,14 +105,12 @@ enum err base64_decode(struct str text, void *out, size_t len)
         return err_set(ERR_INVALID, "base64 of %zu characters where %zu bytes are expected",
                        text.len, len);
     size_t pad = text.len / 4 * 3 - len;
-    for (size_t i = 1; i <= pad; i++) {
+    for (size_t i = 1; i <= pad; i++)
         if (text.ptr[text.len - i] != '=')
             return err_set(ERR_INVALID, "base64 of more than the %zu bytes expected", len);
-    }
-    for (size_t i = 0; i < text.len / 4; i++) {
+    for (size_t i = 0; i < text.len / 4; i++)
         if (!base64_quad(text.ptr + 4 * i, 4 * i + 4 == text.len ? pad : 0, to + 3 * i))
             return err_set(ERR_INVALID, "broken base64 near position %zu", 4 * i);
-    }
     return OK;
 }
 

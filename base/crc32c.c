@@ -35,11 +35,10 @@ static void fill_shift(void)
 {
     uint64_t x_lane = crc_power(8 * LANE, CRC32C_POLY, 32);
 
-    for (unsigned k = 0; k < 4; k++) {
+    for (unsigned k = 0; k < 4; k++)
         for (unsigned byte = 0; byte < 256; byte++)
             shift[k][byte] =
                 (uint32_t)crc_multiply((uint64_t)byte << (8 * k), x_lane, CRC32C_POLY, 32);
-    }
 }
 
 static uint32_t shifted(uint32_t state)

@@ -45,9 +45,8 @@ enum err fd_write_within(int fd, const char *data, size_t len, int wait_ms, size
 
 void fd_open_standard(void)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
             return; /* nothing to be done, and nobody to tell */
-    }
 }

@@ -235,11 +235,10 @@ uint64_t crc_combine(enum hash_kind kind, uint64_t crc_a, uint64_t crc_b, uint64
     if (!is_crc(kind))
         return 0;
     pthread_once(&combine_once, fill_combine_tables);
-    for (int n = 0; len_b > 0; n++, len_b >>= 1) {
+    for (int n = 0; len_b > 0; n++, len_b >>= 1)
         if (len_b & 1)
             crc_a = crc_multiply(crc_a, combine_tables[kind].powers[n], combine_tables[kind].poly,
                                  combine_tables[kind].width);
-    }
     return crc_a ^ crc_b;
 }
 

@@ -134,10 +134,9 @@ static void put_escaped(struct line *l, struct str s, bool quoted, size_t limit)
 /* Text that needs no quotes in the text format. */
 static bool is_plain(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len; i++)
         if ((unsigned char)s.ptr[i] <= ' ' || strchr("\"\\=", s.ptr[i]))
             return false;
-    }
     return s.len > 0;
 }
 

@@ -57,9 +57,9 @@ static enum err put_sorted_query(const struct sigv4_request *r, struct pair *pai
         pairs[i].name = put_encoded(text, r->args[i].name);
         pairs[i].value = put_encoded(text, r->args[i].value);
     }
-    enum err e = buf_check(text);
-    if (e != OK)
-        return e;
+    enum err err = buf_check(text);
+    if (err != OK)
+        return err;
     for (size_t i = 0; i < r->arg_count; i++)
         pairs[i].base = buf_str(text).ptr;
     qsort(pairs, r->arg_count, sizeof(*pairs), compare_pairs);
@@ -86,11 +86,11 @@ static enum err put_query(const struct sigv4_request *r, struct buf *out)
             return err_set(ERR_NOMEM, "no memory for a canonical query");
     }
     buf_init(&text, out->max);
-    enum err e = put_sorted_query(r, pairs, &text, out);
+    enum err err = put_sorted_query(r, pairs, &text, out);
     buf_fini(&text);
     if (pairs != few)
         free(pairs);
-    return e;
+    return err;
 }
 
 static char lower(char c)
@@ -194,15 +194,15 @@ enum err sigv4_canonical(const struct sigv4_request *r, struct buf *out, struct 
     put_line(out, r->method);
     percent_encode(out, r->path, PERCENT_KEEP_SLASH);
     buf_append_char(out, '\n');
-    enum err e = put_query(r, out);
+    enum err err = put_query(r, out);
     buf_append_char(out, '\n');
-    if (e == OK)
-        e = put_headers(r, out, signed_headers);
+    if (err == OK)
+        err = put_headers(r, out, signed_headers);
     buf_append_char(out, '\n');
-    if (e == OK)
-        e = buf_check(signed_headers);
-    if (e != OK)
-        return e;
+    if (err == OK)
+        err = buf_check(signed_headers);
+    if (err != OK)
+        return err;
     put_line(out, str_sub(buf_str(signed_headers), signed_from, signed_headers->len));
     buf_append_str(out, r->payload_hash);
     return buf_check(out);
@@ -249,16 +249,16 @@ static enum err derive_key(struct str secret, const struct sigv4_scope *scope, u
     buf_init(&first, TO_SIGN_MAX);
     buf_append_cstr(&first, "AWS4");
     buf_append_str(&first, secret);
-    enum err e = buf_check(&first);
+    enum err err = buf_check(&first);
     struct str key = buf_str(&first);
-    for (size_t i = 0; e == OK && i < 4; i++) {
+    for (size_t i = 0; err == OK && i < 4; i++) {
         uint8_t next[32] = {0};
-        e = hmac_sha256(key, steps[i], next);
+        err = hmac_sha256(key, steps[i], next);
         memcpy(out, next, sizeof(next));
         key = (struct str){(const char *)out, sizeof(next)};
     }
     buf_fini(&first);
-    return e;
+    return err;
 }
 
 enum err sigv4_key(struct str secret, const struct sigv4_scope *scope, uint8_t out[32])
@@ -273,14 +273,14 @@ enum err sigv4_key(struct str secret, const struct sigv4_scope *scope, uint8_t o
             return OK;
         }
     }
-    enum err e = derive_key(secret, scope, out);
-    if (e == OK && id_len > 0) {
+    enum err err = derive_key(secret, scope, out);
+    if (err == OK && id_len > 0) {
         struct cached_key *c = &cached_keys[next_replaced++ % CACHED_KEYS];
         c->id_len = id_len;
         memcpy(c->id, id, id_len);
         memcpy(c->key, out, sizeof(c->key));
     }
-    return e;
+    return err;
 }
 
 /* --- strings to sign ---------------------------------------------------------------------------*/
@@ -303,13 +303,13 @@ static enum err sign(const uint8_t key[32], struct buf *to_sign, char out[SIGV4_
 {
     uint8_t signature[32];
 
-    enum err e = buf_check(to_sign);
-    if (e == OK)
-        e = hmac_sha256((struct str){(const char *)key, 32}, buf_str(to_sign), signature);
-    if (e == OK)
+    enum err err = buf_check(to_sign);
+    if (err == OK)
+        err = hmac_sha256((struct str){(const char *)key, 32}, buf_str(to_sign), signature);
+    if (err == OK)
         hex_encode(signature, sizeof(signature), out);
     buf_fini(to_sign);
-    return e;
+    return err;
 }
 
 enum err sigv4_sign(const uint8_t key[32], struct str timestamp, const struct sigv4_scope *scope,
@@ -319,9 +319,9 @@ enum err sigv4_sign(const uint8_t key[32], struct str timestamp, const struct si
     uint8_t digest[32];
     char hex[2 * sizeof(digest) + 1];
 
-    enum err e = hash_once(HASH_SHA256, canonical.ptr, canonical.len, digest);
-    if (e != OK)
-        return e;
+    enum err err = hash_once(HASH_SHA256, canonical.ptr, canonical.len, digest);
+    if (err != OK)
+        return err;
     hex_encode(digest, sizeof(digest), hex);
     buf_init(&to_sign, TO_SIGN_MAX);
     put_head(&to_sign, "AWS4-HMAC-SHA256", timestamp, scope);

@@ -9,10 +9,9 @@ static char lower(char c)
 
 static bool same_nocase(const char *a, const char *b, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         if (lower(a[i]) != lower(b[i]))
             return false;
-    }
     return true;
 }
 
@@ -119,9 +118,9 @@ enum err str_to_i64(struct str s, int64_t *out)
     bool negative = s.len > 0 && s.ptr[0] == '-';
     uint64_t value = 0;
 
-    enum err e = str_to_u64(negative ? str_sub(s, 1, s.len) : s, &value);
-    if (e != OK)
-        return e;
+    enum err err = str_to_u64(negative ? str_sub(s, 1, s.len) : s, &value);
+    if (err != OK)
+        return err;
     if (value > (uint64_t)INT64_MAX + (negative ? 1 : 0))
         return err_set(ERR_INVALID, "number out of range");
     *out = negative ? (int64_t)(0 - value) : (int64_t)value;
@@ -156,10 +155,9 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
         high = 0x8F; /* over U+10FFFF */
     if (p[1] < low || p[1] > high)
         return 0;
-    for (size_t i = 2; i < len; i++) {
+    for (size_t i = 2; i < len; i++)
         if ((p[i] & 0xC0) != 0x80)
             return 0;
-    }
     return len;
 }
 

@@ -167,10 +167,9 @@ static void serve(struct holds *all)
 {
     if (all->first != NULL && all->first->wants > 0)
         (void)try_serve(all->first);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         while (all->waiting[i].first != NULL && try_serve(all->waiting[i].first))
             ;
-    }
 }
 
 /* --- who is too slow -------------------------------------------------------------------------- */

@@ -409,10 +409,9 @@ size_t pages_short(struct pages *p, enum page_use use)
     size_t n = 0;
 
     pthread_mutex_lock(&p->lock);
-    for (int other = 0; other < PAGE_USES; other++) {
+    for (int other = 0; other < PAGE_USES; other++)
         if (other == (int)use || may_take(p, (enum page_use)other))
             n += p->queues[other].count;
-    }
     if (use == PAGE_UPLOAD)
         n += set_aside(p) - p->reserved;
     pthread_mutex_unlock(&p->lock);

@@ -30,11 +30,10 @@ static struct slice_range part_at(const struct slice_range *held, size_t count, 
             part.end = held[i].end < end ? held[i].end : end;
         }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (held[i].start > at && held[i].start < part.end && held[i].end > held[i].start &&
             rank(held[i].state) > rank(part.state))
             part.end = held[i].start;
-    }
     return part;
 }
 
@@ -72,10 +71,9 @@ size_t ranges_requests(const struct slice_range *parts, size_t count, struct sli
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (parts[i].state == RANGE_GAP || parts[i].state == RANGE_INVALID)
             out[n++] = (struct slice_range){parts[i].start, parts[i].end, RANGE_GAP};
-    }
     return merge(out, n);
 }
 

@@ -30,10 +30,9 @@ static size_t collect_held(struct fs *fs, struct slice_shard *s, const struct sl
     size_t n = 0;
     struct slice_range *last = NULL;
 
-    for (struct fetch *f = s->first; f != NULL && n < META_GRANULES_MAX; f = f->next) {
+    for (struct fetch *f = s->first; f != NULL && n < META_GRANULES_MAX; f = f->next)
         if (fetch_is_of(f, w->record->slice))
             held[n++] = (struct slice_range){f->first * META_GRANULE, fetch_end(f), RANGE_FETCHING};
-    }
     for (uint32_t g = w->start / META_GRANULE; (uint64_t)g * META_GRANULE < w->end; g++) {
         uint32_t start = g * META_GRANULE;
 

@@ -51,10 +51,10 @@ enum err dir_check_root(const struct dir_store *d)
 
 static enum err absent(const struct dir_store *d, const char *name)
 {
-    enum err e = dir_check_root(d);
+    enum err err = dir_check_root(d);
 
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     return err_set(ERR_NOT_FOUND, "%s: no object %s", d->base.label, name);
 }
 
@@ -139,31 +139,31 @@ static enum err write_temporary(const struct dir_store *d, const char *tmp, cons
         return errno == ENOENT && dir_check_root(d) == OK
                    ? err_set(ERR_BUSY, "%s: its folder " DIR_TMP " is gone; restart", d->base.label)
                    : dir_fail(d, "create", name);
-    enum err e = OK;
+    enum err err = OK;
     if (write_all(fd, iov, count, len) < 0)
-        e = dir_fail(d, "write", name);
+        err = dir_fail(d, "write", name);
     else if (fsync(fd) < 0)
-        e = dir_fail(d, "sync", name);
+        err = dir_fail(d, "sync", name);
     /* NFS reports a failed write here. */
-    if (close(fd) < 0 && e == OK)
-        e = dir_fail(d, "close", name);
-    return e;
+    if (close(fd) < 0 && err == OK)
+        err = dir_fail(d, "close", name);
+    return err;
 }
 
 static enum err rename_into_place(const struct dir_store *d, const char *tmp, const char *name)
 {
     size_t folder = dir_parent_len(name, strlen(name));
-    enum err e = dir_ensure_folder(d, name, folder);
+    enum err err = dir_ensure_folder(d, name, folder);
 
-    if (e == OK && renameat(d->tmp, tmp, d->root, name) < 0) {
+    if (err == OK && renameat(d->tmp, tmp, d->root, name) < 0) {
         if (errno != ENOENT)
             return dir_fail(d, "rename", name);
         dir_forget_folders(d, name, folder);
-        e = dir_ensure_folder(d, name, folder);
-        if (e == OK && renameat(d->tmp, tmp, d->root, name) < 0)
-            e = err_set(ERR_IO, "%s: rename %s: %s", d->base.label, name, strerror(errno));
+        err = dir_ensure_folder(d, name, folder);
+        if (err == OK && renameat(d->tmp, tmp, d->root, name) < 0)
+            err = err_set(ERR_IO, "%s: rename %s: %s", d->base.label, name, strerror(errno));
     }
-    return e == OK ? dir_sync_folder(d, name, folder) : e;
+    return err == OK ? dir_sync_folder(d, name, folder) : err;
 }
 
 static enum err dir_put(struct store *s, const char *name, const struct iovec *iov, int count,
@@ -173,18 +173,18 @@ static enum err dir_put(struct store *s, const char *name, const struct iovec *i
     char tmp[64];
 
     snprintf(tmp, sizeof(tmp), "%s-%" PRIx64, d->owner, atomic_fetch_add(&d->next_tmp, 1));
-    enum err e = write_temporary(d, tmp, name, iov, count, len);
-    if (e == OK)
-        e = rename_into_place(d, tmp, name);
-    if (e == OK)
-        e = dir_check_root(d);
-    if (e != OK) {
+    enum err err = write_temporary(d, tmp, name, iov, count, len);
+    if (err == OK)
+        err = rename_into_place(d, tmp, name);
+    if (err == OK)
+        err = dir_check_root(d);
+    if (err != OK) {
         struct err_info info;
-        err_save(e, &info);
+        err_save(err, &info);
         unlinkat(d->tmp, tmp, 0);
-        e = err_restore(&info);
+        err = err_restore(&info);
     }
-    return e;
+    return err;
 }
 
 /* --- get, size, del --------------------------------------------------------------------------- */
@@ -192,37 +192,37 @@ static enum err dir_put(struct store *s, const char *name, const struct iovec *i
 static enum err read_piece(const struct dir_store *d, int fd, const char *name, uint64_t offset,
                            const struct iovec *piece)
 {
-    enum err e = OK;
+    enum err err = OK;
     size_t done = 0;
 
-    while (e == OK && done < piece->iov_len) {
+    while (err == OK && done < piece->iov_len) {
         ssize_t n = pread(fd, (char *)piece->iov_base + done, piece->iov_len - done,
                           (off_t)(offset + done));
         if (n > 0)
             done += (size_t)n;
         else if (n == 0)
-            e = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
-                        d->base.label, name, offset + done, piece->iov_len, offset);
+            err = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
+                          d->base.label, name, offset + done, piece->iov_len, offset);
         else if (errno != EINTR)
-            e = dir_fail(d, "read", name);
+            err = dir_fail(d, "read", name);
     }
-    return e;
+    return err;
 }
 
 static enum err dir_get(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
                         int count, size_t len)
 {
     const struct dir_store *d = dir_of(s);
-    enum err e = OK;
+    enum err err = OK;
 
     (void)len;
     int fd = openat(d->root, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return is_absent(errno) ? absent(d, name) : dir_fail(d, "open", name);
-    for (int i = 0; e == OK && i < count; offset += iov[i++].iov_len)
-        e = read_piece(d, fd, name, offset, &iov[i]);
+    for (int i = 0; err == OK && i < count; offset += iov[i++].iov_len)
+        err = read_piece(d, fd, name, offset, &iov[i]);
     close(fd);
-    return e;
+    return err;
 }
 
 static enum err dir_size(struct store *s, const char *name, uint64_t *out)
@@ -301,9 +301,9 @@ static enum err open_folders(struct dir_store *d, const char *path, const char *
 enum err store_dir_open(const char *path, const char *must_have, struct store **out)
 {
     char label[sizeof(((struct store *)0)->label)];
-    enum err e = must_have == NULL ? dir_make_root(path) : OK;
-    if (e != OK)
-        return e;
+    enum err err = must_have == NULL ? dir_make_root(path) : OK;
+    if (err != OK)
+        return err;
 
     struct dir_store *d = calloc(1, sizeof(*d));
     if (!d)
@@ -313,15 +313,16 @@ enum err store_dir_open(const char *path, const char *must_have, struct store **
     d->base.put_limit_ms = PUT_LIMIT_MS;
     d->root = d->tmp = d->lock_fd = -1;
     d->known = calloc(DIR_KNOWN_SLOTS, sizeof(*d->known));
-    e = d->known ? open_folders(d, path, must_have) : err_set(ERR_NOMEM, "no memory for the store");
-    if (e == OK)
-        e = dir_settle_owners(d);
-    if (e == OK) {
+    err =
+        d->known ? open_folders(d, path, must_have) : err_set(ERR_NOMEM, "no memory for the store");
+    if (err == OK)
+        err = dir_settle_owners(d);
+    if (err == OK) {
         *out = &d->base;
         return OK;
     }
     struct err_info info;
-    err_save(e, &info);
+    err_save(err, &info);
     dir_close(&d->base);
     return err_restore(&info);
 }

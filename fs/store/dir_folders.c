@@ -44,9 +44,9 @@ enum err dir_sync_folder(const struct dir_store *d, const char *path, size_t len
     int fd = dir_open_folder(d, path, len);
     if (fd < 0)
         return dir_fail(d, "open the folder of", path);
-    enum err e = fsync(fd) == 0 ? OK : dir_fail(d, "sync the folder of", path);
+    enum err err = fsync(fd) == 0 ? OK : dir_fail(d, "sync the folder of", path);
     close(fd);
-    return e;
+    return err;
 }
 
 static _Atomic uint64_t *known_slot(const struct dir_store *d, uint64_t hash)
@@ -58,16 +58,16 @@ static _Atomic uint64_t *known_slot(const struct dir_store *d, uint64_t hash)
 static enum err make_folder(const struct dir_store *d, const char *text, size_t parent)
 {
     uint64_t hash = hash_path(text, strlen(text));
-    enum err e;
+    enum err err;
 
     if (atomic_load(known_slot(d, hash)) == hash)
         return OK;
     if (mkdirat(d->root, text, 0700) < 0 && errno != EEXIST)
         return dir_fail(d, "make the folder", text);
-    e = dir_sync_folder(d, text, parent);
-    if (e == OK)
+    err = dir_sync_folder(d, text, parent);
+    if (err == OK)
         atomic_store(known_slot(d, hash), hash);
-    return e;
+    return err;
 }
 
 /* Makes path[0..len) and all above it, durably, from the root down. */
@@ -81,9 +81,9 @@ static enum err make_folders(const struct dir_store *d, const char *path, size_t
             continue;
         memcpy(text, path, end);
         text[end] = '\0';
-        enum err e = make_folder(d, text, parent);
-        if (e != OK)
-            return e;
+        enum err err = make_folder(d, text, parent);
+        if (err != OK)
+            return err;
         parent = end;
     }
     return OK;

@@ -48,7 +48,7 @@ static enum err visit(const struct walk *w, char *path, size_t len)
 /* `path` has room for STORE_NAME_MAX + 1 bytes. As deep as a name has segments: at most 64. */
 static enum err walk_folder(const struct walk *w, char *path, size_t len)
 {
-    enum err e = OK;
+    enum err err = OK;
     int fd = dir_open_folder(w->d, path, len);
     if (fd < 0)
         return errno == ENOENT ? OK : dir_fail(w->d, "open the folder", path);
@@ -57,11 +57,11 @@ static enum err walk_folder(const struct walk *w, char *path, size_t len)
         close(fd);
         return dir_fail(w->d, "open the folder", path);
     }
-    while (e == OK) {
+    while (err == OK) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
         if (!entry) {
-            e = errno ? dir_fail(w->d, "read the folder", path) : OK;
+            err = errno ? dir_fail(w->d, "read the folder", path) : OK;
             break;
         }
         size_t name_len = strlen(entry->d_name);
@@ -71,11 +71,11 @@ static enum err walk_folder(const struct walk *w, char *path, size_t len)
         if (len > 0)
             path[len] = '/';
         memcpy(path + at, entry->d_name, name_len + 1);
-        e = visit(w, path, at + name_len);
+        err = visit(w, path, at + name_len);
         path[len] = '\0';
     }
     closedir(dir);
-    return e;
+    return err;
 }
 
 enum err dir_list(struct store *s, const char *prefix, store_list_fn *each, void *user)

@@ -46,11 +46,10 @@ static size_t remove_leftovers(const struct dir_store *d)
             close(fd);
         return 0;
     }
-    for (entry = readdir(dir); entry; entry = readdir(dir)) {
+    for (entry = readdir(dir); entry; entry = readdir(dir))
         if (entry->d_name[0] != '.' && owner_is_gone(d, entry->d_name) &&
             unlinkat(d->tmp, entry->d_name, 0) == 0 && strchr(entry->d_name, '-'))
             removed++;
-    }
     closedir(dir);
     return removed;
 }

@@ -156,11 +156,11 @@ static bool before(struct fault_store *f, enum store_op op, const char *name, st
     }
 }
 
-static enum err after(const struct plan *p, enum err e)
+static enum err after(const struct plan *p, enum err err)
 {
-    if (p->fired && p->rule.kind == FAULT_LOST && e == OK)
+    if (p->fired && p->rule.kind == FAULT_LOST && err == OK)
         return failure(&p->rule, p->op, p->name);
-    return e;
+    return err;
 }
 
 /* --- operations ------------------------------------------------------------------------------- */
@@ -183,9 +183,9 @@ static enum err put_damaged(struct store *inner, const char *name, const struct 
         len /= 2;
     else
         copy[len / 2] ^= 1;
-    enum err e = store_put_bytes(inner, name, copy, len);
+    enum err err = store_put_bytes(inner, name, copy, len);
     free(copy);
-    return e;
+    return err;
 }
 
 static enum err fault_put(struct store *s, const char *name, const struct iovec *iov, int count,
@@ -193,10 +193,10 @@ static enum err fault_put(struct store *s, const char *name, const struct iovec 
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
-    enum err e;
+    enum err err;
 
-    if (!before(f, STORE_PUT, name, &p, &e))
-        return e;
+    if (!before(f, STORE_PUT, name, &p, &err))
+        return err;
     if (p.fired && (p.rule.kind == FAULT_CORRUPT || p.rule.kind == FAULT_CUT))
         return put_damaged(f->inner, name, iov, count, len, p.rule.kind);
     return after(&p, store_put(f->inner, name, iov, count, len));
@@ -215,24 +215,24 @@ static enum err fault_get(struct store *s, const char *name, uint64_t offset,
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
-    enum err e;
+    enum err err;
 
-    if (!before(f, STORE_GET, name, &p, &e))
-        return e;
-    e = store_getv(f->inner, name, offset, iov, count, len);
-    if (e == OK && p.fired && p.rule.kind == FAULT_CORRUPT)
+    if (!before(f, STORE_GET, name, &p, &err))
+        return err;
+    err = store_getv(f->inner, name, offset, iov, count, len);
+    if (err == OK && p.fired && p.rule.kind == FAULT_CORRUPT)
         *byte_at(iov, len / 2) ^= 1;
-    return after(&p, e);
+    return after(&p, err);
 }
 
 static enum err fault_size(struct store *s, const char *name, uint64_t *out)
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
-    enum err e;
+    enum err err;
 
-    if (!before(f, STORE_SIZE, name, &p, &e))
-        return e;
+    if (!before(f, STORE_SIZE, name, &p, &err))
+        return err;
     return after(&p, store_size(f->inner, name, out));
 }
 
@@ -240,10 +240,10 @@ static enum err fault_del(struct store *s, const char *name)
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
-    enum err e;
+    enum err err;
 
-    if (!before(f, STORE_DEL, name, &p, &e))
-        return e;
+    if (!before(f, STORE_DEL, name, &p, &err))
+        return err;
     return after(&p, store_del(f->inner, name));
 }
 
@@ -251,10 +251,10 @@ static enum err fault_list(struct store *s, const char *prefix, store_list_fn *e
 {
     struct fault_store *f = fault_of(s);
     struct plan p;
-    enum err e;
+    enum err err;
 
-    if (!before(f, STORE_LIST, prefix, &p, &e))
-        return e;
+    if (!before(f, STORE_LIST, prefix, &p, &err))
+        return err;
     return after(&p, store_list(f->inner, prefix, each, user));
 }
 
@@ -300,13 +300,13 @@ enum err store_fault_add(struct store *s, const struct fault_rule *rule)
 {
     struct fault_store *f = fault_of(s);
     const char *prefix = rule->prefix ? rule->prefix : "";
-    enum err e = OK;
+    enum err err = OK;
 
     if (!store_prefix_ok(prefix))
         return err_set(ERR_INVALID, "not a prefix of names");
     pthread_mutex_lock(&f->lock);
     if (f->rule_count == RULES_MAX) {
-        e = err_set(ERR_NOMEM, "more than %d rules", RULES_MAX);
+        err = err_set(ERR_NOMEM, "more than %d rules", RULES_MAX);
     } else {
         struct rule *r = &f->rules[f->rule_count++];
         memset(r, 0, sizeof(*r));
@@ -315,7 +315,7 @@ enum err store_fault_add(struct store *s, const struct fault_rule *rule)
         memcpy(r->prefix, prefix, strlen(prefix) + 1);
     }
     pthread_mutex_unlock(&f->lock);
-    return e;
+    return err;
 }
 
 void store_fault_clear(struct store *s)
@@ -356,10 +356,9 @@ uint64_t store_fault_calls(struct store *s, enum store_op op, const char *name)
     pthread_mutex_lock(&f->lock);
     if (!name)
         calls = f->calls[op];
-    for (size_t i = 0; name && i < f->name_count; i++) {
+    for (size_t i = 0; name && i < f->name_count; i++)
         if (strcmp(f->names[i].name, name) == 0)
             calls = f->names[i].calls[op];
-    }
     pthread_mutex_unlock(&f->lock);
     return calls;
 }

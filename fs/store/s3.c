@@ -37,9 +37,9 @@ static enum err call(struct s3_store *s, const struct s3_request *r)
     struct s3_answer a;
 
     s3_answer_init(&a);
-    enum err e = s3_call(s, r, &a);
+    enum err err = s3_call(s, r, &a);
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 /* --- objects ---------------------------------------------------------------------------------- */
@@ -49,15 +49,15 @@ static enum err crc32c_base64(const struct iovec *iov, int count, char out[16])
     struct hash h = {0};
     uint8_t digest[HASH_MAX_BYTES];
 
-    enum err e = hash_init(&h, HASH_CRC32C);
-    if (e == OK) {
+    enum err err = hash_init(&h, HASH_CRC32C);
+    if (err == OK) {
         for (int i = 0; i < count; i++)
             hash_update(&h, iov[i].iov_base, iov[i].iov_len);
         hash_final(&h, digest);
         base64_encode(digest, hash_size(HASH_CRC32C), out);
     }
     hash_fini(&h);
-    return e;
+    return err;
 }
 
 static enum err s3_put(struct store *store, const char *name, const struct iovec *iov, int count,
@@ -67,16 +67,16 @@ static enum err s3_put(struct store *store, const char *name, const struct iovec
     struct s3_request r = {
         .method = "PUT", .name = name, .iov = iov, .iov_count = count, .body_len = len};
 
-    enum err e = s->target.checksum ? crc32c_base64(iov, count, r.checksum) : OK;
-    if (e == OK)
-        e = call(s, &r);
+    enum err err = s->target.checksum ? crc32c_base64(iov, count, r.checksum) : OK;
+    if (err == OK)
+        err = call(s, &r);
     /* Whatever is missing here, it is not the object. */
-    if (e == ERR_NOT_FOUND) {
+    if (err == ERR_NOT_FOUND) {
         struct err_info info;
-        err_save(e, &info);
-        e = err_set(ERR_IO, "%s", info.text);
+        err_save(err, &info);
+        err = err_set(ERR_IO, "%s", info.text);
     }
-    return e;
+    return err;
 }
 
 static enum err s3_get(struct store *store, const char *name, uint64_t offset,
@@ -89,12 +89,12 @@ static enum err s3_get(struct store *store, const char *name, uint64_t offset,
 
     (void)count;
     s3_answer_init(&a);
-    enum err e = s3_call(s, &r, &a);
-    if (e == OK && a.got != len)
-        e = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
-                    store->label, name, offset + a.got, len, offset);
+    enum err err = s3_call(s, &r, &a);
+    if (err == OK && a.got != len)
+        err = err_set(ERR_CORRUPT, "%s: %s ends at %" PRIu64 ", asked for %zu from %" PRIu64,
+                      store->label, name, offset + a.got, len, offset);
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 static enum err s3_size(struct store *store, const char *name, uint64_t *out)
@@ -104,21 +104,21 @@ static enum err s3_size(struct store *store, const char *name, uint64_t *out)
     struct s3_answer a;
 
     s3_answer_init(&a);
-    enum err e = s3_call(s, &r, &a);
-    if (e == OK && a.content_length < 0)
-        e = err_set(ERR_IO, "%s: HEAD %s: no Content-Length", store->label, name);
-    if (e == OK)
+    enum err err = s3_call(s, &r, &a);
+    if (err == OK && a.content_length < 0)
+        err = err_set(ERR_IO, "%s: HEAD %s: no Content-Length", store->label, name);
+    if (err == OK)
         *out = (uint64_t)a.content_length;
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 static enum err s3_del(struct store *store, const char *name)
 {
     struct s3_request r = {.method = "DELETE", .name = name};
 
-    enum err e = call(s3_of(store), &r);
-    return e == ERR_NOT_FOUND ? OK : e;
+    enum err err = call(s3_of(store), &r);
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
@@ -143,8 +143,8 @@ static enum err fetch_page(struct s3_store *s, const char *prefix, struct str to
     args[count++] = arg("max-keys", str_of(max_keys));
     args[count++] = arg("prefix", str_of(full));
     struct s3_request r = {.method = "GET", .args = args, .arg_count = count};
-    enum err e = s3_call(s, &r, a);
-    return e == OK ? buf_check(&a->text) : e;
+    enum err err = s3_call(s, &r, a);
+    return err == OK ? buf_check(&a->text) : err;
 }
 
 /* The answer is whole before the first callback, so a retry repeats none. */
@@ -153,20 +153,20 @@ static enum err s3_list(struct store *store, const char *prefix, store_list_fn *
     struct s3_store *s = s3_of(store);
     struct s3_page page = {.each = each, .user = user, .prefix = s->target.prefix};
     struct s3_answer a;
-    enum err e;
+    enum err err;
 
     s3_answer_init(&a);
     buf_init(&page.token, 4096);
     do {
-        e = fetch_page(s, prefix, buf_str(&page.token), "1000", &a);
-        if (e == OK)
-            e = s3_xml_page(buf_str(&a.text), &page);
-        else if (e == ERR_NOT_FOUND)
-            e = err_set(ERR_IO, "%s: the bucket cannot be listed: 404", store->label);
-    } while (e == OK && page.truncated);
+        err = fetch_page(s, prefix, buf_str(&page.token), "1000", &a);
+        if (err == OK)
+            err = s3_xml_page(buf_str(&a.text), &page);
+        else if (err == ERR_NOT_FOUND)
+            err = err_set(ERR_IO, "%s: the bucket cannot be listed: 404", store->label);
+    } while (err == OK && page.truncated);
     buf_fini(&page.token);
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 /* --- open and close --------------------------------------------------------------------------- */
@@ -209,46 +209,46 @@ static enum err create_bucket(struct s3_store *s)
                  s->target.region);
     iov.iov_len = r.body_len = strlen(body);
     s3_answer_init(&a);
-    enum err e = s3_call(s, &r, &a);
-    if (e != OK && strcmp(a.code, "BucketAlreadyOwnedByYou") == 0)
-        e = OK;
-    else if (e != OK)
-        e = err_prefix(e,
-                       "the bucket %s does not exist and could not be made; create it, or allow "
-                       "the key s3:CreateBucket",
-                       s->target.bucket);
+    enum err err = s3_call(s, &r, &a);
+    if (err != OK && strcmp(a.code, "BucketAlreadyOwnedByYou") == 0)
+        err = OK;
+    else if (err != OK)
+        err = err_prefix(err,
+                         "the bucket %s does not exist and could not be made; create it, or allow "
+                         "the key s3:CreateBucket",
+                         s->target.bucket);
     else
         log_info("%s: made the bucket", s->base.label);
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 /* Puts what a user can do about a failed probe before the store's own words. */
-static enum err advise(const struct s3_store *s, const struct s3_answer *a, enum err e)
+static enum err advise(const struct s3_store *s, const struct s3_answer *a, enum err err)
 {
     const char *code = a->code;
 
     if (strcmp(code, "InvalidAccessKeyId") == 0)
-        return err_prefix(e,
+        return err_prefix(err,
                           "the store does not know the access key; check KISEKI_STORE_ACCESS_KEY");
     if (strcmp(code, "SignatureDoesNotMatch") == 0)
         return err_prefix(
-            e, "the secret key is wrong for the access key; check KISEKI_STORE_SECRET_KEY");
+            err, "the secret key is wrong for the access key; check KISEKI_STORE_SECRET_KEY");
     if (strcmp(code, "RequestTimeTooSkewed") == 0)
-        return err_prefix(e, "this machine's clock and the store's differ; set the clock");
+        return err_prefix(err, "this machine's clock and the store's differ; set the clock");
     if (strcmp(code, "AuthorizationHeaderMalformed") == 0 || strcmp(code, "PermanentRedirect") == 0)
-        return err_prefix(e, "the bucket is not in region %s; set region= of the store's URL",
+        return err_prefix(err, "the bucket is not in region %s; set region= of the store's URL",
                           s->target.region);
     if (a->status == 401 || a->status == 403)
-        return err_prefix(e,
+        return err_prefix(err,
                           "the store's key may not list the bucket %s; it needs s3:ListBucket, "
                           "s3:GetObject, s3:PutObject and s3:DeleteObject",
                           s->target.bucket);
-    if (e == ERR_BUSY)
-        return err_prefix(e, "the store cannot be reached or is overloaded; check its endpoint");
-    if (e == ERR_DENIED)
-        return err_prefix(e, "the store's certificate is not trusted; give its CA file");
-    return err_prefix(e, "the store cannot be used");
+    if (err == ERR_BUSY)
+        return err_prefix(err, "the store cannot be reached or is overloaded; check its endpoint");
+    if (err == ERR_DENIED)
+        return err_prefix(err, "the store's certificate is not trusted; give its CA file");
+    return err_prefix(err, "the store cannot be used");
 }
 
 /* Lists one object: proves address, region, keys and bucket. */
@@ -257,19 +257,19 @@ static enum err probe(struct s3_store *s, bool may_create)
     struct s3_answer a;
 
     s3_answer_init(&a);
-    enum err e = fetch_page(s, "", STR_NONE, "1", &a);
-    if (e != OK && may_create && strcmp(a.code, "NoSuchBucket") == 0) {
-        e = create_bucket(s);
-        if (e == OK)
-            e = probe(s, false);
-    } else if (e != OK && s->opts.must_have != NULL && strcmp(a.code, "NoSuchBucket") == 0) {
-        e = err_set(ERR_NOT_FOUND, "there is no store %s: its bucket does not exist",
-                    s->base.label);
-    } else if (e != OK) {
-        e = advise(s, &a, e);
+    enum err err = fetch_page(s, "", STR_NONE, "1", &a);
+    if (err != OK && may_create && strcmp(a.code, "NoSuchBucket") == 0) {
+        err = create_bucket(s);
+        if (err == OK)
+            err = probe(s, false);
+    } else if (err != OK && s->opts.must_have != NULL && strcmp(a.code, "NoSuchBucket") == 0) {
+        err = err_set(ERR_NOT_FOUND, "there is no store %s: its bucket does not exist",
+                      s->base.label);
+    } else if (err != OK) {
+        err = advise(s, &a, err);
     }
     s3_answer_fini(&a);
-    return e;
+    return err;
 }
 
 static enum err copy_option(char *out, size_t size, const char *value, const char *what)
@@ -278,11 +278,10 @@ static enum err copy_option(char *out, size_t size, const char *value, const cha
 
     if (len >= size)
         return err_set(ERR_INVALID, "the store's %s is too long", what);
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         if ((unsigned char)value[i] < ' ')
             return err_set(ERR_INVALID, "the store's %s has a control character or line end in it",
                            what);
-    }
     memcpy(out, value ? value : "", len + 1);
     return OK;
 }
@@ -292,9 +291,9 @@ static enum err set_up(struct s3_store *s, const char *spec, const struct store_
     const struct s3_target *t = &s->target;
     char label[sizeof(s->base.label)];
 
-    enum err e = s3_target_parse(spec, &s->target);
-    if (e != OK)
-        return e;
+    enum err err = s3_target_parse(spec, &s->target);
+    if (err != OK)
+        return err;
     snprintf(label, sizeof(label), "s3://%s%s%.*s at %.90s", t->bucket, t->prefix[0] ? "/" : "", 80,
              t->prefix, t->base);
     store_init(&s->base, &s3_ops, label);
@@ -302,20 +301,20 @@ static enum err set_up(struct s3_store *s, const char *spec, const struct store_
     if (s->base.put_limit_ms > LATE_PUT_MS)
         s->base.put_limit_ms = LATE_PUT_MS;
     s->base.put_limit_ms += (int64_t)opts->call_timeout_ms;
-    e = copy_option(s->access_key, sizeof(s->access_key), opts->access_key, "access key");
-    if (e == OK)
-        e = copy_option(s->secret_key, sizeof(s->secret_key), opts->secret_key, "secret key");
-    if (e == OK)
-        e = copy_option(s->ca_file, sizeof(s->ca_file), opts->ca_file, "CA file's path");
-    if (e == OK && (s->access_key[0] == '\0' || s->secret_key[0] == '\0'))
-        e = err_set(ERR_INVALID,
-                    "%s needs keys; set KISEKI_STORE_ACCESS_KEY and KISEKI_STORE_SECRET_KEY",
-                    label);
+    err = copy_option(s->access_key, sizeof(s->access_key), opts->access_key, "access key");
+    if (err == OK)
+        err = copy_option(s->secret_key, sizeof(s->secret_key), opts->secret_key, "secret key");
+    if (err == OK)
+        err = copy_option(s->ca_file, sizeof(s->ca_file), opts->ca_file, "CA file's path");
+    if (err == OK && (s->access_key[0] == '\0' || s->secret_key[0] == '\0'))
+        err = err_set(ERR_INVALID,
+                      "%s needs keys; set KISEKI_STORE_ACCESS_KEY and KISEKI_STORE_SECRET_KEY",
+                      label);
     s->opts = *opts;
     s->opts.access_key = s->access_key;
     s->opts.secret_key = s->secret_key;
     s->opts.ca_file = s->ca_file;
-    return e;
+    return err;
 }
 
 enum err store_s3_open(const char *spec, const struct store_options *opts, struct store **out)
@@ -329,17 +328,17 @@ enum err store_s3_open(const char *spec, const struct store_options *opts, struc
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->cancel, NULL);
     uint64_t size;
-    enum err e = set_up(s, spec, opts);
-    if (e == OK)
-        e = probe(s, opts->must_have == NULL);
-    if (e == OK && opts->must_have != NULL)
-        e = s3_size(&s->base, opts->must_have, &size);
-    if (e == OK) {
+    enum err err = set_up(s, spec, opts);
+    if (err == OK)
+        err = probe(s, opts->must_have == NULL);
+    if (err == OK && opts->must_have != NULL)
+        err = s3_size(&s->base, opts->must_have, &size);
+    if (err == OK) {
         *out = &s->base;
         return OK;
     }
     struct err_info info;
-    err_save(e, &info);
+    err_save(err, &info);
     s3_close(&s->base);
     return err_restore(&info);
 }

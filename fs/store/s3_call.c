@@ -31,19 +31,19 @@ static enum err attempt(struct s3_store *s, const struct s3_request *r, struct s
     buf_init(&path, 2048);
     buf_init(&url, 8192);
     s3_path_and_query(s, r, &path, &url);
-    enum err e = buf_check(&path);
-    if (e == OK)
-        e = buf_check(&url);
-    if (e == OK)
-        e = s3_make_headers(s, r, buf_str(&path), &headers);
-    if (e == OK)
+    enum err err = buf_check(&path);
+    if (err == OK)
+        err = buf_check(&url);
+    if (err == OK)
+        err = s3_make_headers(s, r, buf_str(&path), &headers);
+    if (err == OK)
         s3_perform(s, r, a, url.data, headers, left_ms, o);
     curl_slist_free_all(headers);
     buf_fini(&url);
     buf_fini(&path);
-    if (e == OK && o->code == CURLE_OK && a->status / 100 != 2)
+    if (err == OK && o->code == CURLE_OK && a->status / 100 != 2)
         s3_xml_error(buf_str(&a->text), a);
-    return e;
+    return err;
 }
 
 /* --- what an outcome means -------------------------------------------------------------------- */
@@ -72,10 +72,9 @@ static bool code_may_retry(const char *code)
     static const char *const codes[] = {"RequestTimeout", "BadDigest",
                                         "XAmzContentChecksumMismatch", "OperationAborted"};
 
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (strcmp(code, codes[i]) == 0)
             return true;
-    }
     return false;
 }
 
@@ -174,18 +173,18 @@ enum err s3_call(struct s3_store *s, const struct s3_request *r, struct s3_answe
     struct s3_outcome o;
 
     for (unsigned int attempts = 1;; attempts++) {
-        enum err e = attempt(s, r, a, deadline - clock_boot_ms(), &o);
-        if (e != OK)
-            return e;
-        e = conclude(s, r, a, &o, attempts);
-        if (e != OK && s3_is_cancelled(s))
+        enum err err = attempt(s, r, a, deadline - clock_boot_ms(), &o);
+        if (err != OK)
+            return err;
+        err = conclude(s, r, a, &o, attempts);
+        if (err != OK && s3_is_cancelled(s))
             return err_set(ERR_CANCELLED, "%s: given up, the process stops", s->base.label);
-        if (e == OK || attempts >= s->opts.max_attempts || !may_retry(&o, a))
-            return e;
+        if (err == OK || attempts >= s->opts.max_attempts || !may_retry(&o, a))
+            return err;
         int64_t wait = backoff_ms(&s->opts, attempts);
         if (clock_boot_ms() + wait >= deadline)
-            return e;
-        log_debug("%s; again in %" PRId64 " ms", err_text(e), wait);
+            return err;
+        log_debug("%s; again in %" PRId64 " ms", err_text(err), wait);
         store_count_retry(&s->base);
         s3_nap(s, wait);
     }

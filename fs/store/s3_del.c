@@ -17,7 +17,7 @@
 /* Our names have no character that XML gives a meaning; the prefix of the URL may. */
 static void append_escaped(struct buf *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
+    for (; *text != '\0'; text++)
         if (*text == '&')
             buf_append_cstr(out, "&amp;");
         else if (*text == '<')
@@ -26,7 +26,6 @@ static void append_escaped(struct buf *out, const char *text)
             buf_append_cstr(out, "&gt;");
         else
             buf_append_char(out, *text);
-    }
 }
 
 static enum err make_body(const struct s3_store *s, const char *const *names, size_t count,
@@ -55,13 +54,13 @@ static enum err post(struct s3_store *s, struct str body, struct s3_answer *a)
                            .iov_count = 1,
                            .body_len = body.len};
     uint8_t digest[HASH_MAX_BYTES];
-    enum err e = hash_once(HASH_MD5, body.ptr, body.len, digest);
+    enum err err = hash_once(HASH_MD5, body.ptr, body.len, digest);
 
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     base64_encode(digest, hash_size(HASH_MD5), r.md5);
-    e = s3_call(s, &r, a);
-    return e == OK ? buf_check(&a->text) : e;
+    err = s3_call(s, &r, a);
+    return err == OK ? buf_check(&a->text) : err;
 }
 
 struct refusals {
@@ -92,13 +91,13 @@ static void on_refused(void *user, const char *key, const char *code, const char
 {
     struct refusals *x = user;
     size_t skip = strlen(x->s->target.prefix);
-    enum err e = code_of(code);
+    enum err err = code_of(code);
 
-    if (strncmp(key, x->s->target.prefix, skip) != 0 || e == ERR_NOT_FOUND)
+    if (strncmp(key, x->s->target.prefix, skip) != 0 || err == ERR_NOT_FOUND)
         return;
     for (size_t i = 0; i < x->count; i++)
         if (strcmp(x->names[i], key + skip) == 0)
-            err_save(err_set(e, "%s: DELETE %s: %s%s%s", x->s->base.label, x->names[i], code,
+            err_save(err_set(err, "%s: DELETE %s: %s%s%s", x->s->base.label, x->names[i], code,
                              message[0] ? ": " : "", message),
                      &x->results[i]);
 }
@@ -110,31 +109,31 @@ static bool is_unknown(const struct s3_answer *a)
            strcmp(a->code, "MethodNotAllowed") == 0;
 }
 
-static void set_all(struct err_info *results, size_t count, enum err e)
+static void set_all(struct err_info *results, size_t count, enum err err)
 {
     struct err_info info;
 
-    err_save(e, &info);
+    err_save(err, &info);
     for (size_t i = 0; i < count; i++)
         results[i] = info;
 }
 
 /* True: results are set. */
-static bool conclude(struct s3_store *s, const char *const *names, size_t count, enum err e,
+static bool conclude(struct s3_store *s, const char *const *names, size_t count, enum err err,
                      const struct s3_answer *a, struct err_info *results)
 {
     struct refusals x = {.s = s, .names = names, .count = count, .results = results};
 
-    if (e != OK && is_unknown(a)) {
+    if (err != OK && is_unknown(a)) {
         if (!atomic_exchange(&s->no_del_many, true))
             log_info("%s has no DeleteObjects: slices are deleted one by one", s->base.label);
         return false;
     }
-    if (e == ERR_BUSY || e == ERR_NOMEM) {
-        set_all(results, count, e);
+    if (err == ERR_BUSY || err == ERR_NOMEM) {
+        set_all(results, count, err);
         return true;
     }
-    if (e != OK)
+    if (err != OK)
         return false; /* refused as a whole: single calls tell which of them is why */
     for (size_t i = 0; i < count; i++)
         results[i].code = OK;

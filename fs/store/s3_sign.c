@@ -60,21 +60,21 @@ static enum err authorize(const struct s3_store *s, const struct s3_request *r, 
 
     buf_init(&canonical, 16384);
     buf_init(&names, 256);
-    enum err e = sigv4_canonical(&request, &canonical, &names);
-    if (e == OK)
-        e = sigv4_key(str_of(s->secret_key), &scope, key);
-    if (e == OK)
-        e = sigv4_sign(key, str_of(now), &scope, buf_str(&canonical), signature);
-    if (e == OK) {
+    enum err err = sigv4_canonical(&request, &canonical, &names);
+    if (err == OK)
+        err = sigv4_key(str_of(s->secret_key), &scope, key);
+    if (err == OK)
+        err = sigv4_sign(key, str_of(now), &scope, buf_str(&canonical), signature);
+    if (err == OK) {
         buf_printf(out,
                    "Authorization: AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/s3/aws4_request, "
                    "SignedHeaders=" STR_FMT ", Signature=%s",
                    s->access_key, now, s->target.region, STR_ARG(buf_str(&names)), signature);
-        e = buf_check(out);
+        err = buf_check(out);
     }
     buf_fini(&names);
     buf_fini(&canonical);
-    return e;
+    return err;
 }
 
 static enum err add_header(struct curl_slist **list, const char *line)
@@ -93,36 +93,36 @@ enum err s3_make_headers(const struct s3_store *s, const struct s3_request *r, s
     char now[CLOCK_TEXT_MAX];
     char line[S3_HOST_MAX + 32];
     struct buf authorization;
-    enum err e;
+    enum err err;
 
     clock_amz(clock_wall_ms(), now);
     buf_init(&authorization, 4096);
-    e = authorize(s, r, path, now, &authorization);
-    if (e == OK)
-        e = add_header(out, authorization.data);
+    err = authorize(s, r, path, now, &authorization);
+    if (err == OK)
+        err = add_header(out, authorization.data);
     buf_fini(&authorization);
     snprintf(line, sizeof(line), "Host: %s", s->target.host);
-    if (e == OK)
-        e = add_header(out, line);
+    if (err == OK)
+        err = add_header(out, line);
     snprintf(line, sizeof(line), "x-amz-date: %s", now);
-    if (e == OK)
-        e = add_header(out, line);
-    if (e == OK)
-        e = add_header(out, "x-amz-content-sha256: " UNSIGNED_PAYLOAD);
+    if (err == OK)
+        err = add_header(out, line);
+    if (err == OK)
+        err = add_header(out, "x-amz-content-sha256: " UNSIGNED_PAYLOAD);
     snprintf(line, sizeof(line), "x-amz-checksum-crc32c: %s", r->checksum);
-    if (e == OK && r->checksum[0])
-        e = add_header(out, line);
+    if (err == OK && r->checksum[0])
+        err = add_header(out, line);
     snprintf(line, sizeof(line), "Content-MD5: %s", r->md5);
-    if (e == OK && r->md5[0])
-        e = add_header(out, line);
-    if (e == OK && r->md5[0])
-        e = add_header(out, "Content-Type: application/xml");
+    if (err == OK && r->md5[0])
+        err = add_header(out, line);
+    if (err == OK && r->md5[0])
+        err = add_header(out, "Content-Type: application/xml");
     /* Otherwise curl waits a second for the store to say 100 Continue. */
-    if (e == OK)
-        e = add_header(out, "Expect:");
+    if (err == OK)
+        err = add_header(out, "Expect:");
     snprintf(line, sizeof(line), "Range: bytes=%" PRIu64 "-%" PRIu64, r->offset,
              r->offset + r->out_len - 1);
-    if (e == OK && r->out)
-        e = add_header(out, line);
-    return e;
+    if (err == OK && r->out)
+        err = add_header(out, line);
+    return err;
 }

@@ -15,10 +15,9 @@ static bool copy_text(char *out, size_t size, struct str s)
 {
     if (s.len >= size)
         return false;
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len; i++)
         if ((unsigned char)s.ptr[i] <= ' ' || s.ptr[i] == 0x7f)
             return false;
-    }
     if (s.len > 0)
         memcpy(out, s.ptr, s.len);
     out[s.len] = '\0';
@@ -93,10 +92,9 @@ static enum err parse_settings(struct str query, struct buf *decoded, struct set
         struct str name = str_sub(pair, 0, eq);
         size_t at = decoded->len;
         struct str *value = NULL;
-        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
             if (str_eq(name, known[i].name))
                 value = known[i].value;
-        }
         if (!value)
             return bad("known settings are endpoint, region, style and checksum");
         if (percent_decode(decoded, str_sub(pair, eq + 1, pair.len), PERCENT_PLUS_LITERAL) != OK)
@@ -136,9 +134,9 @@ static enum err apply(const struct settings *set, struct s3_target *t)
         return bad("the region may have letters, digits and '-'");
     t->own_endpoint = set->endpoint.len > 0;
     snprintf(aws, sizeof(aws), "https://s3.%s.amazonaws.com", t->region);
-    enum err e = parse_endpoint(t->own_endpoint ? set->endpoint : str_of(aws), &endpoint);
-    if (e != OK)
-        return e;
+    enum err err = parse_endpoint(t->own_endpoint ? set->endpoint : str_of(aws), &endpoint);
+    if (err != OK)
+        return err;
 
     if (str_eq(set->style, STR("path")))
         t->path_style = true;
@@ -169,11 +167,11 @@ enum err s3_target_parse(const char *spec, struct s3_target *out)
 
     memset(out, 0, sizeof(*out));
     buf_init(&decoded, 4096);
-    enum err e = parse_names(str_sub(all, 0, mark), out);
-    if (e == OK && mark + 1 < all.len)
-        e = parse_settings(str_sub(all, mark + 1, all.len), &decoded, &set);
-    if (e == OK)
-        e = apply(&set, out);
+    enum err err = parse_names(str_sub(all, 0, mark), out);
+    if (err == OK && mark + 1 < all.len)
+        err = parse_settings(str_sub(all, mark + 1, all.len), &decoded, &set);
+    if (err == OK)
+        err = apply(&set, out);
     buf_fini(&decoded);
-    return e;
+    return err;
 }

@@ -124,9 +124,9 @@ static uint64_t read_counter(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static enum store_result result_of(enum err e)
+static enum store_result result_of(enum err err)
 {
-    switch (e) {
+    switch (err) {
     case OK:
         return STORE_RESULT_OK;
     case ERR_NOT_FOUND:
@@ -141,13 +141,13 @@ static enum store_result result_of(enum err e)
     }
 }
 
-static enum err counted(struct store *s, enum store_op op, int64_t began_us, enum err e)
+static enum err counted(struct store *s, enum store_op op, int64_t began_us, enum err err)
 {
     int64_t took_us = clock_mono_us() - began_us;
 
-    add(&s->count.calls[op][result_of(e)], 1);
+    add(&s->count.calls[op][result_of(err)], 1);
     add(&s->count.micros[op], took_us > 0 ? (uint64_t)took_us : 0);
-    return e;
+    return err;
 }
 
 void store_count_retry(struct store *s)
@@ -210,16 +210,16 @@ static enum err check_vector(const struct iovec *iov, int count, size_t len)
 enum err store_put(struct store *s, const char *name, const struct iovec *iov, int count,
                    size_t len)
 {
-    enum err e = check_call(s, name, store_name_ok(name));
-    if (e == OK)
-        e = check_vector(iov, count, len);
-    if (e != OK)
-        return e;
+    enum err err = check_call(s, name, store_name_ok(name));
+    if (err == OK)
+        err = check_vector(iov, count, len);
+    if (err != OK)
+        return err;
     int64_t began = clock_mono_us();
-    e = s->ops->put(s, name, iov, count, len);
-    if (e == OK)
+    err = s->ops->put(s, name, iov, count, len);
+    if (err == OK)
         add(&s->count.put_bytes, len);
-    return counted(s, STORE_PUT, began, e);
+    return counted(s, STORE_PUT, began, err);
 }
 
 enum err store_put_bytes(struct store *s, const char *name, const void *data, size_t len)
@@ -231,9 +231,9 @@ enum err store_put_bytes(struct store *s, const char *name, const void *data, si
 
 enum err store_size(struct store *s, const char *name, uint64_t *out)
 {
-    enum err e = check_call(s, name, store_name_ok(name));
-    if (e != OK)
-        return e;
+    enum err err = check_call(s, name, store_name_ok(name));
+    if (err != OK)
+        return err;
     int64_t began = clock_mono_us();
     return counted(s, STORE_SIZE, began, s->ops->size(s, name, out));
 }
@@ -242,11 +242,12 @@ enum err store_size(struct store *s, const char *name, uint64_t *out)
 static enum err get_nothing(struct store *s, const char *name, uint64_t offset)
 {
     uint64_t size = 0;
-    enum err e = store_size(s, name, &size);
+    enum err err = store_size(s, name, &size);
 
-    if (e == OK && offset > size)
-        e = err_set(ERR_CORRUPT, "%s: %" PRIu64 " bytes, asked from %" PRIu64, name, size, offset);
-    return e;
+    if (err == OK && offset > size)
+        err =
+            err_set(ERR_CORRUPT, "%s: %" PRIu64 " bytes, asked from %" PRIu64, name, size, offset);
+    return err;
 }
 
 enum err store_get(struct store *s, const char *name, uint64_t offset, size_t len, void *out)
@@ -259,28 +260,28 @@ enum err store_get(struct store *s, const char *name, uint64_t offset, size_t le
 enum err store_getv(struct store *s, const char *name, uint64_t offset, const struct iovec *iov,
                     int count, size_t len)
 {
-    enum err e = check_call(s, name, store_name_ok(name));
-    if (e != OK)
-        return e;
+    enum err err = check_call(s, name, store_name_ok(name));
+    if (err != OK)
+        return err;
     if (len > STORE_OBJECT_MAX || offset > STORE_OBJECT_MAX)
         return err_set(ERR_TOO_LARGE, "a get of %zu bytes from %" PRIu64 "; at most %zu", len,
                        offset, STORE_OBJECT_MAX);
     if (len == 0)
         return get_nothing(s, name, offset);
     int64_t began = clock_mono_us();
-    e = s->ops->get(s, name, offset, iov, count, len);
-    if (e == OK)
+    err = s->ops->get(s, name, offset, iov, count, len);
+    if (err == OK)
         add(&s->count.get_bytes, len);
-    return counted(s, STORE_GET, began, e);
+    return counted(s, STORE_GET, began, err);
 }
 
 enum err store_get_all(struct store *s, const char *name, struct buf *out)
 {
     uint64_t size = 0;
-    enum err e = store_size(s, name, &size);
+    enum err err = store_size(s, name, &size);
 
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     if (size > out->max - out->len || size > STORE_OBJECT_MAX)
         return err_set(ERR_TOO_LARGE, "%s has %" PRIu64 " bytes", name, size);
     if (size == 0)
@@ -288,17 +289,17 @@ enum err store_get_all(struct store *s, const char *name, struct buf *out)
     char *room = buf_reserve(out, (size_t)size);
     if (!room)
         return buf_check(out);
-    e = store_get(s, name, 0, (size_t)size, room);
-    if (e == OK)
+    err = store_get(s, name, 0, (size_t)size, room);
+    if (err == OK)
         buf_added(out, (size_t)size);
-    return e;
+    return err;
 }
 
 enum err store_del(struct store *s, const char *name)
 {
-    enum err e = check_call(s, name, store_name_ok(name));
-    if (e != OK)
-        return e;
+    enum err err = check_call(s, name, store_name_ok(name));
+    if (err != OK)
+        return err;
     int64_t began = clock_mono_us();
     return counted(s, STORE_DEL, began, s->ops->del(s, name));
 }
@@ -336,9 +337,9 @@ size_t store_del_chunk(const struct store *s)
 
 enum err store_list(struct store *s, const char *prefix, store_list_fn *each, void *user)
 {
-    enum err e = check_call(s, prefix, store_prefix_ok(prefix));
-    if (e != OK)
-        return e;
+    enum err err = check_call(s, prefix, store_prefix_ok(prefix));
+    if (err != OK)
+        return err;
     int64_t began = clock_mono_us();
     return counted(s, STORE_LIST, began, s->ops->list(s, prefix, each, user));
 }

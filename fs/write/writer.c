@@ -108,10 +108,9 @@ static void doom_slices(struct writer *w)
     size_t count = 0;
     enum err err;
 
-    for (struct upload *u = w->first; names != NULL && u != NULL; u = u->next) {
+    for (struct upload *u = w->first; names != NULL && u != NULL; u = u->next)
         if (u->name.id != 0)
             names[count++] = u->name;
-    }
     err = names == NULL ? ERR_NOMEM : count == 0 ? OK : slices_doom(w->fs->meta, names, count);
     if (err != OK)
         log_warn("%zu slices of a failed upload stay until the session ends: %s", count,

@@ -50,12 +50,11 @@ static enum err list_page(struct meta *m, json_t *json, char after[ACCESS_KEY_MA
     enum err err = a != NULL ? account_keys_list(m, a, str_of(after), PAGE_KEYS, &list, &count)
                              : err_set(ERR_NOMEM, "out of memory");
 
-    for (size_t i = 0; err == OK && i < count; i++) {
+    for (size_t i = 0; err == OK && i < count; i++)
         if (json == NULL)
             print_key(&list[i]);
         else
             json_array_append_new(json, key_json(&list[i]));
-    }
     after[0] = '\0';
     if (err == OK && count == PAGE_KEYS)
         memcpy(after, list[count - 1].access_key, sizeof(list[0].access_key));
@@ -161,10 +160,9 @@ static const struct action {
 static enum err find_action(const struct config *c, const struct action **out)
 {
     *out = NULL;
-    for (size_t i = 0; c->file != NULL && i < sizeof(actions) / sizeof(actions[0]); i++) {
+    for (size_t i = 0; c->file != NULL && i < sizeof(actions) / sizeof(actions[0]); i++)
         if (strcmp(c->file, actions[i].name) == 0)
             *out = &actions[i];
-    }
     if (*out == NULL)
         return err_set(ERR_INVALID, "key: say list, create, disable, enable or remove "
                                     "(kiseki key --help)");

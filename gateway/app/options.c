@@ -167,12 +167,11 @@ void option_variable(const struct option_row *o, char out[OPTION_LABEL_MAX])
 {
     size_t n = (size_t)snprintf(out, OPTION_LABEL_MAX, "KISEKI_%s", o->name);
 
-    for (size_t i = 0; i < n && i < OPTION_LABEL_MAX - 1; i++) {
+    for (size_t i = 0; i < n && i < OPTION_LABEL_MAX - 1; i++)
         if (out[i] == '-')
             out[i] = '_';
         else if (out[i] >= 'a' && out[i] <= 'z')
             out[i] = (char)(out[i] - 'a' + 'A');
-    }
 }
 
 const char *option_label(const struct option_row *o, char out[OPTION_LABEL_MAX])

@@ -84,13 +84,12 @@ static enum err take_keys(struct gateway *g)
     g->keys[0] = (struct given_key){STR(ACCOUNT_ROOT), str_of(g->volume.access_key),
                                     str_of(g->volume.secret_key)};
     for (size_t i = 1; i < g->key_count; i++) {
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = 0; k < i; k++)
             if (str_eq(g->keys[i].access_key, g->keys[k].access_key))
                 return err_set(ERR_INVALID,
                                "KISEKI_TEST_USERS: the access key of " STR_FMT
                                " is that of " STR_FMT,
                                STR_ARG(g->keys[i].account), STR_ARG(g->keys[k].account));
-        }
     }
     return OK;
 }

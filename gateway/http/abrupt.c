@@ -32,9 +32,8 @@ static void print_answer(const struct exchange *x, struct buf *out)
         buf_append_cstr(out, "\r\n");
     }
     buf_printf(out, "Content-Length: %zu\r\n\r\n", reply->bytes.len);
-    if (!str_eq(x->r.method, STR("HEAD"))) {
+    if (!str_eq(x->r.method, STR("HEAD")))
         buf_append_str(out, reply->bytes);
-    }
 }
 
 /* What of it the socket's buffer has no room for is lost; an answer is smaller than that. */
@@ -62,9 +61,8 @@ static void end_our_side(struct exchange *x)
 {
     const union MHD_ConnectionInfo *info =
         x->r.is_tls ? MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
-    if (info) {
+    if (info)
         (void)gnutls_bye(info->tls_session, GNUTLS_SHUT_WR);
-    }
     (void)shutdown(x->peer->fd, SHUT_WR);
 }
 
@@ -79,9 +77,8 @@ bool http_send_abruptly(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
     http_check_reply(x);
-    if (reply->body) {
+    if (reply->body)
         return false;
-    }
     struct buf text;
     buf_init(&text, ANSWER_MAX);
     print_answer(x, &text);

@@ -60,46 +60,40 @@ static struct http_origin *find_origin(const struct http_server *s,
                                        const struct http_origin_key *key)
 {
     struct http_origin *o = s->origins[bucket_of(key)];
-    while (o && memcmp(&o->key, key, sizeof(*key)) != 0) {
+    while (o && memcmp(&o->key, key, sizeof(*key)) != 0)
         o = o->next;
-    }
     return o;
 }
 
 static void push_idle(struct http_peer *peer)
 {
     struct http_origin *o = peer->origin;
-    if (!o || peer->is_idle) {
+    if (!o || peer->is_idle)
         return;
-    }
     peer->is_idle = true;
     peer->idle_next = NULL;
     peer->idle_previous = o->idle_last;
-    if (o->idle_last) {
+    if (o->idle_last)
         o->idle_last->idle_next = peer;
-    } else {
+    else
         o->idle_first = peer;
-    }
     o->idle_last = peer;
 }
 
 static void drop_idle(struct http_peer *peer)
 {
     struct http_origin *o = peer->origin;
-    if (!o || !peer->is_idle) {
+    if (!o || !peer->is_idle)
         return;
-    }
     peer->is_idle = false;
-    if (peer->idle_previous) {
+    if (peer->idle_previous)
         peer->idle_previous->idle_next = peer->idle_next;
-    } else {
+    else
         o->idle_first = peer->idle_next;
-    }
-    if (peer->idle_next) {
+    if (peer->idle_next)
         peer->idle_next->idle_previous = peer->idle_previous;
-    } else {
+    else
         o->idle_last = peer->idle_previous;
-    }
 }
 
 void http_admit_add(struct http_peer *peer, const struct sockaddr *address)
@@ -109,9 +103,8 @@ void http_admit_add(struct http_peer *peer, const struct sockaddr *address)
     struct http_origin *o = find_origin(s, &key);
     if (!o) {
         o = calloc(1, sizeof(*o));
-        if (!o) {
+        if (!o)
             return; /* served, but never closed for another */
-        }
         o->key = key;
         o->next = s->origins[bucket_of(&key)];
         s->origins[bucket_of(&key)] = o;
@@ -124,9 +117,8 @@ void http_admit_add(struct http_peer *peer, const struct sockaddr *address)
 static void free_origin(struct http_server *s, struct http_origin *o)
 {
     struct http_origin **link = &s->origins[bucket_of(&o->key)];
-    while (*link != o) {
+    while (*link != o)
         link = &(*link)->next;
-    }
     *link = o->next;
     free(o);
 }
@@ -134,9 +126,8 @@ static void free_origin(struct http_server *s, struct http_origin *o)
 /* Somebody in the waiting room may get in now. */
 static void wake_waiting(struct http_server *s)
 {
-    if (atomic_load(&s->waiting_count) > 0) {
+    if (atomic_load(&s->waiting_count) > 0)
         http_accept_wake(s);
-    }
 }
 
 void http_admit_remove(struct http_peer *peer)
@@ -145,12 +136,10 @@ void http_admit_remove(struct http_peer *peer)
     struct http_origin *o = peer->origin;
     drop_idle(peer);
     peer->origin = NULL;
-    if (o && --o->count == 0) {
+    if (o && --o->count == 0)
         free_origin(s, o);
-    }
-    if (peer->is_evicted) {
+    if (peer->is_evicted)
         s->evicted--;
-    }
     wake_waiting(s);
 }
 
@@ -180,11 +169,9 @@ static struct http_origin *heaviest(const struct http_server *s, bool with_idle)
 {
     struct http_origin *found = NULL;
     for (size_t i = 0; i < HTTP_ORIGIN_BUCKETS; i++) {
-        for (struct http_origin *o = s->origins[i]; o; o = o->next) {
-            if ((!with_idle || o->idle_first) && (!found || o->count > found->count)) {
+        for (struct http_origin *o = s->origins[i]; o; o = o->next)
+            if ((!with_idle || o->idle_first) && (!found || o->count > found->count))
                 found = o;
-            }
-        }
     }
     return found;
 }
@@ -194,11 +181,9 @@ static struct http_peer *oldest_idle(const struct http_origin *o)
 {
     enum { LOOKS = 8 };
     struct http_peer *peer = o->idle_first;
-    for (int i = 0; i < LOOKS && peer; i++, peer = peer->idle_next) {
-        if (http_watch_unread(peer) == 0) {
+    for (int i = 0; i < LOOKS && peer; i++, peer = peer->idle_next)
+        if (http_watch_unread(peer) == 0)
             return peer;
-        }
-    }
     return o->idle_first;
 }
 
@@ -208,9 +193,8 @@ static bool evict_slow(struct http_server *s, const struct http_origin_key *newc
     struct http_origin *most = heaviest(s, false), *mine = find_origin(s, newcomer);
     unsigned count = mine ? mine->count : 0;
     int evicted = 0;
-    if (!most || most->count <= s->options.max_connections / 2 || count >= most->count / 2) {
+    if (!most || most->count <= s->options.max_connections / 2 || count >= most->count / 2)
         return false;
-    }
     for (struct http_peer *p = s->peers; p && evicted < SLOW_AT_ONCE; p = p->next) {
         if (p->origin == most && !p->is_evicted && atomic_load(&p->wants_body)) {
             evict(p);
@@ -247,13 +231,10 @@ static void hand_over(struct http_server *s, const struct http_waiting *w)
     uint64_t before = atomic_load(&s->connections_total);
     bool is_near = atomic_load(&s->connections) + NEAR >= s->options.max_connections;
     /* On failure libmicrohttpd has closed it and says why in the log. */
-    if (MHD_add_connection(s->daemon, w->fd, (const struct sockaddr *)&w->from, w->size) ==
-        MHD_NO) {
+    if (MHD_add_connection(s->daemon, w->fd, (const struct sockaddr *)&w->from, w->size) == MHD_NO)
         return;
-    }
-    for (int i = 0; is_near && i < TRIES && atomic_load(&s->connections_total) == before; i++) {
+    for (int i = 0; is_near && i < TRIES && atomic_load(&s->connections_total) == before; i++)
         (void)usleep(50);
-    }
 }
 
 static void leave_room(struct http_server *s, size_t at)
@@ -311,9 +292,8 @@ void http_admit(struct http_server *s, const struct http_waiting *newcomer)
         hand_over(s, newcomer);
         return;
     }
-    if (s->waiting_len == HTTP_WAITING_MAX) {
+    if (s->waiting_len == HTTP_WAITING_MAX)
         make_space(s);
-    }
     s->waiting[s->waiting_len++] = *newcomer;
     atomic_store(&s->waiting_count, s->waiting_len);
     http_admit_waiting(s);

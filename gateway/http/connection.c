@@ -30,14 +30,12 @@ static void unlink_exchange(struct exchange *x)
 {
     struct http_server *s = x->server;
     pthread_mutex_lock(&s->lock);
-    if (x->previous) {
+    if (x->previous)
         x->previous->next = x->next;
-    } else {
+    else
         s->exchanges = x->next;
-    }
-    if (x->next) {
+    if (x->next)
         x->next->previous = x->previous;
-    }
     x->peer->exchange = NULL;
     http_admit_idle(x->peer);
     pthread_mutex_unlock(&s->lock);
@@ -106,8 +104,8 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
     } else {
         struct str text = arena_str(r->arena, str_of(why));
         http_reply_bytes(r, status, text);
-        enum err e = http_reply_header(r, "Content-Type", STR("text/plain"));
-        (void)e; /* an answer without it will do */
+        enum err err = http_reply_header(r, "Content-Type", STR("text/plain"));
+        (void)err; /* an answer without it will do */
     }
     r->reply.status = status;
 }
@@ -117,15 +115,15 @@ static void begin(struct exchange *x, const char *method, const char *version)
 {
     take_off(x);
     x->phase = PHASE_HEAD;
-    enum err e = http_read_head(x, method, version);
+    enum err err = http_read_head(x, method, version);
     http_receive_waits(x, false);
-    if (e == OK) {
+    if (err == OK) {
         x->next_step = x->server->handler.head(&x->r);
         return;
     }
-    unsigned status = e == ERR_INVALID ? 400 : e == ERR_UNSUPPORTED ? 417 : 500;
+    unsigned status = err == ERR_INVALID ? 400 : err == ERR_UNSUPPORTED ? 417 : 500;
     char why[ERR_TEXT_MAX];
-    snprintf(why, sizeof(why), "%s", status == 500 ? "Internal error." : err_text(e));
+    snprintf(why, sizeof(why), "%s", status == 500 ? "Internal error." : err_text(err));
     http_refuse(x, status, why);
     x->r.reply.close = true;
     x->next_step = HTTP_REPLY;
@@ -141,17 +139,14 @@ static enum outcome settle(struct exchange *x)
             x->next_step = x->server->handler.work(&x->r);
             continue;
         }
-        if (!http_may_suspend(x)) {
+        if (!http_may_suspend(x))
             return SUSPENDED;
-        }
-        if (atomic_load(&x->gone) || !http_hold(x)) {
+        if (atomic_load(&x->gone) || !http_hold(x))
             return CLOSE;
-        }
-        enum err e = http_run_job(x, true);
-        if (e == OK) {
+        enum err err = http_run_job(x, true);
+        if (err == OK)
             return SUSPENDED;
-        }
-        if (e != ERR_EXISTS) {
+        if (err != ERR_EXISTS) {
             http_refuse(x, 503, "The server is busy.");
             x->next_step = HTTP_REPLY;
         }
@@ -174,9 +169,8 @@ static bool must_send_early(const struct exchange *x)
 static enum MHD_Result send_early(struct exchange *x)
 {
     bool is_sending = !x->r.wants_100 && x->r.content_length > 0;
-    if (is_sending && !x->r.reply.body) {
+    if (is_sending && !x->r.reply.body)
         return http_send_abruptly(x) ? MHD_YES : MHD_NO;
-    }
     return http_send(x);
 }
 
@@ -191,15 +185,13 @@ static enum outcome obey_head(struct exchange *x)
 {
     for (;;) {
         enum outcome outcome = settle(x);
-        if (outcome != GO_ON || x->next_step != HTTP_BODY || x->takes_body) {
+        if (outcome != GO_ON || x->next_step != HTTP_BODY || x->takes_body)
             return outcome;
-        }
         x->takes_body = true;
-        enum err e = http_receive_begin(x);
-        if (e == OK) {
+        enum err err = http_receive_begin(x);
+        if (err == OK)
             return GO_ON;
-        }
-        end_body(x, e); /* too large by its own word: say so before it comes */
+        end_body(x, err); /* too large by its own word: say so before it comes */
     }
 }
 
@@ -222,18 +214,17 @@ static enum MHD_Result at_end(struct exchange *x)
 {
     if (x->phase == PHASE_BODY) {
         if (wants_body(x)) {
-            enum err e = http_receive_rest(x);
-            if (e != OK) {
-                return e == ERR_AGAIN ? MHD_YES : MHD_NO;
-            }
+            enum err err = http_receive_rest(x);
+            if (err != OK)
+                return err == ERR_AGAIN ? MHD_YES : MHD_NO;
         }
         x->phase = PHASE_END;
         http_receive_waits(x, false);
         if (wants_body(x)) {
-            enum err e = http_receive_end(x);
+            enum err err = http_receive_end(x);
             struct err_info why;
-            err_save(e, &why);
-            end_body(x, e);
+            err_save(err, &why);
+            end_body(x, err);
             if (x->bad_framing) {
                 (void)err_restore(&why);
                 refuse_framing(x);
@@ -254,13 +245,11 @@ static enum MHD_Result at_end(struct exchange *x)
 static enum MHD_Result after_head(struct exchange *x)
 {
     enum outcome outcome = obey_head(x);
-    if (outcome != GO_ON) {
+    if (outcome != GO_ON)
         return outcome == SUSPENDED ? MHD_YES : MHD_NO;
-    }
     if (!wants_body(x)) {
-        if (!x->all_came && must_send_early(x)) {
+        if (!x->all_came && must_send_early(x))
             return send_early(x);
-        }
         x->discards = true;
     }
     x->phase = PHASE_BODY;
@@ -274,9 +263,8 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
     if (x->phase == PHASE_BODY) {
         x->phase = PHASE_END;
         http_receive_waits(x, false);
-        if (wants_body(x)) {
+        if (wants_body(x))
             end_body(x, err_restore(&x->body_error));
-        }
         if (x->bad_framing) {
             (void)err_restore(&x->body_error);
             refuse_framing(x);
@@ -284,12 +272,10 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
     }
     if (x->phase == PHASE_END) {
         enum outcome outcome = settle(x);
-        if (outcome == SUSPENDED) {
+        if (outcome == SUSPENDED)
             return MHD_YES; /* the piece that is left makes libmicrohttpd call again */
-        }
-        if (outcome == CLOSE || !http_send_abruptly(x)) {
+        if (outcome == CLOSE || !http_send_abruptly(x))
             return MHD_NO;
-        }
     }
     http_linger(x);
     x->r.bytes_in += *size;
@@ -301,9 +287,8 @@ static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *
 {
     if (!x->fed_up && x->phase == PHASE_BODY) {
         enum MHD_Result result = http_receive_piece(x, data, size);
-        if (!x->fed_up) {
+        if (!x->fed_up)
             return result;
-        }
     }
     return answer_abruptly(x, size);
 }
@@ -311,14 +296,12 @@ static enum MHD_Result take_piece(struct exchange *x, const char *data, size_t *
 /* The body comes while the handler has not yet said what it wants with it. */
 static enum MHD_Result take_early_piece(struct exchange *x, const char *data, size_t *size)
 {
-    if (x->next_step == HTTP_WORK && http_receive_keep(x, data, size)) {
+    if (x->next_step == HTTP_WORK && http_receive_keep(x, data, size))
         return MHD_YES; /* the last call will ask */
-    }
     http_receive_waits(x, false);
     enum outcome outcome = obey_head(x);
-    if (outcome != GO_ON) {
+    if (outcome != GO_ON)
         return outcome == SUSPENDED ? MHD_YES : MHD_NO;
-    }
     if (!wants_body(x)) {
         x->discards = true;
         x->fed_up = must_send_early(x);
@@ -337,11 +320,10 @@ static bool is_in_time_later(const struct exchange *x)
 static bool look_at_framing(struct exchange *x, const char *data)
 {
     bool may_look = x->r.is_chunked && x->body_start && !x->fed_up;
-    enum err e = may_look ? http_strict_chunk(x->body_start, data) : OK;
-    if (e == OK) {
+    enum err err = may_look ? http_strict_chunk(x->body_start, data) : OK;
+    if (err == OK)
         return true;
-    }
-    err_save(e, &x->body_error);
+    err_save(err, &x->body_error);
     x->bad_framing = x->fed_up = x->discards = true;
     x->next_step = HTTP_REPLY;
     x->phase = x->phase == PHASE_HEAD ? PHASE_BODY : x->phase;
@@ -351,34 +333,27 @@ static bool look_at_framing(struct exchange *x, const char *data)
 static enum MHD_Result take_step(struct exchange *x, const char *method, const char *version,
                                  const char *data, size_t *size)
 {
-    if (atomic_load(&x->server->cutting)) {
+    if (atomic_load(&x->server->cutting))
         return MHD_NO;
-    }
-    if (*size > 0 && http_is_parked(x)) {
+    if (*size > 0 && http_is_parked(x))
         return MHD_YES; /* the next chunk, offered although we are suspended: later */
-    }
     if (x->phase == PHASE_NEW) {
         begin(x, method, version);
-        if (!is_in_time_later(x)) {
+        if (!is_in_time_later(x))
             return after_head(x);
-        }
         http_receive_waits(x, true);
         return MHD_YES;
     }
     /* Asked again at the first call, if it was suspended there; else this is the last. */
     x->all_came = *size == 0 && !(x->phase == PHASE_HEAD && x->r.wants_100);
-    if (*size > 0 && !look_at_framing(x, data)) {
+    if (*size > 0 && !look_at_framing(x, data))
         return take_piece(x, data, size);
-    }
-    if (x->phase == PHASE_HEAD) {
+    if (x->phase == PHASE_HEAD)
         return *size > 0 ? take_early_piece(x, data, size) : after_head(x);
-    }
-    if (*size > 0) {
+    if (*size > 0)
         return take_piece(x, data, size);
-    }
-    if (x->phase == PHASE_REPLY) {
+    if (x->phase == PHASE_REPLY)
         return MHD_NO; /* answered in the middle already */
-    }
     return at_end(x);
 }
 
@@ -390,9 +365,8 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
     (void)mhd;
     (void)url;
     struct exchange *x = *exchange;
-    if (!x) {
+    if (!x)
         return MHD_NO;
-    }
     log_set_request_id(x->r.id);
     enum MHD_Result result = take_step(x, method, version, data, size);
     if (x->abrupt_status && x->in_flight) { /* it only lingers */
@@ -409,15 +383,12 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
 static enum err broken_body(const struct exchange *x, enum MHD_RequestTerminationCode why,
                             unsigned answered)
 {
-    if (x->body_error.code != OK) {
+    if (x->body_error.code != OK)
         return err_restore(&x->body_error);
-    }
-    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || atomic_load(&x->too_slow)) {
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || atomic_load(&x->too_slow))
         return err_set(ERR_TIMEOUT, "the client was too slow");
-    }
-    if (answered != 0) {
+    if (answered != 0)
         return err_set(ERR_INVALID, "the body's framing is broken");
-    }
     return err_set(ERR_CANCELLED, why == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN
                                       ? "the server is stopping"
                                       : "the client went away");
@@ -430,9 +401,8 @@ static void finish(struct exchange *x, struct MHD_Connection *mhd,
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
     unsigned answered = info ? info->http_status : 0;
-    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) {
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
         atomic_fetch_add(&x->server->timeouts_total, 1);
-    }
     /* A worker may have said HTTP_BODY and the connection ended before that was obeyed. */
     bool owed = x->takes_body || (x->phase == PHASE_HEAD && x->next_step == HTTP_BODY);
     if (owed && !x->body_ended) {
@@ -455,9 +425,8 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
     struct http_server *s = cls;
     struct exchange *x = *exchange;
     *exchange = NULL;
-    if (!x) {
+    if (!x)
         return;
-    }
     unlink_exchange(x);
     land(x);
     log_set_request_id(x->r.id);

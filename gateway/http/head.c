@@ -14,9 +14,8 @@ static void make_id(struct http_server *s, char out[17])
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
     z ^= z >> 31;
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 16; i++)
         out[i] = "0123456789ABCDEF"[(z >> (60 - 4 * i)) & 15];
-    }
     out[16] = '\0';
 }
 
@@ -26,9 +25,8 @@ static void link_exchange(struct exchange *x)
     atomic_fetch_add(&s->requests_total, 1);
     pthread_mutex_lock(&s->lock);
     x->next = s->exchanges;
-    if (x->next) {
+    if (x->next)
         x->next->previous = x;
-    }
     s->exchanges = x;
     x->peer->exchange = x;
     pthread_mutex_unlock(&s->lock);
@@ -49,9 +47,8 @@ static struct http_peer *peer_of(struct MHD_Connection *mhd)
 static void hide_query(struct str target)
 {
     size_t question = str_find(target, '?');
-    if (question + 1 < target.len) {
+    if (question + 1 < target.len)
         ((char *)(uintptr_t)target.ptr)[question + 1] = '\0'; /* its own buffer: see strict.h */
-    }
 }
 
 void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
@@ -82,9 +79,8 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     buf_init(&r->body, 0);
     buf_init(&x->kept, (size_t)2 * HTTP_CONNECTION_MEMORY);
     make_id(s, r->id);
-    if (s->parses_in_place) {
+    if (s->parses_in_place)
         hide_query(x->mhd_target);
-    }
     link_exchange(x);
     atomic_store(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     return x;
@@ -115,13 +111,11 @@ enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
     struct field_list list = {.room = found > 0 ? (size_t)found : 0};
     *out = NULL;
     *out_count = 0;
-    if (list.room == 0) {
+    if (list.room == 0)
         return OK;
-    }
     list.fields = arena_array(x->r.arena, list.room, sizeof(*list.fields));
-    if (!list.fields) {
+    if (!list.fields)
         return err_set(ERR_NOMEM, "no memory for header fields");
-    }
     (void)MHD_get_connection_values_n(x->mhd, kind, add_field, &list);
     *out = list.fields;
     *out_count = list.count;
@@ -130,14 +124,12 @@ enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
 
 static enum err check_layout(struct exchange *x, const char *method, const char *version)
 {
-    if (!x->server->parses_in_place) {
+    if (!x->server->parses_in_place)
         return OK;
-    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (!info) {
+    if (!info)
         return err_set(ERR_BUG, "libmicrohttpd does not tell the size of the header");
-    }
     struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
                                  method + info->header_size};
     x->body_start = layout.end;
@@ -152,9 +144,8 @@ static void unwrap_expect(const struct http_request *r)
 {
     static const char word[] = "100-continue";
     struct str value = http_header(r, "Expect");
-    if (value.len >= sizeof(word)) {
+    if (value.len >= sizeof(word))
         memcpy((char *)(uintptr_t)value.ptr, word, sizeof(word)); /* its own buffer: see strict.h */
-    }
 }
 
 /* Whoever has ended its stream has sent its body, and waits for nothing before it. */
@@ -170,33 +161,29 @@ enum err http_read_head(struct exchange *x, const char *method, const char *vers
     struct http_request *r = &x->r;
     r->method = str_of(method);
     r->version = str_of(version);
-    enum err e = http_collect_fields(x, MHD_HEADER_KIND, &r->headers, &r->header_count);
-    if (e == OK) {
-        e = check_layout(x, method, version);
-    }
-    if (e != OK) {
+    enum err err = http_collect_fields(x, MHD_HEADER_KIND, &r->headers, &r->header_count);
+    if (err == OK)
+        err = check_layout(x, method, version);
+    if (err != OK) {
         r->headers = NULL; /* nothing of it is to be trusted, not for logs either */
         r->header_count = 0;
-        return e;
+        return err;
     }
     struct http_header *fields = (struct http_header *)r->headers;
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < r->header_count; i++)
         fields[i].value = str_trim(fields[i].value);
-    }
     struct http_framing framing;
-    e = http_strict_check(r->method, r->version, r->headers, r->header_count, &framing);
-    if (e != OK) {
-        return e;
-    }
+    err = http_strict_check(r->method, r->version, r->headers, r->header_count, &framing);
+    if (err != OK)
+        return err;
     r->content_length = framing.content_length;
     r->is_chunked = framing.is_chunked;
     r->wants_100 = framing.wants_100 && !has_ended(x->peer);
-    if (r->wants_100 && x->server->parses_in_place) {
+    if (r->wants_100 && x->server->parses_in_place)
         unwrap_expect(r);
-    }
     struct str raw = r->target.raw;
-    e = http_target_parse(raw, r->arena, &r->target);
+    err = http_target_parse(raw, r->arena, &r->target);
     r->target.raw = raw;
     r->host = r->target.authority.len > 0 ? r->target.authority : framing.host;
-    return e;
+    return err;
 }

@@ -32,26 +32,21 @@ static bool split_address(const char *text, char *host, size_t host_size, const 
 {
     struct str s = str_of(text);
     size_t colon = s.len;
-    while (colon > 0 && s.ptr[colon - 1] != ':') {
+    while (colon > 0 && s.ptr[colon - 1] != ':')
         colon--;
-    }
     uint64_t port;
-    if (colon == 0 || str_to_u64(str_sub(s, colon, s.len), &port) != OK || port > 65535) {
+    if (colon == 0 || str_to_u64(str_sub(s, colon, s.len), &port) != OK || port > 65535)
         return false;
-    }
     struct str name = str_sub(s, 0, colon - 1);
     bool in_brackets = str_starts(name, STR("[")) && str_ends(name, STR("]")) && name.len > 2;
-    if (in_brackets) {
+    if (in_brackets)
         name = str_sub(name, 1, name.len - 2);
-    } else if (str_find(name, ':') < name.len) {
+    else if (str_find(name, ':') < name.len)
         return false;
-    }
-    if (name.len >= host_size) {
+    if (name.len >= host_size)
         return false;
-    }
-    if (name.len > 0) {
+    if (name.len > 0)
         memcpy(host, name.ptr, name.len);
-    }
     host[name.len] = '\0';
     *out_port = text + colon;
     return true;
@@ -73,14 +68,12 @@ static enum err of_errno(int number)
 static int open_socket(const struct addrinfo *a)
 {
     int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
+    if (fd < 0)
         return -1;
-    }
     int on = 1, off = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (a->ai_family == AF_INET6) {
+    if (a->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    }
     if (bind(fd, a->ai_addr, a->ai_addrlen) != 0) {
         int keep = errno;
         close(fd);
@@ -98,9 +91,8 @@ static int open_first(const struct addrinfo *list)
     for (int f = 0; f < 2; f++) {
         for (const struct addrinfo *a = list; a; a = a->ai_next) {
             int fd = a->ai_family == families[f] ? open_socket(a) : -1;
-            if (fd >= 0) {
+            if (fd >= 0)
                 return fd;
-            }
         }
     }
     return -1;
@@ -116,9 +108,8 @@ static void print_address(struct http_server *s)
                           NI_NUMERICHOST | NI_NUMERICSERV);
     }
     uint64_t number = 0;
-    if (str_to_u64(str_of(port), &number) == OK) {
+    if (str_to_u64(str_of(port), &number) == OK)
         s->port = (uint16_t)number;
-    }
     snprintf(s->address, sizeof(s->address), bound.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
              host, port);
 }
@@ -136,15 +127,13 @@ enum err http_bind(struct http_server *s)
     hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
     struct addrinfo *list = NULL;
     int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);
-    if (failed != 0) {
+    if (failed != 0)
         return err_set(ERR_INVALID, "cannot listen on %s: %s", text, gai_strerror(failed));
-    }
     s->listen_fd = open_first(list);
     int number = errno;
     freeaddrinfo(list);
-    if (s->listen_fd < 0) {
+    if (s->listen_fd < 0)
         return err_set(of_errno(number), "cannot listen on %s: %s", text, strerror(number));
-    }
     print_address(s);
     return OK;
 }
@@ -166,9 +155,8 @@ static bool accept_some(struct http_server *s)
         struct http_waiting w = {.size = sizeof(w.from)};
         w.fd = accept4(s->listen_fd, (struct sockaddr *)&w.from, &w.size,
                        SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (w.fd < 0 && (errno == ECONNABORTED || errno == EINTR)) {
+        if (w.fd < 0 && (errno == ECONNABORTED || errno == EINTR))
             continue;
-        }
         if (w.fd < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK) {
                 log_warn("cannot accept connections: %s", strerror(errno));
@@ -186,9 +174,8 @@ static bool accept_some(struct http_server *s)
 /* Quiesced: takes what the kernel has taken already, then refuses. */
 static void stop_listening(struct http_server *s)
 {
-    for (int i = 0; i < SOMAXCONN; i += ACCEPT_AT_ONCE) {
+    for (int i = 0; i < SOMAXCONN; i += ACCEPT_AT_ONCE)
         (void)accept_some(s);
-    }
     (void)shutdown(s->listen_fd, SHUT_RDWR);
     pthread_mutex_lock(&s->lock);
     s->is_deaf = true;
@@ -217,9 +204,8 @@ static void *accept_main(void *arg)
         }
         http_admit_waiting(s);
         pause = ready > 0 && fds[1].revents && !accept_some(s);
-        if (ready > 0 && fds[2].revents) {
+        if (ready > 0 && fds[2].revents)
             http_watch_events(s);
-        }
         if (clock_boot_ms() - swept >= HTTP_SWEEP_MS || atomic_load(&s->closing)) {
             http_watch_sweep(s);
             swept = clock_boot_ms();
@@ -237,21 +223,17 @@ void http_accept_wake(struct http_server *s)
 
 enum err http_accept_start(struct http_server *s)
 {
-    if (listen(s->listen_fd, SOMAXCONN) != 0) {
+    if (listen(s->listen_fd, SOMAXCONN) != 0)
         return err_set(of_errno(errno), "cannot listen on %s: %s", s->address, strerror(errno));
-    }
     s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->wake_fd < 0) {
+    if (s->wake_fd < 0)
         return err_set(ERR_IO, "cannot make an eventfd: %s", strerror(errno));
-    }
-    enum err e = http_watch_start(s);
-    if (e != OK) {
-        return e;
-    }
+    enum err err = http_watch_start(s);
+    if (err != OK)
+        return err;
     int failed = pthread_create(&s->accept_thread, NULL, accept_main, s);
-    if (failed != 0) {
+    if (failed != 0)
         return err_set(ERR_NOMEM, "cannot start a thread: %s", strerror(failed));
-    }
     (void)pthread_setname_np(s->accept_thread, "http-accept");
     s->accepts = true;
     return OK;
@@ -260,14 +242,12 @@ enum err http_accept_start(struct http_server *s)
 void http_accept_quiesce(struct http_server *s)
 {
     atomic_store(&s->draining, true);
-    if (!s->accepts) {
+    if (!s->accepts)
         return;
-    }
     http_accept_wake(s);
     pthread_mutex_lock(&s->lock);
-    while (!s->is_deaf) {
+    while (!s->is_deaf)
         pthread_cond_wait(&s->deaf, &s->lock);
-    }
     pthread_mutex_unlock(&s->lock);
 }
 

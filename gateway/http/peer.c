@@ -45,9 +45,8 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
     atomic_fetch_add(&s->connections_total, 1);
     struct http_peer *peer = calloc(1, sizeof(*peer));
     *context = peer;
-    if (!peer) {
+    if (!peer)
         return; /* on_target refuses */
-    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     peer->server = s;
@@ -56,9 +55,8 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
     atomic_init(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     pthread_mutex_lock(&s->lock);
     peer->next = s->peers;
-    if (peer->next) {
+    if (peer->next)
         peer->next->previous = peer;
-    }
     s->peers = peer;
     http_watch_add(peer);
     http_admit_add(peer, address_of(mhd));
@@ -70,20 +68,17 @@ static void peer_close(struct http_server *s, void **context)
     atomic_fetch_sub(&s->connections, 1);
     struct http_peer *peer = *context;
     *context = NULL;
-    if (!peer) {
+    if (!peer)
         return;
-    }
     pthread_mutex_lock(&s->lock);
     http_watch_remove(peer);
     http_admit_remove(peer);
-    if (peer->previous) {
+    if (peer->previous)
         peer->previous->next = peer->next;
-    } else {
+    else
         s->peers = peer->next;
-    }
-    if (peer->next) {
+    if (peer->next)
         peer->next->previous = peer->previous;
-    }
     pthread_mutex_unlock(&s->lock);
     free(peer);
 }
@@ -91,9 +86,8 @@ static void peer_close(struct http_server *s, void **context)
 void http_on_connection(void *cls, struct MHD_Connection *mhd, void **peer,
                         enum MHD_ConnectionNotificationCode what)
 {
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
         peer_open(cls, mhd, peer);
-    } else {
+    else
         peer_close(cls, peer);
-    }
 }

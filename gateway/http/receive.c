@@ -9,9 +9,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-static void fail(struct exchange *x, enum err e)
+static void fail(struct exchange *x, enum err err)
 {
-    err_save(e, &x->body_error);
+    err_save(err, &x->body_error);
     x->discards = true;
 }
 
@@ -30,9 +30,8 @@ void http_receive_waits(struct exchange *x, bool waits)
 enum err http_receive_begin(struct exchange *x)
 {
     struct http_request *r = &x->r;
-    if (r->sink) {
+    if (r->sink)
         return OK;
-    }
     r->body.max = r->collect_max;
     if (r->content_length > 0 && (uint64_t)r->content_length > r->collect_max) {
         return err_set(ERR_TOO_LARGE, "a body of %lld bytes, at most %zu are taken",
@@ -45,9 +44,8 @@ enum err http_receive_begin(struct exchange *x)
 static void discard(struct exchange *x, size_t *size)
 {
     int64_t now = clock_mono_us();
-    if (x->discard_since_us == 0) {
+    if (x->discard_since_us == 0)
         x->discard_since_us = now;
-    }
     if (x->discarded + *size > HTTP_SWALLOW_BYTES || now - x->discard_since_us > HTTP_SWALLOW_US) {
         x->fed_up = true;
         return;
@@ -66,9 +64,8 @@ static bool keeps_pace(struct exchange *x, size_t more)
         x->rate_bytes = 0;
     }
     x->rate_bytes += more;
-    if (now - x->rate_since_us < (int64_t)o->body_rate_window_s * 1000000) {
+    if (now - x->rate_since_us < (int64_t)o->body_rate_window_s * 1000000)
         return true;
-    }
     bool fast = x->rate_bytes >= (uint64_t)o->body_min_rate * o->body_rate_window_s;
     x->rate_since_us = now;
     x->rate_bytes = 0;
@@ -79,9 +76,8 @@ static bool keeps_pace(struct exchange *x, size_t more)
 static bool has_more_to_read(const struct exchange *x)
 {
     char byte;
-    if (!x->r.is_tls) {
+    if (!x->r.is_tls)
         return recv(x->peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     int unread = 0;
@@ -98,18 +94,16 @@ static bool has_more_to_read(const struct exchange *x)
 static bool may_be_the_end(const struct exchange *x, size_t offered)
 {
     const struct http_request *r = &x->r;
-    if (!r->is_chunked) {
+    if (!r->is_chunked)
         return r->bytes_in + offered >= (uint64_t)r->content_length;
-    }
     size_t left = x->kept.len - x->kept_given;
     return left + offered <= HTTP_CONNECTION_MEMORY && !has_more_to_read(x);
 }
 
 bool http_receive_keep(struct exchange *x, const char *data, size_t *size)
 {
-    if (!may_be_the_end(x, *size)) {
+    if (!may_be_the_end(x, *size))
         return false;
-    }
     if (x->kept_given > 0) {
         x->kept.len -= x->kept_given;
         memmove(x->kept.data, x->kept.data + x->kept_given, x->kept.len);
@@ -131,9 +125,8 @@ bool http_receive_keep(struct exchange *x, const char *data, size_t *size)
 static enum err collect(struct exchange *x, struct str data)
 {
     struct http_request *r = &x->r;
-    if (data.len > r->collect_max - r->body.len) {
+    if (data.len > r->collect_max - r->body.len)
         return err_set(ERR_TOO_LARGE, "a body of more than %zu bytes", r->collect_max);
-    }
     buf_append_str(&r->body, data);
     return buf_check(&r->body);
 }
@@ -143,42 +136,37 @@ static enum err consume(struct exchange *x, struct str *data)
 {
     struct http_sink *sink = x->r.sink;
     size_t taken = 0;
-    enum err e;
-    if (data->len == 0) {
+    enum err err;
+    if (data->len == 0)
         return OK;
-    }
-    e = sink ? sink->write(sink, *data, &taken) : collect(x, *data);
-    if (e == OK) {
+    err = sink ? sink->write(sink, *data, &taken) : collect(x, *data);
+    if (err == OK)
         taken = data->len;
-    }
-    if (e == OK || e == ERR_AGAIN) {
+    if (err == OK || err == ERR_AGAIN)
         *data = str_sub(*data, taken < data->len ? taken : data->len, data->len);
-    }
-    return e;
+    return err;
 }
 
 /* First what was kept, then *data. */
 static enum err consume_all(struct exchange *x, struct str *data)
 {
     struct str kept = str_sub(buf_str(&x->kept), x->kept_given, x->kept.len);
-    enum err e = consume(x, &kept);
+    enum err err = consume(x, &kept);
     x->kept_given = x->kept.len - kept.len;
-    if (e == OK && x->kept.len > 0) {
+    if (err == OK && x->kept.len > 0) {
         buf_fini(&x->kept);
         x->kept_given = 0;
     }
-    return e == OK ? consume(x, data) : e;
+    return err == OK ? consume(x, data) : err;
 }
 
 /* The sink has no room. OK: it has again; ERR_AGAIN: suspended; ERR_CANCELLED: give up. */
 static enum err wait_for_sink(struct exchange *x)
 {
-    if (atomic_load(&x->gone)) {
+    if (atomic_load(&x->gone))
         return err_set(ERR_CANCELLED, "the client went away");
-    }
-    if (!http_hold(x)) {
+    if (!http_hold(x))
         return err_set(ERR_CANCELLED, "the server is stopping");
-    }
     x->rate_since_us = 0; /* this wait is not the client's fault */
     return http_park_for_sink(x) ? ERR_AGAIN : OK;
 }
@@ -187,19 +175,17 @@ static enum err wait_for_sink(struct exchange *x)
 static enum err take(struct exchange *x, const char *data, size_t *size)
 {
     struct str left = {data, *size};
-    enum err e;
+    enum err err;
     do {
-        e = consume_all(x, &left);
+        err = consume_all(x, &left);
         x->r.bytes_in += *size - left.len;
         *size = left.len;
-        if (e == ERR_AGAIN && *size == 0) {
+        if (err == ERR_AGAIN && *size == 0)
             return OK; /* the next piece will wait, or the last call */
-        }
-        if (e == ERR_AGAIN) {
-            e = http_receive_keep(x, left.ptr, size) ? OK : wait_for_sink(x);
-        }
-    } while (e == OK && *size > 0);
-    return e;
+        if (err == ERR_AGAIN)
+            err = http_receive_keep(x, left.ptr, size) ? OK : wait_for_sink(x);
+    } while (err == OK && *size > 0);
+    return err;
 }
 
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
@@ -212,13 +198,11 @@ enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t 
         return MHD_YES;
     }
     if (!x->discards) {
-        enum err e = take(x, data, size);
-        if (e != OK && e != ERR_AGAIN) {
-            fail(x, e);
-        }
-        if (e == ERR_CANCELLED) {
+        enum err err = take(x, data, size);
+        if (err != OK && err != ERR_AGAIN)
+            fail(x, err);
+        if (err == ERR_CANCELLED)
             return MHD_NO;
-        }
     }
     if (x->discards) {
         size_t offered = *size;
@@ -233,14 +217,13 @@ enum err http_receive_rest(struct exchange *x)
 {
     while (!x->discards && x->kept.len > 0) {
         struct str nothing = STR_NONE;
-        enum err e = consume_all(x, &nothing);
-        if (e == ERR_AGAIN) {
-            e = http_may_suspend(x) ? wait_for_sink(x) : ERR_AGAIN;
-            if (e != OK) {
-                return e;
-            }
-        } else if (e != OK) {
-            fail(x, e);
+        enum err err = consume_all(x, &nothing);
+        if (err == ERR_AGAIN) {
+            err = http_may_suspend(x) ? wait_for_sink(x) : ERR_AGAIN;
+            if (err != OK)
+                return err;
+        } else if (err != OK) {
+            fail(x, err);
         }
     }
     return OK;
@@ -249,20 +232,17 @@ enum err http_receive_rest(struct exchange *x)
 enum err http_receive_end(struct exchange *x)
 {
     struct http_request *r = &x->r;
-    if (x->body_error.code != OK) {
+    if (x->body_error.code != OK)
         return err_restore(&x->body_error);
-    }
-    if (!r->is_chunked) {
+    if (!r->is_chunked)
         return OK;
-    }
-    enum err e = http_collect_fields(x, MHD_FOOTER_KIND, &r->trailers, &r->trailer_count);
-    if (e == OK && x->body_start) {
-        e = http_strict_trailers(r->trailers, r->trailer_count);
-        x->bad_framing = e != OK;
+    enum err err = http_collect_fields(x, MHD_FOOTER_KIND, &r->trailers, &r->trailer_count);
+    if (err == OK && x->body_start) {
+        err = http_strict_trailers(r->trailers, r->trailer_count);
+        x->bad_framing = err != OK;
     }
     struct http_header *fields = (struct http_header *)r->trailers;
-    for (size_t i = 0; i < r->trailer_count; i++) {
+    for (size_t i = 0; i < r->trailer_count; i++)
         fields[i].value = str_trim(fields[i].value);
-    }
-    return e == OK ? http_strict_fields(r->trailers, r->trailer_count) : e;
+    return err == OK ? http_strict_fields(r->trailers, r->trailer_count) : err;
 }

@@ -10,25 +10,21 @@
 
 enum err http_reply_header(struct http_request *r, const char *name, struct str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] == '\r' || value.ptr[i] == '\n' || value.ptr[i] == '\0') {
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] == '\r' || value.ptr[i] == '\n' || value.ptr[i] == '\0')
             return err_set(ERR_INVALID, "a line end or NUL in the value of %s", name);
-        }
-    }
     struct http_reply *reply = &r->reply;
     struct http_reply_field *field = arena_alloc(r->arena, sizeof(*field));
     struct str name_copy = arena_str(r->arena, str_of(name));
     struct str value_copy = arena_str(r->arena, value);
-    if (!field || !name_copy.ptr || !value_copy.ptr) {
+    if (!field || !name_copy.ptr || !value_copy.ptr)
         return err_set(ERR_NOMEM, "no memory for the answer's %s", name);
-    }
     field->name = name_copy;
     field->value = value_copy;
-    if (reply->fields_end) {
+    if (reply->fields_end)
         *reply->fields_end = field;
-    } else {
+    else
         reply->fields = field;
-    }
     reply->fields_end = &field->next;
     return OK;
 }
@@ -40,21 +36,18 @@ enum err http_reply_printf(struct http_request *r, const char *name, const char 
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    if (len < 0 || (size_t)len >= sizeof(text)) {
+    if (len < 0 || (size_t)len >= sizeof(text))
         return err_set(ERR_TOO_LARGE, "the value of %s is too long", name);
-    }
     return http_reply_header(r, name, (struct str){text, (size_t)len});
 }
 
 /* Lets go of the body that was set before, if any. */
 static void drop_body(struct http_reply *reply)
 {
-    if (reply->body) {
+    if (reply->body)
         reply->body->close(reply->body);
-    }
-    if (reply->bytes_free) {
+    if (reply->bytes_free)
         reply->bytes_free(reply->bytes_arg);
-    }
     reply->body = NULL;
     reply->bytes = STR_NONE;
     reply->bytes_free = NULL;

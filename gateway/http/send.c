@@ -29,20 +29,16 @@ static enum err fetch_piece(struct exchange *x, bool can_suspend)
     struct http_body *body = x->r.reply.body;
     if (!x->has_fetched) {
         x->piece = STR_NONE;
-        enum err e = body->next(body, false, &x->piece);
-        if (e != ERR_AGAIN || !can_suspend) {
-            return e;
-        }
-        if (!x->server->options.pool) {
+        enum err err = body->next(body, false, &x->piece);
+        if (err != ERR_AGAIN || !can_suspend)
+            return err;
+        if (!x->server->options.pool)
             return body->next(body, true, &x->piece);
-        }
-        if (!http_hold(x)) {
+        if (!http_hold(x))
             return err_set(ERR_CANCELLED, "the server is stopping");
-        }
         x->job_is_next = true;
-        if (http_run_job(x, false) == OK) {
+        if (http_run_job(x, false) == OK)
             return ERR_AGAIN;
-        }
     }
     x->has_fetched = false;
     x->piece = x->fetched;
@@ -59,9 +55,8 @@ static bool is_short(const struct exchange *x)
 static void rest(struct exchange *x)
 {
     struct http_body *body = x->r.reply.body;
-    if (!body->rest || !x->piece.ptr) {
+    if (!body->rest || !x->piece.ptr)
         return;
-    }
     body->rest(body, x->piece.len);
     x->piece = STR_NONE;
 }
@@ -71,28 +66,25 @@ static ssize_t fill_block(struct exchange *x, char *block, size_t room)
     size_t filled = 0;
     while (filled < room && !x->piece_end) {
         if (x->piece.len == 0) {
-            enum err e = fetch_piece(x, filled == 0);
-            if (e == ERR_AGAIN) {
+            enum err err = fetch_piece(x, filled == 0);
+            if (err == ERR_AGAIN)
                 break; /* first send what there is */
-            }
-            if (e != OK) {
-                log_warn("the answer is cut off: %s", err_text(e));
+            if (err != OK) {
+                log_warn("the answer is cut off: %s", err_text(err));
                 return MHD_CONTENT_READER_END_WITH_ERROR;
             }
             x->piece_end = x->piece.len == 0;
         }
         size_t len = x->piece.len < room - filled ? x->piece.len : room - filled;
-        if (len > 0) {
+        if (len > 0)
             memcpy(block + filled, x->piece.ptr, len);
-        }
         x->piece = str_sub(x->piece, len, x->piece.len);
         filled += len;
     }
     x->r.bytes_out += filled;
     rest(x);
-    if (filled > 0 || !x->piece_end) {
+    if (filled > 0 || !x->piece_end)
         return (ssize_t)filled;
-    }
     if (is_short(x)) {
         log_warn("the answer's body ended after %llu of %llu bytes",
                  (unsigned long long)x->r.bytes_out, (unsigned long long)x->r.reply.content_length);
@@ -105,9 +97,8 @@ static ssize_t read_generator(void *cls, uint64_t position, char *block, size_t 
 {
     (void)position;
     struct exchange *x = cls;
-    if (atomic_load(&x->server->cutting)) {
+    if (atomic_load(&x->server->cutting))
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
     log_set_request_id(x->r.id);
     ssize_t filled = fill_block(x, block, room);
     log_set_request_id("");
@@ -127,9 +118,8 @@ static ssize_t read_nothing(void *cls, uint64_t position, char *block, size_t ro
 static struct MHD_Response *make_bodyless(const struct http_reply *reply)
 {
     uint64_t length = reply->body || reply->has_length ? reply->content_length : reply->bytes.len;
-    if (length == 0) {
+    if (length == 0)
         return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    }
     bool is_known = length != HTTP_LENGTH_UNKNOWN;
     struct MHD_Response *response = MHD_create_response_from_callback(
         is_known ? length : MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
@@ -143,9 +133,8 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
 static uint64_t block_bytes(struct exchange *x, uint64_t wanted)
 {
     const struct http_options *o = &x->server->options;
-    if (wanted <= BLOCK_SMALL_BYTES || !o->block_take) {
+    if (wanted <= BLOCK_SMALL_BYTES || !o->block_take)
         return wanted;
-    }
     x->has_block = o->block_take(o->block_arg);
     return x->has_block ? wanted : BLOCK_SMALL_BYTES;
 }
@@ -161,9 +150,8 @@ void http_send_end(struct exchange *x)
 static struct MHD_Response *make_response(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
-    if (str_eq(x->r.method, STR("HEAD")) || reply->status == 304) {
+    if (str_eq(x->r.method, STR("HEAD")) || reply->status == 304)
         return make_bodyless(reply);
-    }
     if (reply->body && reply->status != 204) {
         uint64_t length = reply->content_length;
         bool is_known = length != HTTP_LENGTH_UNKNOWN;
@@ -199,27 +187,23 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
         /* libmicrohttpd takes no empty value; a blank is the same to whoever reads it. */
         ok = MHD_add_response_header(response, f->name.ptr, f->value.len ? f->value.ptr : " ") ==
              MHD_YES;
-        if (!ok) {
+        if (!ok)
             log_error("libmicrohttpd does not take the answer's header %s", f->name.ptr);
-        }
     }
     bool close = x->r.reply.close || atomic_load(&x->server->draining) ||
                  atomic_load(&x->peer->half_closed) || (x->r.is_chunked && x->body_start);
-    if (close && x->all_came) {
+    if (close && x->all_came)
         drop_input(x);
-    }
-    if (ok && close) {
+    if (ok && close)
         ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
-    }
     return ok;
 }
 
 void http_check_reply(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
-    if (x->next_step == HTTP_REPLY && reply->status >= 200 && reply->status <= 599) {
+    if (x->next_step == HTTP_REPLY && reply->status >= 200 && reply->status <= 599)
         return;
-    }
     log_error("a handler gave no reply (step %d, status %u)", (int)x->next_step, reply->status);
     http_refuse(x, 500, "Internal error.");
     x->next_step = HTTP_REPLY;
@@ -234,9 +218,8 @@ static size_t head_size(const struct exchange *x)
 {
     enum { OWN_FIELDS = 400 }; /* status line, Date, Server, lengths, Connection */
     size_t size = OWN_FIELDS;
-    for (const struct http_reply_field *f = x->r.reply.fields; f; f = f->next) {
+    for (const struct http_reply_field *f = x->r.reply.fields; f; f = f->next)
         size += f->name.len + f->value.len + sizeof(":  \r\n");
-    }
     return size;
 }
 
@@ -255,9 +238,8 @@ static void refuse_long_head(struct exchange *x)
 {
     size_t size = head_size(x), room = room_for_head(x);
     bool is_clients = room < HTTP_CONNECTION_MEMORY / 2 || x->r.target.raw.len > size / 2;
-    if (!is_clients) {
+    if (!is_clients)
         log_error("an answer's header of %zu bytes cannot be sent, %zu fit", size, room);
-    }
     http_refuse(x, is_clients ? 400 : 500, "The header of the answer is too long.");
 }
 
@@ -271,21 +253,18 @@ static enum MHD_Result queue(struct exchange *x)
         x->r.first_byte_us = clock_mono_us();
         result = MHD_queue_response(x->mhd, x->r.reply.status, response);
     }
-    if (response) {
+    if (response)
         MHD_destroy_response(response);
-    }
     return result;
 }
 
 enum MHD_Result http_send(struct exchange *x)
 {
     http_check_reply(x);
-    if (head_size(x) > room_for_head(x)) {
+    if (head_size(x) > room_for_head(x))
         refuse_long_head(x);
-    }
-    if (head_size(x) > room_for_head(x)) {
+    if (head_size(x) > room_for_head(x))
         return http_send_abruptly(x) ? MHD_YES : MHD_NO; /* by ourselves: no limit but a buffer's */
-    }
     enum MHD_Result result = queue(x);
     if (result == MHD_NO && x->phase != PHASE_REPLY) {
         log_error("libmicrohttpd does not take an answer of status %u", x->r.reply.status);

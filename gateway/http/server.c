@@ -44,9 +44,8 @@ static enum err copy_options(struct http_server *s, const struct http_options *f
         (from->tls_key_path && !o->tls_key_path)) {
         return err_set(ERR_NOMEM, "no memory for a server");
     }
-    if (!o->tls_cert_path != !o->tls_key_path) {
+    if (!o->tls_cert_path != !o->tls_key_path)
         return err_set(ERR_INVALID, "a certificate needs its key and a key its certificate");
-    }
     return OK;
 }
 
@@ -54,15 +53,13 @@ static enum err copy_options(struct http_server *s, const struct http_options *f
 static void log_message(void *cls, const char *format, va_list args)
 {
     (void)cls;
-    if (!log_enabled(LOG_DEBUG)) {
+    if (!log_enabled(LOG_DEBUG))
         return;
-    }
     char text[512];
     int len = vsnprintf(text, sizeof(text), format, args);
     size_t end = len < 0 ? 0 : (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
-    while (end > 0 && text[end - 1] == '\n') {
+    while (end > 0 && text[end - 1] == '\n')
         end--;
-    }
     text[end] = '\0';
     log_debug("libmicrohttpd: %s", text);
 }
@@ -81,14 +78,12 @@ static void limit_connections(struct http_server *s)
     struct rlimit limit;
     unsigned *most = &s->options.max_connections;
     rlim_t wanted = (rlim_t)*most + OTHER_FDS;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
-    }
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         limit.rlim_cur = before;
-    }
     if (limit.rlim_cur < wanted) {
         rlim_t left =
             limit.rlim_cur > 2 * OTHER_FDS ? limit.rlim_cur - OTHER_FDS : limit.rlim_cur / 2;
@@ -110,9 +105,8 @@ static enum err start_daemon(struct http_server *s)
     unsigned limit = (o->max_connections + 256) * o->threads;
     struct MHD_OptionItem options[16];
     size_t n = 0;
-    if (o->threads > 1) {
+    if (o->threads > 1)
         options[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL};
-    }
     if (is_tls) {
         options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
                                                (void *)(uintptr_t)TLS_PRIORITIES};
@@ -120,9 +114,8 @@ static enum err start_daemon(struct http_server *s)
             (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, http_tls_callback()};
     }
     s->parses_in_place = strncmp(MHD_get_version(), "0.9.", 4) == 0;
-    if (!s->parses_in_place) {
+    if (!s->parses_in_place)
         options[n++] = (struct MHD_OptionItem){MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL};
-    }
     options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     s->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_on_access, s, MHD_OPTION_EXTERNAL_LOGGER, log_message, NULL,
@@ -136,9 +129,8 @@ static enum err start_daemon(struct http_server *s)
 
 void http_server_free(struct http_server *s)
 {
-    if (!s) {
+    if (!s)
         return;
-    }
     http_tls_free(s);
     http_watch_stop(s); /* not before: peers are taken out of it to the end */
     pthread_mutex_destroy(&s->lock);
@@ -154,25 +146,22 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
 {
     *out = NULL;
     struct http_server *s = calloc(1, sizeof(*s));
-    if (!s) {
+    if (!s)
         return err_set(ERR_NOMEM, "no memory for a server");
-    }
     s->listen_fd = s->wake_fd = s->watch_fd = -1;
     s->handler = *handler;
     s->id_key = rand_u64();
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->deaf, NULL);
-    enum err e = copy_options(s, options);
-    if (e == OK && s->options.tls_cert_path) {
-        e = http_tls_load(s);
-    }
-    if (e == OK) {
-        e = http_bind(s);
-    }
-    if (e != OK) {
+    enum err err = copy_options(s, options);
+    if (err == OK && s->options.tls_cert_path)
+        err = http_tls_load(s);
+    if (err == OK)
+        err = http_bind(s);
+    if (err != OK) {
         http_accept_stop(s);
         http_server_free(s);
-        return e;
+        return err;
     }
     *out = s;
     return OK;
@@ -181,26 +170,25 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
 enum err http_server_begin(struct http_server *s)
 {
     limit_connections(s);
-    enum err e = start_daemon(s);
-    return e == OK ? http_accept_start(s) : e;
+    enum err err = start_daemon(s);
+    return err == OK ? http_accept_start(s) : err;
 }
 
 enum err http_server_start(const struct http_options *options, const struct http_handler *handler,
                            struct http_server **out)
 {
-    enum err e = http_server_prepare(options, handler, out);
-    if (e == OK) {
-        e = http_server_begin(*out);
-    }
-    if (e != OK && *out) {
+    enum err err = http_server_prepare(options, handler, out);
+    if (err == OK)
+        err = http_server_begin(*out);
+    if (err != OK && *out) {
         struct err_info why;
-        err_save(e, &why);
+        err_save(err, &why);
         http_server_stop(*out, 0);
         http_server_free(*out);
         *out = NULL;
-        e = err_restore(&why);
+        err = err_restore(&why);
     }
-    return e;
+    return err;
 }
 
 uint16_t http_server_port(const struct http_server *s)
@@ -215,16 +203,14 @@ const char *http_server_address(const struct http_server *s)
 
 enum err http_server_reload_tls(struct http_server *s)
 {
-    if (!s->options.tls_cert_path) {
+    if (!s->options.tls_cert_path)
         return OK;
-    }
-    enum err e = http_tls_load(s);
-    if (e == OK) {
+    enum err err = http_tls_load(s);
+    if (err == OK)
         log_info("reloaded the certificate %s", s->options.tls_cert_path);
-    } else {
-        log_error("the certificate in use stays: %s", err_text(e));
-    }
-    return e;
+    else
+        log_error("the certificate in use stays: %s", err_text(err));
+    return err;
 }
 
 void http_server_quiesce(struct http_server *s)
@@ -242,39 +228,33 @@ static void nap(void)
 static void wake_all(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    for (struct exchange *x = s->exchanges; x; x = x->next) {
+    for (struct exchange *x = s->exchanges; x; x = x->next)
         http_request_resume_body(&x->r);
-    }
     pthread_mutex_unlock(&s->lock);
 }
 
 void http_server_stop(struct http_server *s, unsigned deadline_ms)
 {
-    if (!s) {
+    if (!s)
         return;
-    }
     atomic_store(&s->closing, true);
     http_server_quiesce(s);
     int64_t deadline = clock_boot_ms() + deadline_ms;
-    while (atomic_load(&s->requests) > 0 && clock_boot_ms() < deadline) {
+    while (atomic_load(&s->requests) > 0 && clock_boot_ms() < deadline)
         nap();
-    }
     uint64_t left = atomic_load(&s->requests);
-    if (left > 0) {
+    if (left > 0)
         log_warn("stopping: %llu requests are cut off", (unsigned long long)left);
-    }
     atomic_store(&s->cutting, true);
-    if (s->handler.cut && s->daemon) { /* what never began has nothing to cut */
+    if (s->handler.cut && s->daemon) /* what never began has nothing to cut */
         s->handler.cut(s->handler.ctx);
-    }
     while (atomic_load(&s->held) > 0) {
         wake_all(s);
         nap();
     }
     http_accept_stop(s);
-    if (s->daemon) {
+    if (s->daemon)
         MHD_stop_daemon(s->daemon);
-    }
 }
 
 void http_server_stats(const struct http_server *s, struct http_server_stats *out)

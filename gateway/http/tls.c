@@ -29,12 +29,10 @@ struct tls_keys {
 
 static void keys_free(struct tls_keys *k)
 {
-    if (!k) {
+    if (!k)
         return;
-    }
-    for (unsigned i = 0; i < k->chain_len; i++) {
+    for (unsigned i = 0; i < k->chain_len; i++)
         gnutls_pcert_deinit(&k->chain[i]);
-    }
     gnutls_privkey_deinit(k->key);
     free(k);
 }
@@ -64,19 +62,16 @@ static enum err load_file(const char *path, gnutls_datum_t *out)
 static enum err load_chain(struct tls_keys *k, const char *path)
 {
     gnutls_datum_t pem = {0};
-    enum err e = load_file(path, &pem);
-    if (e != OK) {
-        return e;
-    }
+    enum err err = load_file(path, &pem);
+    if (err != OK)
+        return err;
     unsigned count = CHAIN_MAX;
     int code = gnutls_pcert_list_import_x509_raw(k->chain, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
     gnutls_free(pem.data);
-    if (is_missing(code) || (code >= 0 && count == 0)) {
+    if (is_missing(code) || (code >= 0 && count == 0))
         return err_set(ERR_INVALID, "%s: no certificate in it (PEM: BEGIN CERTIFICATE)", path);
-    }
-    if (code < 0) {
+    if (code < 0)
         return bad_file(path, code);
-    }
     k->chain_len = count;
     return OK;
 }
@@ -84,19 +79,16 @@ static enum err load_chain(struct tls_keys *k, const char *path)
 static enum err load_key(struct tls_keys *k, const char *path)
 {
     gnutls_datum_t pem = {0};
-    enum err e = load_file(path, &pem);
-    if (e != OK) {
-        return e;
-    }
+    enum err err = load_file(path, &pem);
+    if (err != OK)
+        return err;
     int code = gnutls_privkey_init(&k->key);
-    if (code == 0) {
+    if (code == 0)
         code = gnutls_privkey_import_x509_raw(k->key, &pem, GNUTLS_X509_FMT_PEM, NULL, 0);
-    }
     gnutls_memset(pem.data, 0, pem.size);
     gnutls_free(pem.data);
-    if (is_missing(code)) {
+    if (is_missing(code))
         return err_set(ERR_INVALID, "%s: no private key in it (PEM: BEGIN PRIVATE KEY)", path);
-    }
     return code == 0 ? OK : bad_file(path, code);
 }
 
@@ -107,22 +99,17 @@ static enum err check_pair(const struct tls_keys *k, const char *cert_path, cons
     size_t cert_size = sizeof(of_cert), key_size = sizeof(of_key);
     gnutls_pubkey_t public_key = NULL;
     int code = gnutls_pubkey_init(&public_key);
-    if (code == 0) {
+    if (code == 0)
         code = gnutls_pubkey_import_privkey(public_key, k->key, 0, 0);
-    }
-    if (code == 0) {
+    if (code == 0)
         code = gnutls_pubkey_get_key_id(public_key, 0, of_key, &key_size);
-    }
-    if (code == 0) {
+    if (code == 0)
         code = gnutls_pubkey_get_key_id(k->chain[0].pubkey, 0, of_cert, &cert_size);
-    }
     gnutls_pubkey_deinit(public_key);
-    if (code != 0) {
+    if (code != 0)
         return bad_file(key_path, code);
-    }
-    if (cert_size != key_size || memcmp(of_cert, of_key, key_size) != 0) {
+    if (cert_size != key_size || memcmp(of_cert, of_key, key_size) != 0)
         return err_set(ERR_INVALID, "%s is not the key of %s", key_path, cert_path);
-    }
     return OK;
 }
 
@@ -149,19 +136,16 @@ int64_t http_server_certificate_expiry(struct http_server *s)
 static enum err load_keys(const struct http_options *o, struct tls_keys **out)
 {
     struct tls_keys *k = calloc(1, sizeof(*k));
-    if (!k) {
+    if (!k)
         return err_set(ERR_NOMEM, "no memory for a certificate");
-    }
-    enum err e = load_chain(k, o->tls_cert_path);
-    if (e == OK) {
-        e = load_key(k, o->tls_key_path);
-    }
-    if (e == OK) {
-        e = check_pair(k, o->tls_cert_path, o->tls_key_path);
-    }
-    if (e != OK) {
+    enum err err = load_chain(k, o->tls_cert_path);
+    if (err == OK)
+        err = load_key(k, o->tls_key_path);
+    if (err == OK)
+        err = check_pair(k, o->tls_cert_path, o->tls_key_path);
+    if (err != OK) {
         keys_free(k);
-        return e;
+        return err;
     }
     k->expires_s = expiry_of(&k->chain[0]);
     *out = k;
@@ -195,15 +179,13 @@ static void free_list(struct tls_keys *k)
 enum err http_tls_load(struct http_server *s)
 {
     struct tls_keys *fresh = NULL;
-    enum err e = load_keys(&s->options, &fresh);
-    if (e != OK || !fresh) {
-        return e;
-    }
+    enum err err = load_keys(&s->options, &fresh);
+    if (err != OK || !fresh)
+        return err;
     pthread_mutex_lock(&s->lock);
     fresh->next = s->tls;
-    if (fresh->next) {
+    if (fresh->next)
         fresh->next->retired_ms = clock_boot_ms();
-    }
     s->tls = fresh;
     struct tls_keys *expired = cut_expired(s);
     pthread_mutex_unlock(&s->lock);
@@ -230,9 +212,8 @@ static int retrieve(gnutls_session_t session, const gnutls_datum_t *ca_names, in
     const union MHD_ConnectionInfo *info =
         mhd ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
     struct http_peer *peer = info ? info->socket_context : NULL;
-    if (!peer) {
+    if (!peer)
         return -1;
-    }
     pthread_mutex_lock(&peer->server->lock);
     struct tls_keys *k = peer->server->tls;
     pthread_mutex_unlock(&peer->server->lock);

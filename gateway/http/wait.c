@@ -13,9 +13,8 @@
 bool http_hold(struct exchange *x)
 {
     atomic_fetch_add(&x->server->held, 1);
-    if (!atomic_load(&x->server->cutting)) {
+    if (!atomic_load(&x->server->cutting))
         return true;
-    }
     http_unhold(x);
     return false;
 }
@@ -44,9 +43,8 @@ static bool park(struct exchange *x, int parked, int woken)
     state = atomic_load(&x->wait);
     for (;;) {
         int wanted = state == woken ? WAIT_NONE : parked;
-        if (atomic_compare_exchange_weak(&x->wait, &state, wanted)) {
+        if (atomic_compare_exchange_weak(&x->wait, &state, wanted))
             break;
-        }
     }
     if (state == woken) {
         MHD_resume_connection(x->mhd);
@@ -67,9 +65,8 @@ static void wake(struct exchange *x, int parked, int woken)
             return;
         }
         int wanted = state == parked ? WAIT_NONE : woken;
-        if (atomic_compare_exchange_weak(&x->wait, &state, wanted)) {
+        if (atomic_compare_exchange_weak(&x->wait, &state, wanted))
             break;
-        }
     }
     if (state == parked) {
         MHD_resume_connection(mhd);
@@ -113,9 +110,8 @@ static struct pool *pool_of(struct exchange *x)
 static bool was_called(struct exchange *x)
 {
     int state = LATER_NONE;
-    if (atomic_compare_exchange_strong(&x->later, &state, LATER_WAITS)) {
+    if (atomic_compare_exchange_strong(&x->later, &state, LATER_WAITS))
         return false; /* from here on it is its waker's */
-    }
     atomic_store(&x->later, LATER_NONE);
     return true;
 }
@@ -124,9 +120,8 @@ void http_request_resume_work(struct http_request *r)
 {
     struct exchange *x = exchange_of(r);
     int state = LATER_NONE;
-    if (atomic_compare_exchange_strong(&x->later, &state, LATER_CALLED)) {
+    if (atomic_compare_exchange_strong(&x->later, &state, LATER_CALLED))
         return;
-    }
     atomic_store(&x->later, LATER_NONE);
     pool_submit_always(pool_of(x), &x->job);
 }
@@ -173,26 +168,23 @@ static void run_job(struct pool_job *job)
     log_set_request_id(r->id);
     bool left = atomic_load(&x->gone) && !x->owed;
     x->owed = false;
-    if (left) {
+    if (left)
         give_up(x);
-    } else if (job->late) {
+    else if (job->late)
         run_late(x);
-    } else {
+    else
         run_in_time(x);
-    }
     log_set_request_id("");
     if (!x->job_is_next && x->next_step == HTTP_WAIT) {
         x->owed = true;
-        if (!was_called(x)) {
+        if (!was_called(x))
             return;
-        }
         pool_submit_always(pool_of(x), &x->job);
         return;
     }
     if (!x->job_is_next && x->next_step == HTTP_WORK && !atomic_load(&x->gone)) {
-        if (pool_submit(pool_of(x), &x->job) == OK) {
+        if (pool_submit(pool_of(x), &x->job) == OK)
             return;
-        }
         http_refuse(x, 503, "The server is busy.");
         x->next_step = HTTP_REPLY;
     }
@@ -206,11 +198,11 @@ enum err http_run_job(struct exchange *x, bool may_refuse)
     x->job.run = run_job;
     http_request_ref(&x->r);
     if (may_refuse) {
-        enum err e = pool_submit(pool, &x->job);
-        if (e != OK) {
+        enum err err = pool_submit(pool, &x->job);
+        if (err != OK) {
             http_request_unref(&x->r);
             http_unhold(x);
-            return e;
+            return err;
         }
     } else {
         pool_submit_always(pool, &x->job);

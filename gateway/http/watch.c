@@ -62,18 +62,15 @@ void http_watch_add(struct http_peer *peer)
 static void leave_ended(struct http_peer *peer)
 {
     struct http_server *s = peer->server;
-    if (peer->ended_ms == 0) {
+    if (peer->ended_ms == 0)
         return;
-    }
     peer->ended_ms = 0;
-    if (peer->ended_previous) {
+    if (peer->ended_previous)
         peer->ended_previous->ended_next = peer->ended_next;
-    } else {
+    else
         s->ended = peer->ended_next;
-    }
-    if (peer->ended_next) {
+    if (peer->ended_next)
         peer->ended_next->ended_previous = peer->ended_previous;
-    }
     peer->ended_previous = peer->ended_next = NULL;
 }
 
@@ -137,9 +134,8 @@ static void stream_ended(struct http_peer *peer, int64_t now)
     if (is_suspended) {
         peer->stuck_since_ms = 0;
         bool is_cut = atomic_load(&x->missing) > (int64_t)unread + BUFFERED_MAX;
-        if (is_cut || now - peer->ended_ms >= (int64_t)s->options.gone_after_s * 1000) {
+        if (is_cut || now - peer->ended_ms >= (int64_t)s->options.gone_after_s * 1000)
             client_left(peer);
-        }
         return;
     }
     bool is_read = unread <= (s->options.tls_cert_path ? HTTP_CLOSE_NOTIFY_MAX : 0);
@@ -151,19 +147,16 @@ static void stream_ended(struct http_peer *peer, int64_t now)
 
 static void on_event(struct http_peer *peer, uint32_t events, int64_t now)
 {
-    if (events & (EPOLLERR | EPOLLHUP)) {
+    if (events & (EPOLLERR | EPOLLHUP))
         client_left(peer); /* and stays in the list: libmicrohttpd may miss this end, too */
-    }
-    if (peer->ended_ms != 0) {
+    if (peer->ended_ms != 0)
         return;
-    }
     struct http_server *s = peer->server;
     atomic_store(&peer->half_closed, true);
     peer->ended_ms = now > 0 ? now : 1;
     peer->ended_next = s->ended;
-    if (s->ended) {
+    if (s->ended)
         s->ended->ended_previous = peer;
-    }
     s->ended = peer;
     stream_ended(peer, now);
 }
@@ -176,9 +169,8 @@ void http_watch_events(struct http_server *s)
     while (count == EVENTS_MAX) {
         pthread_mutex_lock(&s->lock);
         count = epoll_wait(s->watch_fd, events, EVENTS_MAX, 0);
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count; i++)
             on_event(events[i].data.ptr, events[i].events, now);
-        }
         pthread_mutex_unlock(&s->lock);
     }
 }
@@ -218,9 +210,8 @@ static bool has_unsent(const struct http_peer *peer)
 /* Is it the client's turn: to send of its body, or to take of its answer? */
 static bool is_its_turn(const struct http_peer *peer, const struct exchange *x, bool answers)
 {
-    if (!answers) {
+    if (!answers)
         return atomic_load(&peer->wants_body);
-    }
     int wait = atomic_load(&x->wait);
     return !atomic_load(&peer->lingers) && wait != WAIT_PARKED_JOB && has_unsent(peer);
 }
@@ -239,15 +230,13 @@ static void look_at_pace(struct http_peer *peer, int64_t elapsed_ms)
         return;
     }
     bool answers = atomic_load(&x->answers);
-    if (peer->paced == x && peer->paced_answer == answers && !is_its_turn(peer, x, answers)) {
+    if (peer->paced == x && peer->paced_answer == answers && !is_its_turn(peer, x, answers))
         return;
-    }
     int64_t window_ms = (int64_t)o->body_rate_window_s * 1000 + (answers ? 0 : 2 * HTTP_SWEEP_MS);
     bool is_new = peer->paced != x || peer->paced_answer != answers;
     peer->paced_ms += elapsed_ms;
-    if (!is_new && peer->paced_ms < window_ms) {
+    if (!is_new && peer->paced_ms < window_ms)
         return;
-    }
     uint64_t now = answers ? acknowledged(peer) : atomic_load(&x->received);
     uint64_t least =
         (uint64_t)(answers ? o->reply_min_rate : o->body_min_rate) * o->body_rate_window_s;
@@ -267,9 +256,8 @@ void http_watch_sweep(struct http_server *s)
     int64_t now = clock_boot_ms();
     pthread_mutex_lock(&s->lock);
     look_at_deadlines(s, now);
-    for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
+    for (struct http_peer *peer = s->peers; peer; peer = peer->next)
         look_at_pace(peer, now - s->swept_ms);
-    }
     s->swept_ms = now;
     pthread_mutex_unlock(&s->lock);
 }

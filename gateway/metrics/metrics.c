@@ -210,13 +210,12 @@ static void write_fs(struct fs *fs, struct buf *out)
         s.disk_failures);
     one(out, "kiseki_cache_bytes", "gauge", "Bytes in the memory cache.", s.cache_bytes);
     metrics_head(out, "kiseki_store_requests_total", "counter", "Calls of the backing store.");
-    for (int op = 0; op < STORE_OPS; op++) {
+    for (int op = 0; op < STORE_OPS; op++)
         for (int result = 0; result < STORE_RESULTS; result++)
             buf_printf(out, "kiseki_store_requests_total{operation=\"%s\",result=\"%s\"} %llu\n",
                        store_op_name((enum store_op)op),
                        store_result_name((enum store_result)result),
                        (unsigned long long)s.store.calls[op][result]);
-    }
     metrics_head(out, "kiseki_store_seconds_total", "counter",
                  "Time spent in calls of the backing store.");
     for (int op = 0; op < STORE_OPS; op++)

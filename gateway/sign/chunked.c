@@ -156,12 +156,12 @@ static enum s3_code prove(struct chunked *c, bool is_trailer, struct s3_error *e
 
     hash_final(&c->hash, digest);
     hex_encode(digest, sizeof(digest), hex);
-    enum err e = (is_trailer ? sigv4_sign_trailer : sigv4_sign_chunk)(
+    enum err err = (is_trailer ? sigv4_sign_trailer : sigv4_sign_chunk)(
         a->signing_key, a->timestamp, &a->scope, previous, str_of(hex), signature);
     hash_fini(&c->hash);
-    if (e == OK)
-        e = hash_init(&c->hash, HASH_SHA256);
-    if (e != OK)
+    if (err == OK)
+        err = hash_init(&c->hash, HASH_SHA256);
+    if (err != OK)
         return fail(c, S3_SLOW_DOWN, S3_NO_MEMORY, error);
     if (!bytes_equal_secret(signature, c->claimed, SIGV4_SIGNATURE_HEX))
         return fail(c, S3_SIGNATURE_DOES_NOT_MATCH, NULL, error);
@@ -223,19 +223,17 @@ static bool is_announced(const struct chunked *c, struct str name)
 {
     struct str rest = c->announced, one;
 
-    while (str_split(&rest, ',', &one)) {
+    while (str_split(&rest, ',', &one))
         if (str_eq_nocase(str_trim(one), name))
             return true;
-    }
     return false;
 }
 
 static bool seen_before(const struct chunked *c, struct str name)
 {
-    for (size_t i = 0; i < c->trailer_count; i++) {
+    for (size_t i = 0; i < c->trailer_count; i++)
         if (str_eq_nocase(c->trailers[i].name, name))
             return true;
-    }
     return false;
 }
 

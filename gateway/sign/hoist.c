@@ -4,10 +4,9 @@
 
 static bool is_one_of(struct str name, const char *const *list, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (str_eq_nocase(name, str_of(list[i])))
             return true;
-    }
     return false;
 }
 
@@ -53,11 +52,10 @@ static bool stands_for_header(struct str name)
  */
 static bool is_contradicted(const struct auth_request *r, const struct sigv4_arg *arg)
 {
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < r->header_count; i++)
         if (str_eq_nocase(r->headers[i].name, arg->name) &&
             !str_eq(str_trim(r->headers[i].value), str_trim(arg->value)))
             return true;
-    }
     return false;
 }
 

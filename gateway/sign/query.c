@@ -6,14 +6,14 @@ static enum err decode(struct str raw, enum percent_plus plus, struct arena *are
     struct buf b;
 
     buf_init(&b, raw.len + 1);
-    enum err e = percent_decode(&b, raw, plus);
-    if (e == OK) {
+    enum err err = percent_decode(&b, raw, plus);
+    if (err == OK) {
         *out = arena_str(arena, buf_str(&b));
         if (!out->ptr)
-            e = err_set(ERR_NOMEM, "no memory for query arguments");
+            err = err_set(ERR_NOMEM, "no memory for query arguments");
     }
     buf_fini(&b);
-    return e;
+    return err;
 }
 
 enum err auth_query_args(struct str raw_query, enum percent_plus plus, struct arena *arena,
@@ -36,11 +36,11 @@ enum err auth_query_args(struct str raw_query, enum percent_plus plus, struct ar
         if (piece.len == 0)
             continue;
         size_t equals = str_find(piece, '=');
-        enum err e = decode(str_sub(piece, 0, equals), plus, arena, &args[i].name);
-        if (e == OK && equals < piece.len) /* a bare name keeps a NULL value */
-            e = decode(str_sub(piece, equals + 1, piece.len), plus, arena, &args[i].value);
-        if (e != OK)
-            return e;
+        enum err err = decode(str_sub(piece, 0, equals), plus, arena, &args[i].name);
+        if (err == OK && equals < piece.len) /* a bare name keeps a NULL value */
+            err = decode(str_sub(piece, equals + 1, piece.len), plus, arena, &args[i].value);
+        if (err != OK)
+            return err;
         i++;
     }
     *out = args;

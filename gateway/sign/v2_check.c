@@ -115,10 +115,9 @@ static struct str header_or_arg(const struct signing *s, struct str name)
 
     if (value.ptr || s->auth->kind != AUTH_PRESIGNED_V2)
         return str_trim(value);
-    for (size_t i = 0; i < s->arg_count; i++) {
+    for (size_t i = 0; i < s->arg_count; i++)
         if (str_eq_nocase(s->args[i].name, name))
             return s->args[i].value;
-    }
     return STR_NONE;
 }
 
@@ -164,10 +163,9 @@ static bool put_amz(const struct signing *s, struct buf *out)
 
 static bool is_selector(struct str name)
 {
-    for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++) {
+    for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]); i++)
         if (str_eq(name, str_of(selectors[i])))
             return true;
-    }
     return false;
 }
 
@@ -232,10 +230,9 @@ static bool put_resource(const struct signing *s, enum path_form form, struct bu
     if (!list)
         return false;
     put_path(s, form, out);
-    for (size_t i = 0; i < s->arg_count; i++) {
+    for (size_t i = 0; i < s->arg_count; i++)
         if (is_selector(s->args[i].name))
             list[count++] = s->args[i];
-    }
     qsort(list, count, sizeof(*list), compare_args);
     for (size_t i = 0; i < count; i++) {
         buf_append_char(out, i == 0 ? '?' : '&');
@@ -276,10 +273,9 @@ static enum err string_to_sign(const struct signing *s, enum path_form form, str
 /* The reading's sub-resources can be taken for nothing else. */
 static bool is_plain(const struct signing *s)
 {
-    for (size_t i = 0; i < s->arg_count; i++) {
+    for (size_t i = 0; i < s->arg_count; i++)
         if (is_selector(s->args[i].name) && hides_selector(s->args[i].value))
             return false;
-    }
     return true;
 }
 
@@ -289,12 +285,12 @@ static enum err try_one(const struct signing *s, enum path_form form, struct str
     uint8_t signature[SHA1_BYTES];
 
     buf_clear(text);
-    enum err e = string_to_sign(s, form, text);
-    if (e == OK)
-        e = hmac_sha1(secret, buf_str(text), signature);
-    if (e == OK)
+    enum err err = string_to_sign(s, form, text);
+    if (err == OK)
+        err = hmac_sha1(secret, buf_str(text), signature);
+    if (err == OK)
         *out_match = bytes_equal_secret(signature, claimed, SHA1_BYTES);
-    return e;
+    return err;
 }
 
 /* Readings: `+` in values as a space or as itself, and the forms of the path. */
@@ -302,18 +298,18 @@ static enum err try_all(struct signing *s, struct str secret, const uint8_t clai
                         struct buf *text, bool *out_match)
 {
     bool has_plus = str_find(s->r->raw_query, '+') < s->r->raw_query.len;
-    enum err e = OK;
+    enum err err = OK;
 
-    for (int plus = 0; e == OK && !*out_match && plus <= has_plus; plus++) {
-        e = auth_query_args(s->r->raw_query, plus ? PERCENT_PLUS_LITERAL : PERCENT_PLUS_SPACE,
-                            s->arena, &s->args, &s->arg_count);
-        if (e == ERR_INVALID)
+    for (int plus = 0; err == OK && !*out_match && plus <= has_plus; plus++) {
+        err = auth_query_args(s->r->raw_query, plus ? PERCENT_PLUS_LITERAL : PERCENT_PLUS_SPACE,
+                              s->arena, &s->args, &s->arg_count);
+        if (err == ERR_INVALID)
             return OK; /* a broken escape: no match */
-        for (int form = 0; e == OK && !*out_match && form < PATH_FORMS; form++)
-            e = try_one(s, (enum path_form)form, secret, claimed, text, out_match);
+        for (int form = 0; err == OK && !*out_match && form < PATH_FORMS; form++)
+            err = try_one(s, (enum path_form)form, secret, claimed, text, out_match);
         *out_match = *out_match && is_plain(s);
     }
-    return e;
+    return err;
 }
 
 /* Base64; a `+` that came unencoded in a URL reads as a space. */
@@ -345,18 +341,18 @@ enum s3_code auth_v2_check(const struct auth_request *r, struct arena *arena,
     struct buf text;
     bool match = false;
     enum s3_code code = S3_OK;
-    enum err e = OK;
+    enum err err = OK;
 
     buf_init(&text, AUTH_CANONICAL_MAX);
     /* One that is no signature matches none, and the client still reads what we sign. */
     bool readable = decode_signature(auth->signature, claimed);
     if (!readable)
         memset(claimed, 0, sizeof(claimed));
-    e = try_all(&s, key->secret, claimed, &text, &match);
+    err = try_all(&s, key->secret, claimed, &text, &match);
     match = match && readable;
-    if (e != OK)
+    if (err != OK)
         code =
-            e == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
+            err == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
     else if (!match)
         code = mismatch(&s, buf_str(&text), error);
     else {

@@ -73,10 +73,9 @@ static bool set_args(struct reading *out, struct arena *arena, const struct sigv
 
     if (!kept)
         return false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (!str_eq(args[i].name, STR("X-Amz-Signature")))
             kept[kept_count++] = args[i];
-    }
     out->request.args = kept;
     out->request.arg_count = kept_count;
     return true;
@@ -125,15 +124,15 @@ static enum err try_one(const struct reading *reading, struct auth *a, struct bu
 
     buf_clear(canonical);
     buf_init(&signed_headers, AUTH_CANONICAL_MAX);
-    enum err e = sigv4_canonical(&reading->request, canonical, &signed_headers);
+    enum err err = sigv4_canonical(&reading->request, canonical, &signed_headers);
     a->hashed_bytes += canonical->len;
-    if (e == OK)
-        e = sigv4_sign(a->signing_key, a->timestamp, &a->scope, buf_str(canonical), signature);
-    if (e == OK)
+    if (err == OK)
+        err = sigv4_sign(a->signing_key, a->timestamp, &a->scope, buf_str(canonical), signature);
+    if (err == OK)
         *out_match = a->signature.len == SIGV4_SIGNATURE_HEX &&
                      bytes_equal_secret(signature, a->signature.ptr, SIGV4_SIGNATURE_HEX);
     buf_fini(&signed_headers);
-    return e;
+    return err;
 }
 
 /* Every other Host and accept-encoding with the reading's query, as far as that is paid for. */
@@ -144,27 +143,27 @@ static enum err try_headers(struct reading *reading, struct auth *a, struct aren
     size_t host_count = 1, encoding_count = 1;
     struct str host = reading->host ? *reading->host : STR_NONE;
     struct str encoding = reading->encoding ? *reading->encoding : STR_NONE;
-    enum err e = OK;
+    enum err err = OK;
 
     host_count = host_readings(host, arena, hosts);
     if (reading->encoding)
         encoding_count = encoding_readings(encoding, encodings);
-    for (size_t h = 0; e == OK && !*out_match && h < host_count; h++) {
-        for (size_t c = h == 0; e == OK && !*out_match && c < encoding_count; c++) {
+    for (size_t h = 0; err == OK && !*out_match && h < host_count; h++) {
+        for (size_t c = h == 0; err == OK && !*out_match && c < encoding_count; c++) {
             if (a->hashed_bytes + canonical->len > READ_AGAIN_MAX)
                 break;
             if (reading->host)
                 *reading->host = hosts[h];
             if (reading->encoding)
                 *reading->encoding = encodings[c];
-            e = try_one(reading, a, canonical, out_match);
+            err = try_one(reading, a, canonical, out_match);
         }
     }
     if (reading->host)
         *reading->host = host;
     if (reading->encoding)
         *reading->encoding = encoding;
-    return e;
+    return err;
 }
 
 /* The query with `+` as it stands. A match leaves these arguments in *a. */
@@ -174,40 +173,40 @@ static enum err try_literal(const struct auth_request *r, struct arena *arena, s
 {
     struct sigv4_arg *args;
     size_t count;
-    enum err e = auth_query_args(r->raw_query, PERCENT_PLUS_LITERAL, arena, &args, &count);
+    enum err err = auth_query_args(r->raw_query, PERCENT_PLUS_LITERAL, arena, &args, &count);
 
-    if (e == ERR_INVALID)
+    if (err == ERR_INVALID)
         return OK; /* a broken escape: no match */
-    if (e == OK && !set_args(reading, arena, args, count))
-        e = err_set(ERR_NOMEM, "no memory to verify a signature");
-    if (e == OK)
-        e = with_headers ? try_headers(reading, a, arena, canonical, out_match)
-                         : try_one(reading, a, canonical, out_match);
-    if (e == OK && *out_match) {
+    if (err == OK && !set_args(reading, arena, args, count))
+        err = err_set(ERR_NOMEM, "no memory to verify a signature");
+    if (err == OK)
+        err = with_headers ? try_headers(reading, a, arena, canonical, out_match)
+                           : try_one(reading, a, canonical, out_match);
+    if (err == OK && *out_match) {
         a->args = args;
         a->arg_count = count;
     }
-    return e;
+    return err;
 }
 
 static enum err try_all(const struct auth_request *r, struct arena *arena, struct auth *a,
                         struct reading *reading, struct buf *canonical, bool *out_match)
 {
     bool has_plus = str_find(r->raw_query, '+') < r->raw_query.len;
-    enum err e;
+    enum err err;
 
     if (!pick_headers(r, a, arena, reading) || !set_args(reading, arena, r->args, r->arg_count))
         return err_set(ERR_NOMEM, "no memory to verify a signature");
-    e = try_one(reading, a, canonical, out_match); /* nearly always this */
-    if (e == OK && !*out_match && has_plus)
-        e = try_literal(r, arena, a, reading, canonical, false, out_match);
-    if (e == OK && !*out_match && !set_args(reading, arena, r->args, r->arg_count))
-        e = err_set(ERR_NOMEM, "no memory to verify a signature");
-    if (e == OK && !*out_match)
-        e = try_headers(reading, a, arena, canonical, out_match);
-    if (e == OK && !*out_match && has_plus)
-        e = try_literal(r, arena, a, reading, canonical, true, out_match);
-    return e;
+    err = try_one(reading, a, canonical, out_match); /* nearly always this */
+    if (err == OK && !*out_match && has_plus)
+        err = try_literal(r, arena, a, reading, canonical, false, out_match);
+    if (err == OK && !*out_match && !set_args(reading, arena, r->args, r->arg_count))
+        err = err_set(ERR_NOMEM, "no memory to verify a signature");
+    if (err == OK && !*out_match)
+        err = try_headers(reading, a, arena, canonical, out_match);
+    if (err == OK && !*out_match && has_plus)
+        err = try_literal(r, arena, a, reading, canonical, true, out_match);
+    return err;
 }
 
 /* S3 shows what it signed, so that the author of a client can compare: the plain reading. */
@@ -235,12 +234,12 @@ enum s3_code auth_v4_check(const struct auth_request *r, struct arena *arena,
     enum s3_code code = S3_OK;
 
     buf_init(&canonical, AUTH_CANONICAL_MAX);
-    enum err e = sigv4_key(key->secret, &auth->scope, auth->signing_key);
-    if (e == OK)
-        e = try_all(r, arena, auth, &reading, &canonical, &match);
-    if (e != OK)
+    enum err err = sigv4_key(key->secret, &auth->scope, auth->signing_key);
+    if (err == OK)
+        err = try_all(r, arena, auth, &reading, &canonical, &match);
+    if (err != OK)
         code =
-            e == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
+            err == ERR_TOO_LARGE ? s3_fail(error, S3_INVALID_REQUEST, NULL) : s3_fail_memory(error);
     else if (!match)
         code = mismatch(r, arena, auth, &reading, &canonical, error);
     else

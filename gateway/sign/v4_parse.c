@@ -17,10 +17,9 @@ bool auth_v4_is_signed(struct str signed_headers, struct str name)
 {
     struct str one;
 
-    while (str_split(&signed_headers, ';', &one)) {
+    while (str_split(&signed_headers, ';', &one))
         if (str_eq_nocase(one, name))
             return true;
-    }
     return false;
 }
 
@@ -97,11 +96,10 @@ static bool may_be_unsigned(const struct auth *a, struct str name)
 
     if (str_starts_nocase(name, STR("x-amz-cf-"))) /* CloudFront's own */
         return true;
-    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++)
         if (str_eq_nocase(name,
                           str_of(added[i]))) /* of other proxies; operations do not see them */
             return true;
-    }
     return a->kind == AUTH_PRESIGNED_V4 && str_eq_nocase(name, STR("x-amz-content-sha256"));
 }
 

@@ -5,10 +5,9 @@
 
 struct str auth_header(const struct auth_request *r, struct str name)
 {
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < r->header_count; i++)
         if (str_eq_nocase(r->headers[i].name, name))
             return r->headers[i].value.ptr ? r->headers[i].value : STR("");
-    }
     return STR_NONE;
 }
 
@@ -19,19 +18,17 @@ struct str auth_host(const struct auth_request *r)
 
 const struct sigv4_arg *auth_arg(const struct auth_request *r, struct str name)
 {
-    for (size_t i = 0; i < r->arg_count; i++) {
+    for (size_t i = 0; i < r->arg_count; i++)
         if (str_eq(r->args[i].name, name))
             return &r->args[i];
-    }
     return NULL;
 }
 
 const struct sigv4_arg *auth_arg_nocase(const struct auth_request *r, struct str name)
 {
-    for (size_t i = 0; i < r->arg_count; i++) {
+    for (size_t i = 0; i < r->arg_count; i++)
         if (str_eq_nocase(r->args[i].name, name))
             return &r->args[i];
-    }
     return NULL;
 }
 
@@ -136,12 +133,11 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
 static enum s3_code check_repeated(const struct auth *a, struct s3_error *error)
 {
     for (size_t i = 1; i < a->arg_count; i++) {
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = 0; k < i; k++)
             if (str_eq(a->args[i].name, a->args[k].name) &&
                 !str_eq(a->args[i].value, a->args[k].value))
                 return s3_fail_argument(error, "A presigned URL has this argument with two values",
                                         "query", a->args[i].name);
-        }
     }
     return S3_OK;
 }
@@ -176,10 +172,10 @@ enum err auth_verify(const struct auth_request *r, struct arena *arena, auth_loo
 
     enum s3_code code = auth_parse(r, arena, out, error);
     if (code == S3_OK && out->kind != AUTH_ANONYMOUS) {
-        enum err e = lookup(context, out->access_key, &key);
-        if (e != OK && e != ERR_NOT_FOUND)
-            return e;
-        code = auth_check(r, arena, e == OK ? &key : NULL, out, error);
+        enum err err = lookup(context, out->access_key, &key);
+        if (err != OK && err != ERR_NOT_FOUND)
+            return err;
+        code = auth_check(r, arena, err == OK ? &key : NULL, out, error);
     }
     return code == S3_OK ? OK : err_set(ERR_DENIED, "%s", s3_code_name(code));
 }

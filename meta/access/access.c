@@ -81,18 +81,18 @@ enum err access_check(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = add_proof(&u);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK)
-        e = take_proof(c);
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK)
+        err = take_proof(c);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err access_read(struct meta *m, struct sql_unit *u)
 {
     struct sql_call *c = is_asked() ? add_proof(u) : NULL;
-    enum err e = sql_read(m->sql, u);
-    return e == OK && c != NULL ? take_proof(c) : e;
+    enum err err = sql_read(m->sql, u);
+    return err == OK && c != NULL ? take_proof(c) : err;
 }
 
 void access_require(struct sql_unit *u)
@@ -103,17 +103,17 @@ void access_require(struct sql_unit *u)
     add(u, SQL_access_require_key, SQL_access_require);
 }
 
-enum err access_settled(struct meta *m, enum err e)
+enum err access_settled(struct meta *m, enum err err)
 {
     if (!is_asked())
-        return e;
-    if (e == OK)
+        return err;
+    if (err == OK)
         current->proven = true;
-    if (e != ERR_EXISTS) /* which nothing but access_require makes of a unit */
-        return e;
-    e = access_check(m);
-    if (e != OK)
-        return e;
+    if (err != ERR_EXISTS) /* which nothing but access_require makes of a unit */
+        return err;
+    err = access_check(m);
+    if (err != OK)
+        return err;
     current->refused = ACCESS_STALE; /* changed, and changed back */
     return err_set(ERR_DENIED, "the access key was changed meanwhile");
 }

@@ -168,20 +168,21 @@ static enum err open_key(struct meta *m, const struct sql_call *c, size_t row,
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct str secret = STR_NONE;
-    enum err e = a != NULL ? OK : err_set(ERR_NOMEM, "no memory for an access key");
-    if (e == OK && !account_key_of(c, row, out))
-        e = err_set(ERR_CORRUPT, "its row is not valid");
-    if (e == OK)
-        e = unseal(m->has_master_key ? m->master_key : NULL, str_of(out->access_key),
-                   access_key_stored(out), a, &secret);
-    if (e == OK && !copy_text(out->secret, sizeof(out->secret), secret))
-        e = err_set(ERR_CORRUPT, "its secret is not valid");
+    enum err err = a != NULL ? OK : err_set(ERR_NOMEM, "no memory for an access key");
+    if (err == OK && !account_key_of(c, row, out))
+        err = err_set(ERR_CORRUPT, "its row is not valid");
+    if (err == OK)
+        err = unseal(m->has_master_key ? m->master_key : NULL, str_of(out->access_key),
+                     access_key_stored(out), a, &secret);
+    if (err == OK && !copy_text(out->secret, sizeof(out->secret), secret))
+        err = err_set(ERR_CORRUPT, "its secret is not valid");
     if (secret.len > 0)
         explicit_bzero((char *)(uintptr_t)secret.ptr, secret.len);
     arena_free(a);
-    if (e == OK || e == ERR_NOMEM)
-        return e;
-    log_warn("access key " STR_FMT " cannot be used: %s", STR_ARG(sql_str(c, row, 0)), err_text(e));
+    if (err == OK || err == ERR_NOMEM)
+        return err;
+    log_warn("access key " STR_FMT " cannot be used: %s", STR_ARG(sql_str(c, row, 0)),
+             err_text(err));
     return err_set(ERR_NOT_FOUND, "the access key cannot be used");
 }
 
@@ -195,15 +196,15 @@ enum err account_key_look_up(struct meta *m, struct str access_key, struct acces
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_access_key_get);
     sql_bind_text(c, access_key);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK)
-        e = c->rows > 0 ? open_key(m, c, 0, out) : err_set(ERR_NOT_FOUND, "no such access key");
-    if (e == OK)
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK)
+        err = c->rows > 0 ? open_key(m, c, 0, out) : err_set(ERR_NOT_FOUND, "no such access key");
+    if (err == OK)
         keep(m, out);
-    else if (e == ERR_NOT_FOUND)
+    else if (err == ERR_NOT_FOUND)
         account_forget(m, access_key);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err account_find(struct meta *m, uint64_t id, struct account *out)
@@ -220,12 +221,12 @@ enum err account_find(struct meta *m, uint64_t id, struct account *out)
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_account_get);
     sql_bind_int(c, (int64_t)id);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK && (c->rows == 0 || !account_of(c, 0, 0, out)))
-        e = err_set(ERR_NOT_FOUND, "no such account");
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK && (c->rows == 0 || !account_of(c, 0, 0, out)))
+        err = err_set(ERR_NOT_FOUND, "no such account");
     arena_free(a);
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     pthread_rwlock_wrlock(&m->accounts->lock);
     keep_account(m->accounts, out);
     pthread_rwlock_unlock(&m->accounts->lock);
@@ -241,12 +242,11 @@ enum err account_preload(struct meta *m)
     struct sql_call *c = sql_add(&u, SQL_access_keys_page);
     sql_bind_text(c, STR(""));
     sql_bind_int(c, PRELOADED);
-    enum err e = sql_read(m->control, &u);
-    for (size_t i = 0; e == OK && i < c->rows; i++) {
+    enum err err = sql_read(m->control, &u);
+    for (size_t i = 0; err == OK && i < c->rows; i++)
         if (open_key(m, c, i, &k) == OK)
             keep(m, &k);
-    }
     explicit_bzero(&k, sizeof(k));
     arena_free(a);
-    return e;
+    return err;
 }

@@ -41,9 +41,9 @@ enum err access_key_valid(struct str access_key, struct str secret)
 static enum err canonical_id(struct str account, char out[65])
 {
     uint8_t digest[HASH_MAX_BYTES];
-    enum err e = hash_once(HASH_SHA256, account.ptr, account.len, digest);
+    enum err err = hash_once(HASH_SHA256, account.ptr, account.len, digest);
     hex_encode(digest, 32, out);
-    return e;
+    return err;
 }
 
 /* --- putting ---------------------------------------------------------------------------------- */
@@ -62,13 +62,13 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
     uint64_t id = 0;
     struct str sealed;
     char canonical[65] = "";
-    enum err e = meta_next_id(m, &id);
-    if (e == OK)
-        e = canonical_id(k->account, canonical);
-    if (e == OK)
-        e = seal(m->has_master_key ? m->master_key : NULL, k->access_key, k->secret, a, &sealed);
-    if (e != OK)
-        return e;
+    enum err err = meta_next_id(m, &id);
+    if (err == OK)
+        err = canonical_id(k->account, canonical);
+    if (err == OK)
+        err = seal(m->has_master_key ? m->master_key : NULL, k->access_key, k->secret, a, &sealed);
+    if (err != OK)
+        return err;
     struct sql_unit u;
     begin(&u, a, k->access_key);
     u.results_optional = true;
@@ -88,16 +88,16 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
 static enum err is_there(struct meta *m, const struct given_key *k, bool given, bool *out)
 {
     struct access_key now;
-    enum err e = account_key_look_up(m, k->access_key, &now);
-    bool same = e == OK && str_eq(str_of(now.account.name), k->account);
+    enum err err = account_key_look_up(m, k->access_key, &now);
+    bool same = err == OK && str_eq(str_of(now.account.name), k->account);
     *out = same && now.enabled && now.given == given && str_eq(str_of(now.secret), k->secret);
-    if (e == OK && !same && !now.given && !account_is_root(&now.account))
-        e = err_set(ERR_EXISTS,
-                    "the access key " STR_FMT " belongs to the account %s (kiseki key list):"
-                    " choose another one, or remove it there first",
-                    STR_ARG(k->access_key), now.account.name);
+    if (err == OK && !same && !now.given && !account_is_root(&now.account))
+        err = err_set(ERR_EXISTS,
+                      "the access key " STR_FMT " belongs to the account %s (kiseki key list):"
+                      " choose another one, or remove it there first",
+                      STR_ARG(k->access_key), now.account.name);
     explicit_bzero(&now, sizeof(now));
-    return e == ERR_NOT_FOUND ? OK : e;
+    return err == ERR_NOT_FOUND ? OK : err;
 }
 
 enum err given_key_valid(const struct given_key *k)
@@ -113,15 +113,15 @@ enum err given_key_valid(const struct given_key *k)
 static enum err put_if_needed(struct meta *m, const struct given_key *k, bool given)
 {
     bool there = false;
-    enum err e = given_key_valid(k);
-    if (e == OK)
-        e = is_there(m, k, given, &there);
-    if (e != OK || there)
-        return e;
+    enum err err = given_key_valid(k);
+    if (err == OK)
+        err = is_there(m, k, given, &there);
+    if (err != OK || there)
+        return err;
     struct arena *a = arena_new(META_SMALL_ARENA);
-    e = put(m, a, k, given ? KEY_GIVEN : KEY_ENABLED);
+    err = put(m, a, k, given ? KEY_GIVEN : KEY_ENABLED);
     arena_free(a);
-    return e == OK ? is_there(m, k, given, &there) : e; /* into memory */
+    return err == OK ? is_there(m, k, given, &there) : err; /* into memory */
 }
 
 enum err account_key_put(struct meta *m, struct str account_name, struct str access_key,
@@ -148,11 +148,11 @@ static enum err drop(struct meta *m, struct arena *a, struct str access_key, int
     begin(&u, a, access_key);
     struct sql_call *c = sql_add(&u, statement);
     sql_bind_text(c, access_key);
-    enum err e = meta_write(m, &u);
-    *out_done = e == OK && c->changed > 0;
-    if (e == OK)
+    enum err err = meta_write(m, &u);
+    *out_done = err == OK && c->changed > 0;
+    if (err == OK)
         account_forget(m, access_key);
-    return e;
+    return err;
 }
 
 static enum err drop_others(struct meta *m, struct arena *a, const struct given_key *keys,
@@ -161,30 +161,30 @@ static enum err drop_others(struct meta *m, struct arena *a, const struct given_
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_access_keys_given);
-    enum err e = sql_read(m->sql, &u);
-    for (size_t i = 0; e == OK && i < c->rows; i++) {
+    enum err err = sql_read(m->sql, &u);
+    for (size_t i = 0; err == OK && i < c->rows; i++) {
         bool done = false;
         if (is_given(sql_str(c, i, 0), keys, count))
             continue;
-        e = drop(m, a, sql_str(c, i, 0), SQL_access_key_ungive, &done);
+        err = drop(m, a, sql_str(c, i, 0), SQL_access_key_ungive, &done);
         if (done)
             log_info("removed access key " STR_FMT ": it is not in the configuration any more",
                      STR_ARG(sql_str(c, i, 0)));
     }
-    return e;
+    return err;
 }
 
 enum err account_keys_give(struct meta *m, const struct given_key *keys, size_t count)
 {
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < count; i++)
-        e = put_if_needed(m, &keys[i], true);
-    if (e != OK)
-        return e;
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i++)
+        err = put_if_needed(m, &keys[i], true);
+    if (err != OK)
+        return err;
     struct arena *a = arena_new(META_ROUND_ARENA);
-    e = drop_others(m, a, keys, count);
+    err = drop_others(m, a, keys, count);
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* --- kiseki key ------------------------------------------------------------------------------- */
@@ -196,9 +196,9 @@ static enum err check_own(struct meta *m, struct arena *a, struct str access_key
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_access_key_get);
     sql_bind_text(c, access_key);
-    enum err e = sql_read(m->sql, &u);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->sql, &u);
+    if (err != OK)
+        return err;
     if (c->rows == 0 || !account_key_of(c, 0, &now))
         return err_set(ERR_NOT_FOUND, "there is no access key \"" STR_FMT "\"",
                        STR_ARG(access_key));
@@ -215,33 +215,33 @@ enum err account_key_enable(struct meta *m, struct str access_key, bool enabled)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_call *c = NULL;
-    enum err e = check_own(m, a, access_key);
-    if (e == OK) {
+    enum err err = check_own(m, a, access_key);
+    if (err == OK) {
         struct sql_unit u;
         begin(&u, a, access_key);
         c = sql_add(&u, SQL_access_key_enable);
         sql_bind_text(c, access_key);
         sql_bind_int(c, enabled ? KEY_ENABLED : KEY_DISABLED);
-        e = meta_write(m, &u);
+        err = meta_write(m, &u);
     }
-    if (e == OK && c->changed == 0)
-        e = err_set(ERR_NOT_FOUND, "the access key was removed meanwhile");
+    if (err == OK && c->changed == 0)
+        err = err_set(ERR_NOT_FOUND, "the access key was removed meanwhile");
     account_forget(m, access_key);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err account_key_remove(struct meta *m, struct str access_key)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     bool done = false;
-    enum err e = check_own(m, a, access_key);
-    if (e == OK)
-        e = drop(m, a, access_key, SQL_access_key_drop, &done);
-    if (e == OK && !done)
-        e = err_set(ERR_NOT_FOUND, "the access key was removed meanwhile");
+    enum err err = check_own(m, a, access_key);
+    if (err == OK)
+        err = drop(m, a, access_key, SQL_access_key_drop, &done);
+    if (err == OK && !done)
+        err = err_set(ERR_NOT_FOUND, "the access key was removed meanwhile");
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err account_keys_list(struct meta *m, struct arena *a, struct str after, size_t max,
@@ -254,13 +254,13 @@ enum err account_keys_list(struct meta *m, struct arena *a, struct str after, si
     struct sql_call *c = sql_add(&u, SQL_access_keys_page);
     sql_bind_text(c, after);
     sql_bind_int(c, (int64_t)max);
-    enum err e = sql_read(m->control, &u);
-    struct access_key *list = e == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
-    if (e == OK && list == NULL)
-        e = err_set(ERR_NOMEM, "no memory for %zu access keys", c->rows);
-    for (size_t i = 0; e == OK && i < c->rows; i++)
+    enum err err = sql_read(m->control, &u);
+    struct access_key *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
+    if (err == OK && list == NULL)
+        err = err_set(ERR_NOMEM, "no memory for %zu access keys", c->rows);
+    for (size_t i = 0; err == OK && i < c->rows; i++)
         if (account_key_of(c, i, &list[*out_count]))
             ++*out_count;
     *out = list;
-    return e;
+    return err;
 }

@@ -152,7 +152,7 @@ MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
 MUST_USE enum err access_read(struct meta *m, struct sql_unit *u);
 MUST_USE enum err access_write(struct meta *m, struct sql_unit *u);
 void access_require(struct sql_unit *u);
-MUST_USE enum err access_settled(struct meta *m, enum err e);
+MUST_USE enum err access_settled(struct meta *m, enum err err);
 /* The number of an access key's lock. */
 int64_t access_lock_of(struct str access_key);
 

@@ -157,12 +157,12 @@ static enum err no_session(void)
 
 static enum err next(struct meta_ids *ids, uint64_t *out, uint64_t *out_tag)
 {
-    enum err e = OK;
+    enum err err = OK;
     pthread_mutex_lock(&ids->lock);
     uint64_t failures = ids->failures;
     for (;;) {
         if (ids->slices && ids->session == 0) {
-            e = no_session();
+            err = no_session();
             break;
         }
         bool given = give(ids, out);
@@ -180,12 +180,12 @@ static enum err next(struct meta_ids *ids, uint64_t *out, uint64_t *out_tag)
         if (ids->fetching)
             pthread_cond_wait(&ids->changed, &ids->lock);
         if (ids->failures != failures) {
-            e = err_restore(&ids->error);
+            err = err_restore(&ids->error);
             break;
         }
     }
     pthread_mutex_unlock(&ids->lock);
-    return e;
+    return err;
 }
 
 enum err meta_next_id(struct meta *m, uint64_t *out)

@@ -13,9 +13,9 @@ static enum err check_key(struct meta *m, struct arena *a, bool *out_missing)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_volume_get);
-    enum err e = sql_read(m->control, &u);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->control, &u);
+    if (err != OK)
+        return err;
     *out_missing = sql_is_null(c, 0, 5);
     if (*out_missing)
         return OK;
@@ -23,13 +23,13 @@ static enum err check_key(struct meta *m, struct arena *a, bool *out_missing)
         return err_set(ERR_DENIED, "this volume's secrets are sealed under a master key:"
                                    " set KISEKI_MASTER_KEY");
     struct str text;
-    e = unseal(m->master_key, str_of(m->volume.uuid), sql_str(c, 0, 5), a, &text);
-    if (e == ERR_DENIED)
+    err = unseal(m->master_key, str_of(m->volume.uuid), sql_str(c, 0, 5), a, &text);
+    if (err == ERR_DENIED)
         return err_set(ERR_DENIED,
                        "the master key is not this volume's: set KISEKI_MASTER_KEY"
                        " to the key that volume %s was sealed under",
                        m->volume.uuid);
-    return e;
+    return err;
 }
 
 static enum err add_seals(struct meta *m, struct arena *a, const struct sql_call *keys,
@@ -41,11 +41,11 @@ static enum err add_seals(struct meta *m, struct arena *a, const struct sql_call
         struct str secret, sealed;
         if (seal_is_sealed(stored))
             continue;
-        enum err e = unseal(NULL, name, stored, a, &secret);
-        if (e == OK)
-            e = seal(m->master_key, name, secret, a, &sealed);
-        if (e != OK)
-            return e;
+        enum err err = unseal(NULL, name, stored, a, &secret);
+        if (err == OK)
+            err = seal(m->master_key, name, secret, a, &sealed);
+        if (err != OK)
+            return err;
         struct sql_call *c = sql_add(u, SQL_secret_seal);
         sql_bind_text(c, name);
         sql_bind_bytes(c, stored);
@@ -64,32 +64,32 @@ static enum err adopt_key(struct meta *m, struct arena *a)
     struct sql_unit get, set;
     sql_unit_init(&get, SQL_READ, a);
     struct sql_call *keys = sql_add(&get, SQL_access_keys_all);
-    enum err e = sql_read(m->control, &get);
+    enum err err = sql_read(m->control, &get);
     struct str proof = STR_NONE;
-    if (e == OK)
-        e = seal(m->master_key, str_of(m->volume.uuid), KEY_CHECK_TEXT, a, &proof);
-    if (e != OK)
-        return e;
+    if (err == OK)
+        err = seal(m->master_key, str_of(m->volume.uuid), KEY_CHECK_TEXT, a, &proof);
+    if (err != OK)
+        return err;
     sql_unit_init(&set, SQL_WRITE, a);
     sql_bind_bytes(sql_add(&set, SQL_key_check_set), proof);
-    e = add_seals(m, a, keys, proof, &set);
-    if (e == OK)
-        e = sql_write(m->control, &set);
-    if (e == OK && set.first->changed == 1)
+    err = add_seals(m, a, keys, proof, &set);
+    if (err == OK)
+        err = sql_write(m->control, &set);
+    if (err == OK && set.first->changed == 1)
         log_info("secrets of volume %s are sealed under the master key", m->volume.uuid);
-    return e;
+    return err;
 }
 
 enum err account_open(struct meta *m)
 {
     struct arena *a = arena_new(KEYS_ARENA);
     bool missing = false;
-    enum err e = check_key(m, a, &missing);
-    if (e == OK && missing && m->has_master_key) {
-        e = adopt_key(m, a);
-        if (e == OK)
-            e = check_key(m, a, &missing);
+    enum err err = check_key(m, a, &missing);
+    if (err == OK && missing && m->has_master_key) {
+        err = adopt_key(m, a);
+        if (err == OK)
+            err = check_key(m, a, &missing);
     }
     arena_free(a);
-    return e == OK ? account_preload(m) : e;
+    return err == OK ? account_preload(m) : err;
 }

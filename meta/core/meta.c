@@ -37,14 +37,14 @@ static enum err init_locks(struct meta *m)
 {
     if (pthread_mutex_init(&m->reads.lock, NULL) != 0)
         return err_set(ERR_NOMEM, "no locks for a volume");
-    enum err e = session_init(m);
-    if (e == OK)
-        e = locks_init(m);
-    if (e == OK)
-        e = ids_init(m, &m->ids, false);
-    if (e == OK)
-        e = ids_init(m, &m->ranges, true);
-    return e;
+    enum err err = session_init(m);
+    if (err == OK)
+        err = locks_init(m);
+    if (err == OK)
+        err = ids_init(m, &m->ids, false);
+    if (err == OK)
+        err = ids_init(m, &m->ranges, true);
+    return err;
 }
 
 /*
@@ -57,15 +57,15 @@ static enum err connect(struct meta *m, const struct meta_options *o)
                                   .wait_ms = m->lease_ms / 3,
                                   .answer_ms = m->lease_ms / 5,
                                   .must_have = o->must_exist ? "volume" : NULL};
-    enum err e = sql_open(o->url, &control, &m->control);
-    if (e != OK)
-        return e;
+    enum err err = sql_open(o->url, &control, &m->control);
+    if (err != OK)
+        return err;
     struct sql_options work = {.connections = o->connections, .sibling = m->control};
     struct sql_options grants = {.connections = 1, .unflushed = true, .sibling = m->control};
-    e = sql_open(o->url, &work, &m->sql);
-    if (e == OK && sql_is_postgres(m->sql))
-        e = sql_open(o->url, &grants, &m->grants);
-    return e;
+    err = sql_open(o->url, &work, &m->sql);
+    if (err == OK && sql_is_postgres(m->sql))
+        err = sql_open(o->url, &grants, &m->grants);
+    return err;
 }
 
 enum err meta_open(const struct meta_options *o, struct meta **out)
@@ -74,25 +74,25 @@ enum err meta_open(const struct meta_options *o, struct meta **out)
     struct meta *m = calloc(1, sizeof(*m));
     if (m == NULL)
         return err_set(ERR_NOMEM, "no memory for a volume");
-    enum err e = init_locks(m);
-    if (e != OK) { /* nothing to undo but memory: locks that could not be made */
+    enum err err = init_locks(m);
+    if (err != OK) { /* nothing to undo but memory: locks that could not be made */
         free(m);
-        return e;
+        return err;
     }
-    e = copy_options(m, o);
-    if (e == OK)
-        e = account_init(m);
-    if (e == OK)
-        e = connect(m, o);
-    if (e == OK)
-        e = schema_open(m, o->must_exist);
-    if (e == OK)
-        e = account_open(m);
-    if (e == OK)
+    err = copy_options(m, o);
+    if (err == OK)
+        err = account_init(m);
+    if (err == OK)
+        err = connect(m, o);
+    if (err == OK)
+        err = schema_open(m, o->must_exist);
+    if (err == OK)
+        err = account_open(m);
+    if (err == OK)
         *out = m;
     else
         meta_close(m);
-    return e;
+    return err;
 }
 
 void meta_cancel(struct meta *m)

@@ -49,10 +49,10 @@ static void make_uuid(char out[37])
 /* As create() asks; where the tables are missing, they stay so. */
 static enum err check_exists(struct meta *m)
 {
-    enum err e = sql_script(m->control, schema_missing, "SELECT 1");
-    if (e == ERR_CONDITION)
+    enum err err = sql_script(m->control, schema_missing, "SELECT 1");
+    if (err == ERR_CONDITION)
         return OK;
-    return e == OK ? err_set(ERR_NOT_FOUND, "the database has no table volume") : e;
+    return err == OK ? err_set(ERR_NOT_FOUND, "the database has no table volume") : err;
 }
 
 /* Makes the tables and the volume's row, unless somebody has; sql_script() takes turns. */
@@ -68,12 +68,12 @@ static enum err create(struct meta *m, bool *out_created)
                "INSERT INTO volume (one, uuid, schema_version, generation, auth_generation,"
                " created_ms) VALUES (1, '%s', %d, 1, 1, {NOW_MS});\n",
                uuid, META_SCHEMA_VERSION);
-    enum err e = buf_check(&script);
-    if (e == OK)
-        e = sql_script(m->control, schema_missing, script.data);
+    enum err err = buf_check(&script);
+    if (err == OK)
+        err = sql_script(m->control, schema_missing, script.data);
     buf_fini(&script);
-    *out_created = e == OK;
-    return e == ERR_CONDITION ? OK : e;
+    *out_created = err == OK;
+    return err == ERR_CONDITION ? OK : err;
 }
 
 /*
@@ -100,16 +100,16 @@ static enum err migrate_from(struct meta *m, int64_t version)
     if (version + 1 == META_SCHEMA_VERSION)
         buf_append_cstr(&script, triggers_text);
     buf_printf(&script, "UPDATE volume SET schema_version = %" PRId64 ";\n", version + 1);
-    enum err e = buf_check(&guard);
-    if (e == OK)
-        e = buf_check(&script);
-    if (e == OK)
-        e = sql_script(m->control, guard.data, script.data);
-    if (e == OK)
+    enum err err = buf_check(&guard);
+    if (err == OK)
+        err = buf_check(&script);
+    if (err == OK)
+        err = sql_script(m->control, guard.data, script.data);
+    if (err == OK)
         log_info("migrated the volume's schema to version %" PRId64, version + 1);
     buf_fini(&guard);
     buf_fini(&script);
-    return e;
+    return err;
 }
 
 /* *out_again: somebody, perhaps we, changed the version. */
@@ -132,10 +132,10 @@ static enum err check_version(struct meta *m, int64_t version, bool must_exist, 
                        "the volume has schema version %" PRId64 ", the tools of this kiseki know"
                        " version %d: start its `kiseki serve` first, which will migrate the volume",
                        version, META_SCHEMA_VERSION);
-    enum err e = migrate_from(m, version);
-    *out_again = e == OK;
-    if (e != ERR_CONDITION)
-        return e;
+    enum err err = migrate_from(m, version);
+    *out_again = err == OK;
+    if (err != ERR_CONDITION)
+        return err;
     return err_set(ERR_UNSUPPORTED,
                    "the volume has schema version %" PRId64 " and gateways that still use it: stop"
                    " them, then start this kiseki (version %d), which will migrate it",
@@ -148,33 +148,33 @@ static enum err read_volume(struct meta *m, bool must_exist, bool *out_again)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_volume_get);
-    enum err e = sql_read(m->control, &u);
-    if (e != OK)
+    enum err err = sql_read(m->control, &u);
+    if (err != OK)
         goto out;
     if (c->rows != 1) {
-        e = err_set(ERR_CORRUPT, "the table `volume` is empty: not a Kiseki database?");
+        err = err_set(ERR_CORRUPT, "the table `volume` is empty: not a Kiseki database?");
         goto out;
     }
-    e = check_version(m, sql_int(c, 0, 1), must_exist, out_again);
+    err = check_version(m, sql_int(c, 0, 1), must_exist, out_again);
     snprintf(m->volume.uuid, sizeof(m->volume.uuid), STR_FMT, STR_ARG(sql_str(c, 0, 0)));
     m->volume.generation = sql_int(c, 0, 2);
     m->volume.created_ms = sql_int(c, 0, 3);
 out:
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err schema_open(struct meta *m, bool must_exist)
 {
     bool created = false;
     bool again = true;
-    enum err e = must_exist ? check_exists(m) : create(m, &created);
-    while (e == OK && again) {
+    enum err err = must_exist ? check_exists(m) : create(m, &created);
+    while (err == OK && again) {
         again = false;
-        e = read_volume(m, must_exist, &again);
+        err = read_volume(m, must_exist, &again);
     }
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     m->volume.created_now = created;
     if (created)
         log_info("made volume %s in %s", m->volume.uuid, sql_engine(m->control));

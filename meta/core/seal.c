@@ -104,12 +104,12 @@ enum err unseal(const uint8_t *key, struct str context, struct str sealed, struc
     if (secret == NULL)
         return err_set(ERR_NOMEM, "no memory for a secret");
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    enum err e =
+    enum err err =
         ctx != NULL ? decrypt(ctx, key, context, (const uint8_t *)sealed.ptr + 1, text, tag, secret)
                     : err_set(ERR_NOMEM, "no memory to unseal");
     EVP_CIPHER_CTX_free(ctx);
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     *out = (struct str){(char *)secret, text.len};
     return OK;
 }

@@ -84,10 +84,10 @@ enum err meta_write(struct meta *m, struct sql_unit *u)
 {
     if (!atomic_load(&m->session.opened))
         return err_set(ERR_FENCED, "no session was opened: this process only reads");
-    enum err e = sql_write(m->sql, u);
-    if (e == ERR_FENCED && !lease_is_over(m))
+    enum err err = sql_write(m->sql, u);
+    if (err == ERR_FENCED && !lease_is_over(m))
         hurry(&m->session);
-    return e;
+    return err;
 }
 
 enum err meta_content_begin(struct meta *m, const struct content *c)
@@ -153,12 +153,12 @@ static enum err start(struct meta *m)
     add_insert(m, &u, tag);
     struct sql_call *news = sql_add(&u, SQL_session_news);
     int64_t sent = clock_boot_ms();
-    enum err e = sql_write(m->control, &u);
-    if (e != OK)
+    enum err err = sql_write(m->control, &u);
+    if (err != OK)
         goto out;
     const struct sql_call *made = u.first->next;
     if (made->rows != 1) {
-        e = err_set(ERR_UNSUPPORTED, "the volume's schema was changed by a newer kiseki");
+        err = err_set(ERR_UNSUPPORTED, "the volume's schema was changed by a newer kiseki");
         goto out;
     }
     uint64_t id = (uint64_t)sql_int(made, 0, 0);
@@ -176,7 +176,7 @@ static enum err start(struct meta *m)
     log_info("session %" PRIu64 " is open, epoch %" PRId64, id, sql_int(news, 0, 0));
 out:
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* See meta/core/handle.h. */
@@ -198,14 +198,14 @@ static enum err renew(struct meta *m, bool *out_held)
     sql_bind_int(c, (int64_t)reads_published(m));
     struct sql_call *news = sql_add(&u, SQL_session_news);
     int64_t sent = clock_boot_ms();
-    enum err e = sql_write(heartbeat_db(m), &u);
-    *out_held = e == OK && c->rows == 1;
+    enum err err = sql_write(heartbeat_db(m), &u);
+    *out_held = err == OK && c->rows == 1;
     if (*out_held) {
         lease_renewed(m, sent);
         reads_fetched(m, (uint64_t)sql_int(news, 0, 0));
     }
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* Rows of ranges that need no reaper any more. */
@@ -261,26 +261,26 @@ static int64_t beat(struct meta *m)
 {
     int64_t soon = m->beat_ms / 4 + 1;
     bool held = true;
-    enum err e = OK;
+    enum err err = OK;
     if (session_id(m) != 0) {
-        e = renew(m, &held);
-        if (e == ERR_FENCED) /* the engine has learnt it before us, or the local lease is over */
-            e = renew(m, &held);
-        if ((e == OK && !held) || e == ERR_FENCED)
+        err = renew(m, &held);
+        if (err == ERR_FENCED) /* the engine has learnt it before us, or the local lease is over */
+            err = renew(m, &held);
+        if ((err == OK && !held) || err == ERR_FENCED)
             lose(m);
-        else if (e != OK)
-            log_warn("heartbeat of the session: %s", err_text(e));
+        else if (err != OK)
+            log_warn("heartbeat of the session: %s", err_text(err));
     }
     if (session_id(m) == 0 && wait_for_contents(&m->session)) {
-        e = start(m);
-        if (e != OK)
-            log_warn("opening a session: %s", err_text(e));
+        err = start(m);
+        if (err != OK)
+            log_warn("opening a session: %s", err_text(err));
     }
-    if (e == OK)
+    if (err == OK)
         retire(m);
-    if (e == OK)
+    if (err == OK)
         locks_sweep(m);
-    return e == OK ? m->beat_ms : soon;
+    return err == OK ? m->beat_ms : soon;
 }
 
 static void *heartbeats(void *arg)
@@ -324,10 +324,10 @@ enum err meta_session_open(struct meta *m, const char *state)
     sql_set_fence(m->sql, lease_is_over, m);
     if (m->grants != NULL)
         sql_set_fence(m->grants, lease_is_over, m);
-    enum err e = start(m);
-    if (e == OK)
-        e = start_thread(m);
-    return e;
+    enum err err = start(m);
+    if (err == OK)
+        err = start_thread(m);
+    return err;
 }
 
 void session_stop(struct meta *m)
@@ -361,17 +361,17 @@ void session_end(struct meta *m)
     ids_shrink(&m->ranges, &u);
     (void)ranges_retire(m, &u);
     sql_bind_int(sql_add(&u, SQL_session_delete), (int64_t)id);
-    enum err e = sql_write(m->control, &u);
+    enum err err = sql_write(m->control, &u);
     size_t cleaned = 1;
     int64_t give_up = clock_boot_ms() + CLEAN_MS;
-    while (e == OK && cleaned > 0 && clock_boot_ms() < give_up) {
+    while (err == OK && cleaned > 0 && clock_boot_ms() < give_up) {
         cleaned = 0;
-        e = reclaim_ranges(m, m->control, id, &cleaned);
+        err = reclaim_ranges(m, m->control, id, &cleaned);
     }
-    if (e == OK)
+    if (err == OK)
         log_info("session %" PRIu64 " is closed", id);
     else /* another session's reclaim, or the next start's, does the rest */
-        log_warn("closing session %" PRIu64 ": %s", id, err_text(e));
+        log_warn("closing session %" PRIu64 ": %s", id, err_text(err));
     arena_free(a);
     pthread_mutex_lock(&m->session.lock);
     m->session.id = 0;

@@ -58,18 +58,18 @@ static enum err write_run(struct run *run, const struct slice_name *slices, size
 static enum err for_runs(struct run *run, const struct slice_name *slices, size_t count,
                          add_calls add, void (*answered)(struct run *run, void *arg), void *arg)
 {
-    enum err e = OK;
-    while (e == OK && count > 0 && (run->hold == NULL || run->hold->held)) {
+    enum err err = OK;
+    while (err == OK && count > 0 && (run->hold == NULL || run->hold->held)) {
         size_t n = same_tag(slices, count);
         struct arena *a = arena_new(META_SMALL_ARENA);
-        e = write_run(run, slices, n, a, add);
-        if (e == OK && answered != NULL)
+        err = write_run(run, slices, n, a, add);
+        if (err == OK && answered != NULL)
             answered(run, arg);
         arena_free(a);
         slices += n;
         count -= n;
     }
-    return e;
+    return err;
 }
 
 static struct sql_call *add_one(struct run *run, struct sql_unit *u, int statement)
@@ -88,10 +88,10 @@ static void add_doom(struct run *run, struct sql_unit *u)
 enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count)
 {
     struct run run = {.m = m};
-    enum err e = for_runs(&run, slices, count, add_doom, NULL, NULL);
-    if (e == OK)
+    enum err err = for_runs(&run, slices, count, add_doom, NULL, NULL);
+    if (err == OK)
         ranges_settle(m, slices, count);
-    return e;
+    return err;
 }
 
 /* --- the job ---------------------------------------------------------------------------------- */
@@ -144,12 +144,12 @@ static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call
     *out = sql_add(&u, SQL_doomed_due);
     sql_bind_int(*out, m->doomed_hints.due_ms);
     sql_bind_int(*out, (int64_t)max);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK && (*out)->rows == 0)
-        e = err_set(ERR_NOT_FOUND, "no doomed slice is due");
-    if (e == OK)
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK && (*out)->rows == 0)
+        err = err_set(ERR_NOT_FOUND, "no doomed slice is due");
+    if (err == OK)
         m->doomed_hints.due_ms = sql_int(*out, 0, 0);
-    return e;
+    return err;
 }
 
 /* See meta/files/reclaim.c. */
@@ -168,15 +168,15 @@ enum err doomed_take(struct meta *m, const struct job_round *r, struct arena *a,
     struct sql_call *c = NULL;
     *out = (struct doomed){.count = 0};
     age(&m->doomed_hints);
-    enum err e = due(m, a, 1, &c);
-    if (e == OK)
-        e = job_take(m, r, &hold);
-    if (e == OK && !hold.held)
-        e = err_set(ERR_NOT_FOUND, "another session deletes doomed slices");
-    if (e == OK)
-        e = due(m, a, max, &c); /* the one before us may have ticked some off meanwhile */
-    if (e != OK)
-        return e;
+    enum err err = due(m, a, 1, &c);
+    if (err == OK)
+        err = job_take(m, r, &hold);
+    if (err == OK && !hold.held)
+        err = err_set(ERR_NOT_FOUND, "another session deletes doomed slices");
+    if (err == OK)
+        err = due(m, a, max, &c); /* the one before us may have ticked some off meanwhile */
+    if (err != OK)
+        return err;
     out->slices = arena_array(a, c->rows, sizeof(*out->slices));
     if (out->slices == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu slices", c->rows);

@@ -33,14 +33,14 @@ static enum err look(struct meta *m, struct arena *a, int64_t after, size_t max,
     struct sql_call *c = sql_add(&u, SQL_fold_look);
     sql_bind_int(c, after);
     sql_bind_int(c, (int64_t)max);
-    enum err e = sql_read(m->sql, &u);
-    *out_count = e == OK ? c->rows : 0;
+    enum err err = sql_read(m->sql, &u);
+    *out_count = err == OK ? c->rows : 0;
     *out = arena_array(a, *out_count + 1, sizeof(**out));
     if (*out == NULL)
         return err_set(ERR_NOMEM, "no memory to fold range writes");
     for (size_t i = 0; i < *out_count; i++)
         (*out)[i] = (struct file){sql_int(c, i, 0), sql_int(c, i, 1), sql_str(c, i, 2)};
-    return e;
+    return err;
 }
 
 static void add_each(struct sql_unit *u, int statement, const struct file *files, size_t count)
@@ -69,16 +69,16 @@ static enum err fold_some(struct meta *m, struct job_hold *h, int64_t *after, si
 {
     struct arena *a = arena_new(META_ROUND_ARENA);
     struct file *files = NULL;
-    enum err e = a != NULL ? look(m, a, *after, FILES_MAX, &files, out_count)
-                           : err_set(ERR_NOMEM, "no memory to fold range writes");
-    if (e == OK) {
+    enum err err = a != NULL ? look(m, a, *after, FILES_MAX, &files, out_count)
+                             : err_set(ERR_NOMEM, "no memory to fold range writes");
+    if (err == OK) {
         *after = *out_count == FILES_MAX ? files[FILES_MAX - 1].inode : 0;
         snprintf(h->state, sizeof(h->state), "%" PRId64, *after);
     }
-    if (e == OK && *out_count > 0)
-        e = fold(m, h, a, files, *out_count);
+    if (err == OK && *out_count > 0)
+        err = fold(m, h, a, files, *out_count);
     arena_free(a);
-    return e;
+    return err;
 }
 
 static enum err anything(struct meta *m, bool *out_any)
@@ -86,11 +86,11 @@ static enum err anything(struct meta *m, bool *out_any)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct file *files;
     size_t count = 0;
-    enum err e = a != NULL ? look(m, a, 0, 1, &files, &count)
-                           : err_set(ERR_NOMEM, "no memory to fold range writes");
-    *out_any = e == OK && count > 0;
+    enum err err = a != NULL ? look(m, a, 0, 1, &files, &count)
+                             : err_set(ERR_NOMEM, "no memory to fold range writes");
+    *out_any = err == OK && count > 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err fold_round(struct meta *m, struct job_round *r)
@@ -99,19 +99,19 @@ enum err fold_round(struct meta *m, struct job_round *r)
     bool any = false;
     size_t count = FILES_MAX;
     int64_t after = 0;
-    enum err e = anything(m, &any);
-    if (e == OK && any)
-        e = job_take(m, r, &h);
-    if (e == OK && h.held)
+    enum err err = anything(m, &any);
+    if (err == OK && any)
+        err = job_take(m, r, &h);
+    if (err == OK && h.held)
         after = strtoll(h.state, NULL, 10);
     bool wrapped = after == 0;
-    while (e == OK && h.held && r->done < r->budget && !job_stops(r)) {
-        e = fold_some(m, &h, &after, &count);
-        r->done += e == OK && h.held ? count : 0;
+    while (err == OK && h.held && r->done < r->budget && !job_stops(r)) {
+        err = fold_some(m, &h, &after, &count);
+        r->done += err == OK && h.held ? count : 0;
         if (after == 0 && wrapped)
             break;
         wrapped = wrapped || after == 0;
     }
-    r->more = e == OK && h.held && count == FILES_MAX;
-    return e;
+    r->more = err == OK && h.held && count == FILES_MAX;
+    return err;
 }

@@ -14,9 +14,9 @@ static enum err next_file(struct meta *m, struct arena *a, int64_t after, struct
         sql_unit_init(&u, SQL_READ, a);
         *out = sql_add(&u, SQL_merge_files);
         sql_bind_int(*out, after);
-        enum err e = sql_read(m->sql, &u);
-        if (e != OK || (*out)->rows > 0)
-            return e;
+        enum err err = sql_read(m->sql, &u);
+        if (err != OK || (*out)->rows > 0)
+            return err;
         if (after == 0)
             return err_set(ERR_NOT_FOUND, "nothing to merge here");
         after = 0;
@@ -38,17 +38,17 @@ enum err merge_next(struct meta *m, const struct job_round *r, struct arena *a,
 {
     struct job_hold h = {.held = false};
     struct sql_call *c = NULL;
-    enum err e = next_file(m, a, 0, &c);
-    if (e == OK)
-        e = job_take(m, r, &h);
-    if (e == OK && h.held)
-        e = next_file(m, a, strtoll(h.state, NULL, 10), &c);
-    if (e == OK && h.held)
-        e = move_on(m, &h, a, sql_int(c, 0, 0));
-    if (e == OK && !h.held)
-        e = err_set(ERR_NOT_FOUND, "another session merges files");
-    if (e != OK)
-        return e;
+    enum err err = next_file(m, a, 0, &c);
+    if (err == OK)
+        err = job_take(m, r, &h);
+    if (err == OK && h.held)
+        err = next_file(m, a, strtoll(h.state, NULL, 10), &c);
+    if (err == OK && h.held)
+        err = move_on(m, &h, a, sql_int(c, 0, 0));
+    if (err == OK && !h.held)
+        err = err_set(ERR_NOT_FOUND, "another session merges files");
+    if (err != OK)
+        return err;
     *out = (struct merge_file){.inode = (uint64_t)sql_int(c, 0, 0),
                                .bucket = sql_is_null(c, 0, 1) ? STR_NONE : sql_str(c, 0, 1),
                                .key = sql_str(c, 0, 2),
@@ -68,16 +68,16 @@ enum err merge_run(struct meta *m, uint64_t inode, uint64_t from, uint64_t *out_
     sql_bind_int(c, MERGE_SMALL);
     sql_bind_int(c, MERGE_LINKS);
     sql_bind_int(c, MERGE_DENSITY);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK && c->rows == 0)
-        e = err_set(ERR_NOT_FOUND, "nothing to merge in this file");
-    if (e == OK) {
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK && c->rows == 0)
+        err = err_set(ERR_NOT_FOUND, "nothing to merge in this file");
+    if (err == OK) {
         uint64_t lo = (uint64_t)sql_int(c, 0, 0), hi = (uint64_t)sql_int(c, 0, 1);
         *out_lo = lo;
         *out_hi = hi - lo < META_PIECE_MAX ? hi : lo + META_PIECE_MAX;
     }
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err merge_done(struct meta *m, const struct merge_file *f)
@@ -89,9 +89,9 @@ enum err merge_done(struct meta *m, const struct merge_file *f)
     struct sql_call *c = sql_add(&u, SQL_merge_done);
     sql_bind_int(c, (int64_t)f->inode);
     sql_bind_int(c, (int64_t)f->token);
-    enum err e = meta_write(m, &u);
+    enum err err = meta_write(m, &u);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err merge_set_aside(struct meta *m, const struct merge_file *f, bool *out_first)
@@ -101,8 +101,8 @@ enum err merge_set_aside(struct meta *m, const struct merge_file *f, bool *out_f
     sql_unit_init(&u, SQL_WRITE, a);
     struct sql_call *c = sql_add(&u, SQL_merge_set_aside);
     sql_bind_int(c, (int64_t)f->inode);
-    enum err e = meta_write(m, &u);
-    *out_first = e == OK && sql_int(c, 0, 0) == 1;
+    enum err err = meta_write(m, &u);
+    *out_first = err == OK && sql_int(c, 0, 0) == 1;
     arena_free(a);
-    return e;
+    return err;
 }

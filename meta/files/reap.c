@@ -14,11 +14,11 @@ enum err reap_sessions(struct meta *m)
     u.frees = true;
     struct sql_call *c = sql_add(&u, SQL_sessions_reap);
     sql_add(&u, SQL_locks_orphaned);
-    enum err e = meta_write(m, &u);
-    for (size_t i = 0; e == OK && i < c->rows; i++)
+    enum err err = meta_write(m, &u);
+    for (size_t i = 0; err == OK && i < c->rows; i++)
         log_warn("reaped session %" PRId64 ": its lease was over", sql_int(c, i, 0));
     arena_free(a);
-    return e;
+    return err;
 }
 
 static enum err clean_range(struct sql_db *db, struct arena *a, const struct sql_call *ranges,
@@ -43,13 +43,13 @@ enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session, siz
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_ranges_orphaned);
     sql_bind_int(c, (int64_t)session);
-    enum err e = sql_read(db, &u);
-    for (size_t i = 0; e == OK && i < c->rows; i++) {
-        e = clean_range(db, a, c, i);
-        *out_done += e == OK;
+    enum err err = sql_read(db, &u);
+    for (size_t i = 0; err == OK && i < c->rows; i++) {
+        err = clean_range(db, a, c, i);
+        *out_done += err == OK;
     }
     arena_free(a);
-    return e;
+    return err;
 }
 
 static enum err look(struct meta *m, bool *out_expired, bool *out_ranges)
@@ -58,11 +58,11 @@ static enum err look(struct meta *m, bool *out_expired, bool *out_ranges)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_sessions_look);
-    enum err e = sql_read(m->sql, &u);
-    *out_expired = e == OK && sql_int(c, 0, 0) != 0;
-    *out_ranges = e == OK && sql_int(c, 0, 1) != 0;
+    enum err err = sql_read(m->sql, &u);
+    *out_expired = err == OK && sql_int(c, 0, 0) != 0;
+    *out_ranges = err == OK && sql_int(c, 0, 1) != 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* Reaping comes first: the job may be one of theirs. */
@@ -71,17 +71,17 @@ enum err sessions_round(struct meta *m, struct job_round *r)
     struct job_hold h = {.held = false};
     bool expired, ranges;
     size_t last = 0;
-    enum err e = look(m, &expired, &ranges);
-    if (e == OK && expired)
-        e = reap_sessions(m);
-    if (e == OK && (expired || ranges))
-        e = job_take(m, r, &h);
-    while (e == OK && h.held && !job_stops(r)) {
-        e = reclaim_ranges(m, m->sql, 0, &r->done);
-        r->more = e == OK && r->done > last;
+    enum err err = look(m, &expired, &ranges);
+    if (err == OK && expired)
+        err = reap_sessions(m);
+    if (err == OK && (expired || ranges))
+        err = job_take(m, r, &h);
+    while (err == OK && h.held && !job_stops(r)) {
+        err = reclaim_ranges(m, m->sql, 0, &r->done);
+        r->more = err == OK && r->done > last;
         if (!r->more || r->done >= r->budget)
             break;
         last = r->done;
     }
-    return e;
+    return err;
 }

@@ -44,9 +44,9 @@ enum err reclaim_ripe(struct meta *m, struct arena *a, enum dead_kind kind, size
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = add_ripe(m, &u, kind, max);
-    enum err e = sql_read(m->sql, &u);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->sql, &u);
+    if (err != OK)
+        return err;
     uint64_t *ids = arena_array(a, c->rows + 1, sizeof(*ids));
     size_t count = 0;
     for (size_t i = 0; ids != NULL && i < c->rows; i++)
@@ -84,12 +84,12 @@ static enum err look(struct meta *m, bool *out_any)
     struct sql_call *ripe[DEAD_KINDS] = {NULL};
     for (enum dead_kind kind = DEAD_INODE; kind < DEAD_KINDS; kind++)
         ripe[kind] = add_ripe(m, &u, kind, 1);
-    enum err e = sql_read(m->sql, &u);
-    *out_any = e == OK && is_unstamped(m, dead);
-    for (enum dead_kind kind = DEAD_INODE; e == OK && kind < DEAD_KINDS; kind++)
+    enum err err = sql_read(m->sql, &u);
+    *out_any = err == OK && is_unstamped(m, dead);
+    for (enum dead_kind kind = DEAD_INODE; err == OK && kind < DEAD_KINDS; kind++)
         *out_any = *out_any || sql_int(ripe[kind], 0, 2) != 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* --- epochs ----------------------------------------------------------------------------------- */
@@ -123,18 +123,18 @@ static enum err stamp(struct reclaim *r, struct arena *a, size_t *out_count)
     struct sql_call *seen = sql_add(&u, SQL_dead_unstamped);
     sql_bind_int(seen, m->hints.unstamped);
     sql_bind_int(seen, STAMP_MAX);
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     *out_count = 0;
-    if (e != OK || !is_unstamped(m, c))
-        return e;
+    if (err != OK || !is_unstamped(m, c))
+        return err;
     job_begin(&r->hold, &u, a);
     sql_add(&u, SQL_epoch_next);
-    for (enum dead_kind kind = DEAD_INODE; e == OK && kind <= DEAD_BUCKET; kind++)
-        e = add_stamps(&u, seen, kind);
-    if (e == OK)
-        e = job_write(m, &r->hold, &u);
-    if (e != OK || !r->hold.held)
-        return e;
+    for (enum dead_kind kind = DEAD_INODE; err == OK && kind <= DEAD_BUCKET; kind++)
+        err = add_stamps(&u, seen, kind);
+    if (err == OK)
+        err = job_write(m, &r->hold, &u);
+    if (err != OK || !r->hold.held)
+        return err;
     r->round->done += seen->rows;
     *out_count = seen->rows == STAMP_MAX ? STAMP_MAX : 0;
     return OK;
@@ -191,12 +191,12 @@ typedef enum err (*step)(struct reclaim *r, struct arena *a, size_t *out_count);
 /* Until nothing is left, the budget is used up, the job is lost or it is to stop. */
 static enum err repeat(struct reclaim *r, step run)
 {
-    enum err e = OK;
+    enum err err = OK;
     size_t used = 0, count = 1;
 
-    while (e == OK && count > 0 && r->hold.held && !job_stops(r->round)) {
+    while (err == OK && count > 0 && r->hold.held && !job_stops(r->round)) {
         struct arena *a = arena_new(META_ROUND_ARENA);
-        e = a != NULL ? run(r, a, &count) : err_set(ERR_NOMEM, "no memory to reclaim");
+        err = a != NULL ? run(r, a, &count) : err_set(ERR_NOMEM, "no memory to reclaim");
         arena_free(a);
         used += count;
         if (used < r->round->budget)
@@ -204,7 +204,7 @@ static enum err repeat(struct reclaim *r, step run)
         r->round->more = true;
         break;
     }
-    return e;
+    return err;
 }
 
 enum err reclaim_round(struct meta *m, struct job_round *round)
@@ -214,11 +214,11 @@ enum err reclaim_round(struct meta *m, struct job_round *round)
     bool any = false;
 
     hints_age(&m->hints);
-    enum err e = look(m, &any);
-    if (e != OK || !any)
-        return e;
-    e = job_take(m, round, &r.hold);
-    for (size_t i = 0; e == OK && i < sizeof(steps) / sizeof(steps[0]); i++)
-        e = repeat(&r, steps[i]);
-    return e;
+    enum err err = look(m, &any);
+    if (err != OK || !any)
+        return err;
+    err = job_take(m, round, &r.hold);
+    for (size_t i = 0; err == OK && i < sizeof(steps) / sizeof(steps[0]); i++)
+        err = repeat(&r, steps[i]);
+    return err;
 }

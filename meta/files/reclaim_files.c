@@ -53,12 +53,12 @@ static enum err look_at_inodes(struct work *w)
     sql_unit_init(&u, SQL_READ, w->a);
     struct sql_call *c = sql_add(&u, SQL_dead_inodes_have);
     sql_bind_text(c, each);
-    enum err e = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
-    for (size_t i = 0; e == OK && i < c->rows; i++) {
+    enum err err = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    for (size_t i = 0; err == OK && i < c->rows; i++) {
         w->unlinked = w->unlinked || sql_int(c, i, 1) != 0;
         w->ranged = w->ranged || sql_int(c, i, 2) != 0;
     }
-    return e;
+    return err;
 }
 
 /* The first entries of the list lose all their links, perhaps all but the last of them. */
@@ -90,9 +90,9 @@ static enum err add_pieces(struct work *w)
     if (each.ptr == NULL)
         return out_of_memory();
     sql_bind_text(sql_add(&w->u, SQL_gone_pieces_lock), each);
-    enum err e = reclaim_add_counted(&w->u, SQL_gone_pieces_unref, w->pieces, w->piece_count);
+    enum err err = reclaim_add_counted(&w->u, SQL_gone_pieces_unref, w->pieces, w->piece_count);
     sql_bind_text(sql_add(&w->u, SQL_gone_pieces_queue), each);
-    return e;
+    return err;
 }
 
 static enum err add_unlinking(struct work *w)
@@ -103,9 +103,9 @@ static enum err add_unlinking(struct work *w)
     struct sql_call *c = sql_add(&u, w->source->links);
     sql_bind_text(c, each);
     sql_bind_int(c, LINKS_MAX);
-    enum err e = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
-    if (e != OK || c->rows == 0)
-        return e;
+    enum err err = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    if (err != OK || c->rows == 0)
+        return err;
     w->pieces = arena_array(w->a, c->rows, sizeof(*w->pieces));
     if (w->pieces == NULL)
         return out_of_memory();
@@ -113,8 +113,8 @@ static enum err add_unlinking(struct work *w)
         if (sql_int(c, i, 4) != 0) /* 0: a hole */
             w->pieces[w->piece_count++] = (uint64_t)sql_int(c, i, 4);
     if (w->piece_count > 0)
-        e = add_pieces(w);
-    return e == OK ? add_drop(w, c) : e;
+        err = add_pieces(w);
+    return err == OK ? add_drop(w, c) : err;
 }
 
 /* Those that have links left stay, by what these statements ask. */
@@ -137,22 +137,22 @@ static enum err free_some(struct reclaim *r, struct arena *a, const struct sourc
                           size_t *out_count)
 {
     struct work w = {.r = r, .a = a, .source = source, .unlinked = source == &died};
-    enum err e = reclaim_ripe(r->meta, a, source->kind, source->max, &w.ids, &w.count);
+    enum err err = reclaim_ripe(r->meta, a, source->kind, source->max, &w.ids, &w.count);
     *out_count = w.count;
-    if (e != OK || w.count == 0)
-        return e;
+    if (err != OK || w.count == 0)
+        return err;
     if (source == &of_inodes)
-        e = look_at_inodes(&w);
+        err = look_at_inodes(&w);
     job_begin(&r->hold, &w.u, a);
-    if (e == OK && w.unlinked)
-        e = add_unlinking(&w);
-    if (e == OK)
-        e = add_end(&w);
-    if (e == OK)
-        e = job_write(r->meta, &r->hold, &w.u);
-    if (e == OK && r->hold.held)
+    if (err == OK && w.unlinked)
+        err = add_unlinking(&w);
+    if (err == OK)
+        err = add_end(&w);
+    if (err == OK)
+        err = job_write(r->meta, &r->hold, &w.u);
+    if (err == OK && r->hold.held)
         r->round->done += (size_t)w.u.last->changed;
-    return e;
+    return err;
 }
 
 enum err reclaim_inodes(struct reclaim *r, struct arena *a, size_t *out_count)

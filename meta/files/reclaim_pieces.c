@@ -53,17 +53,17 @@ static enum err add_piece(struct work *w, uint64_t piece, struct str packed)
 {
     struct record *records;
     size_t count = 0;
-    enum err e = record_unpack(w->a, packed, &records, &count);
-    if (e == ERR_CORRUPT) {
-        e = set_aside(w->r, w->a, piece, e);
-        return e != OK ? e : ERR_CORRUPT;
+    enum err err = record_unpack(w->a, packed, &records, &count);
+    if (err == ERR_CORRUPT) {
+        err = set_aside(w->r, w->a, piece, err);
+        return err != OK ? err : ERR_CORRUPT;
     }
-    if (e == OK)
-        e = make_room(w, count);
-    for (size_t i = 0; e == OK && i < count; i++)
+    if (err == OK)
+        err = make_room(w, count);
+    for (size_t i = 0; err == OK && i < count; i++)
         if (records[i].kind == RECORD_SLICE)
             w->slices[w->slice_count++] = records[i].slice.id;
-    return e;
+    return err;
 }
 
 static enum err read_each(struct work *w, int statement, struct sql_call **out)
@@ -92,9 +92,9 @@ static enum err choose(struct work *w)
 {
     struct sql_call *c;
     size_t taken = 0, kept = 0;
-    enum err e = read_each(w, SQL_pieces_lengths, &c);
-    if (e != OK)
-        return e;
+    enum err err = read_each(w, SQL_pieces_lengths, &c);
+    if (err != OK)
+        return err;
     for (int64_t bytes = 0; taken < c->rows && bytes < BYTES_MAX; taken++)
         bytes += sql_int(c, taken, 1);
     for (size_t i = 0; i < w->count; i++)
@@ -109,34 +109,34 @@ static enum err drop(struct work *w)
     struct sql_unit u;
     struct str pieces = each_of(w->a, w->ids, w->count);
     job_begin(&w->r->hold, &u, w->a);
-    enum err e = reclaim_add_counted(&u, SQL_slices_unref, w->slices, w->slice_count);
+    enum err err = reclaim_add_counted(&u, SQL_slices_unref, w->slices, w->slice_count);
     struct str slices = each_of(w->a, w->slices, w->slice_count);
-    if (e != OK || pieces.ptr == NULL || slices.ptr == NULL)
-        return e != OK ? e : out_of_memory();
+    if (err != OK || pieces.ptr == NULL || slices.ptr == NULL)
+        return err != OK ? err : out_of_memory();
     sql_bind_text(sql_add(&u, SQL_slices_queue), slices);
     sql_bind_text(sql_add(&u, SQL_slices_drop), slices);
     sql_bind_text(sql_add(&u, SQL_pieces_drop), pieces);
     sql_bind_text(sql_add(&u, SQL_pieces_done), pieces);
-    e = job_write(w->r->meta, &w->r->hold, &u);
-    if (e == OK && w->r->hold.held)
+    err = job_write(w->r->meta, &w->r->hold, &u);
+    if (err == OK && w->r->hold.held)
         w->r->round->done += w->count;
-    return e;
+    return err;
 }
 
 enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count)
 {
     struct work w = {.r = r, .a = a};
     struct sql_call *c = NULL;
-    enum err e = reclaim_ripe(r->meta, a, DEAD_PIECE, PIECES_MAX, &w.ids, &w.count);
+    enum err err = reclaim_ripe(r->meta, a, DEAD_PIECE, PIECES_MAX, &w.ids, &w.count);
     *out_count = w.count;
-    if (e != OK || w.count == 0)
-        return e;
-    e = choose(&w);
-    if (e == OK)
-        e = read_each(&w, SQL_pieces_records, &c);
-    for (size_t i = 0; e == OK && i < c->rows; i++)
-        e = add_piece(&w, (uint64_t)sql_int(c, i, 0), sql_str(c, i, 1));
-    if (e == OK)
-        e = drop(&w);
-    return e == ERR_CORRUPT ? OK : e;
+    if (err != OK || w.count == 0)
+        return err;
+    err = choose(&w);
+    if (err == OK)
+        err = read_each(&w, SQL_pieces_records, &c);
+    for (size_t i = 0; err == OK && i < c->rows; i++)
+        err = add_piece(&w, (uint64_t)sql_int(c, i, 0), sql_str(c, i, 1));
+    if (err == OK)
+        err = drop(&w);
+    return err == ERR_CORRUPT ? OK : err;
 }

@@ -106,9 +106,9 @@ enum err record_unpack(struct arena *a, struct str packed, struct record **out, 
         return err_set(ERR_NOMEM, "no memory for a piece's %u records", count);
     uint64_t pos = 0;
     for (size_t i = 0; i < count; i++) {
-        enum err e = unpack_record(a, &u, i, pos, &records[i]);
-        if (e != OK)
-            return e;
+        enum err err = unpack_record(a, &u, i, pos, &records[i]);
+        if (err != OK)
+            return err;
         pos += records[i].len;
     }
     if (u.left != 0)

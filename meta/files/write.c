@@ -75,14 +75,14 @@ static enum err commit(struct write *x, struct arena *a, const struct sql_call *
     sql_bind_int(release, (int64_t)x->w->lock->inode);
     sql_bind_int(release, (int64_t)x->w->lock->id);
     sql_bind_int(release, (int64_t)x->w->lock->session);
-    enum err e = meta_content_begin(x->meta, &x->w->content);
-    if (e != OK)
-        return e;
-    e = access_write(x->meta, &x->unit);
-    *out_done = e == OK && hold->rows > 0 && first->changed > 0;
+    enum err err = meta_content_begin(x->meta, &x->w->content);
+    if (err != OK)
+        return err;
+    err = access_write(x->meta, &x->unit);
+    *out_done = err == OK && hold->rows > 0 && first->changed > 0;
     meta_content_end(x->meta, &x->w->content, *out_done);
     if (!*out_done)
-        return e;
+        return err;
     *out = (struct write_result){.size = sql_int(answer, 0, 0),
                                  .etag = arena_str(a, sql_str(answer, 0, 1)),
                                  .mtime_ms = sql_int(answer, 0, 2)};
@@ -99,9 +99,9 @@ static enum err add_slices(struct write *x, const struct content_piece *p)
         while (to < p->slice_count && p->slices[to].tag == p->slices[from].tag)
             to++;
         struct str ids;
-        enum err e = object_slice_ids(x->unit.arena, p->slices + from, to - from, &ids);
-        if (e != OK)
-            return e;
+        enum err err = object_slice_ids(x->unit.arena, p->slices + from, to - from, &ids);
+        if (err != OK)
+            return err;
         struct sql_call *c = if_made(x, SQL_write_slices);
         sql_bind_int(c, (int64_t)p->slices[from].tag);
         sql_bind_text(c, ids);
@@ -126,8 +126,8 @@ static enum err add_content(struct write *x, struct sql_call **out_first)
     const struct content *content = &w->content;
     struct sql_call *c = NULL;
     uint64_t lo = w->offset, at = lo;
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < content->piece_count; i++) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < content->piece_count; i++) {
         const struct content_piece *p = &content->pieces[i];
         if (lo + p->start != at || p->len == 0 || p->len > META_PIECE_MAX)
             return err_set(ERR_BUG, "piece %zu of a range write is not where the last one ends", i);
@@ -145,11 +145,11 @@ static enum err add_content(struct write *x, struct sql_call **out_first)
         sql_bind_int(c, (int64_t)p->id);
         if (merged)
             sql_bind_int(c, (int64_t)x->merged);
-        e = add_piece(x, p);
+        err = add_piece(x, p);
         at += p->len;
     }
-    if (e != OK)
-        return e;
+    if (err != OK)
+        return err;
     if (at - lo != content->size || at == lo)
         return err_set(ERR_BUG, "a range write's pieces are not as long as the write");
     c = if_made(x, x->merged != 0 ? SQL_merge_cover : SQL_write_cover);
@@ -181,14 +181,14 @@ enum err write_plain(struct meta *m, struct arena *a, const struct range_write *
         return err_set(ERR_BUG, "a range write without its lock");
     struct write x;
     struct sql_call *first = NULL;
-    enum err e = begin(&x, m, w);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err != OK)
         goto out;
     if (w->now->ranged.len == 0)
         sql_bind_text(of_key(&x, SQL_write_mark), str_of(x.ranged));
     struct sql_call *hold = under_lock(&x, SQL_write_hold);
-    e = add_content(&x, &first);
-    if (e != OK)
+    err = add_content(&x, &first);
+    if (err != OK)
         goto out;
     struct sql_call *c = if_made(&x, SQL_write_log);
     sql_bind_int(c, (int64_t)w->lock->id);
@@ -196,10 +196,10 @@ enum err write_plain(struct meta *m, struct arena *a, const struct range_write *
     sql_bind_bytes(c, w->key);
     sql_bind_int(c, (int64_t)hi);
     sql_bind_int(c, w->mtime_ms);
-    e = commit(&x, a, hold, first, out, out_done);
+    err = commit(&x, a, hold, first, out, out_done);
 out:
     end(&x);
-    return e;
+    return err;
 }
 
 enum err write_merged(struct meta *m, struct arena *a, const struct range_write *w, uint64_t token,
@@ -211,18 +211,18 @@ enum err write_merged(struct meta *m, struct arena *a, const struct range_write 
     struct write x;
     struct sql_call *first = NULL;
     struct write_result ignored;
-    enum err e = begin(&x, m, w);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err != OK)
         goto out;
     x.merged = token;
     x.cover = hi;
     struct sql_call *hold = under_lock(&x, SQL_write_hold);
-    e = add_content(&x, &first);
-    if (e == OK)
-        e = commit(&x, a, hold, first, &ignored, out_done);
+    err = add_content(&x, &first);
+    if (err == OK)
+        err = commit(&x, a, hold, first, &ignored, out_done);
 out:
     end(&x);
-    return e;
+    return err;
 }
 
 /* --- under the whole file's lock -------------------------------------------------------------- */
@@ -259,18 +259,18 @@ enum err write_whole(struct meta *m, struct arena *a, const struct range_write *
         return err_set(ERR_BUG, "a write of a whole file without its lock");
     struct write x;
     struct sql_call *first = NULL;
-    enum err e = begin(&x, m, w);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err != OK)
         goto out;
     add_key(&x, hi > old ? hi : old);
     struct sql_call *hold = under_lock(&x, SQL_write_hold);
     add_hole(&x, old, w->offset);
-    e = add_content(&x, &first);
-    if (e == OK)
-        e = commit(&x, a, hold, first, out, out_done);
+    err = add_content(&x, &first);
+    if (err == OK)
+        err = commit(&x, a, hold, first, out, out_done);
 out:
     end(&x);
-    return e;
+    return err;
 }
 
 enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w, uint64_t size,
@@ -281,8 +281,8 @@ enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w,
     if (!is_locked(w, 0, LOCK_TO_END))
         return err_set(ERR_BUG, "a file is cut without its lock");
     struct write x;
-    enum err e = begin(&x, m, w);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err != OK)
         goto out;
     struct sql_call *first = add_key(&x, size);
     struct sql_call *hold = under_lock(&x, SQL_write_hold);
@@ -293,10 +293,10 @@ enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w,
         sql_bind_int(c, (int64_t)x.died);
         sql_bind_int(sql_add(&x.unit, SQL_write_died), (int64_t)x.died);
     }
-    e = commit(&x, a, hold, first, out, out_done);
+    err = commit(&x, a, hold, first, out, out_done);
 out:
     end(&x);
-    return e;
+    return err;
 }
 
 /* --- files that have their bytes in their row ------------------------------------------------- */
@@ -307,10 +307,10 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
     *out_done = false;
     struct write x;
     uint64_t inode = 0;
-    enum err e = begin(&x, m, w);
-    if (e == OK)
-        e = meta_next_id(m, &inode);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err == OK)
+        err = meta_next_id(m, &inode);
+    if (err != OK)
         goto out;
     *out = (struct write_result){.size = (int64_t)data.len,
                                  .etag = str_of(arena_printf(a, "%s-1", x.ranged)),
@@ -325,11 +325,11 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
         sql_bind_int(c, out->mtime_ms);
     }
     sql_bind_bytes(c, data);
-    e = access_write(m, &x.unit);
-    *out_done = e == OK && x.unit.first->changed > 0;
+    err = access_write(m, &x.unit);
+    *out_done = err == OK && x.unit.first->changed > 0;
 out:
     end(&x);
-    return e;
+    return err;
 }
 
 enum err write_unpack(struct meta *m, struct arena *a, const struct range_write *w, bool *out_done)
@@ -338,20 +338,20 @@ enum err write_unpack(struct meta *m, struct arena *a, const struct range_write 
     *out_done = false;
     struct write x;
     uint64_t inode = 0;
-    enum err e = begin(&x, m, w);
-    if (e == OK)
-        e = meta_next_id(m, &inode);
-    if (e != OK)
+    enum err err = begin(&x, m, w);
+    if (err == OK)
+        err = meta_next_id(m, &inode);
+    if (err != OK)
         goto out;
     sql_bind_int(of_key(&x, SQL_unpack_swap), (int64_t)inode);
     sql_bind_int(of_key(&x, SQL_unpack_inode), (int64_t)inode);
     if (w->now->attr.size > 0)
-        e = object_add_unpacked(m, &x.unit, inode, 0, w->now->attr.inode,
-                                (uint64_t)w->now->attr.size);
-    if (e == OK)
-        e = access_write(m, &x.unit);
-    *out_done = e == OK && x.unit.first->changed > 0;
+        err = object_add_unpacked(m, &x.unit, inode, 0, w->now->attr.inode,
+                                  (uint64_t)w->now->attr.size);
+    if (err == OK)
+        err = access_write(m, &x.unit);
+    *out_done = err == OK && x.unit.first->changed > 0;
 out:
     end(&x);
-    return e;
+    return err;
 }

@@ -26,12 +26,12 @@ enum err job_take(struct meta *m, const struct job_round *r, struct job_hold *ou
     sql_bind_int(c, (int64_t)session_id(m));
     sql_bind_int(c, r->lease_ms);
     sql_bind_int(c, out->token);
-    enum err e = a != NULL ? meta_write(m, &u) : err_set(ERR_NOMEM, "no memory to take a job");
-    out->held = e == OK && c->rows > 0;
+    enum err err = a != NULL ? meta_write(m, &u) : err_set(ERR_NOMEM, "no memory to take a job");
+    out->held = err == OK && c->rows > 0;
     if (out->held)
         set_state(out, sql_str(c, 0, 0));
     arena_free(a);
-    return e;
+    return err;
 }
 
 void job_begin(struct job_hold *h, struct sql_unit *u, struct arena *a)
@@ -51,11 +51,11 @@ void job_begin(struct job_hold *h, struct sql_unit *u, struct arena *a)
 
 enum err job_write(struct meta *m, struct job_hold *h, struct sql_unit *u)
 {
-    enum err e = meta_write(m, u);
-    if (e == OK)
+    enum err err = meta_write(m, u);
+    if (err == OK)
         memcpy(h->written, h->state, sizeof(h->written));
-    if (e != ERR_CONDITION) /* that is what SQL_job_hold makes of another token */
-        return e;
+    if (err != ERR_CONDITION) /* that is what SQL_job_hold makes of another token */
+        return err;
     log_debug("the job %s went to another session", h->round->name);
     h->held = false;
     return OK;

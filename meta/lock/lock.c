@@ -117,23 +117,23 @@ static enum err queue_up(struct meta *m, struct range_lock *l, struct range_lock
         return OK;
     }
     l->stage = LOCK_QUEUED;
-    enum err e = clock_boot_ms() < l->deadline_ms
-                     ? waiting_add(m, l)
-                     : err_set(ERR_TIMEOUT, "another request here has the range locked");
-    if (e == OK)
+    enum err err = clock_boot_ms() < l->deadline_ms
+                       ? waiting_add(m, l)
+                       : err_set(ERR_TIMEOUT, "another request here has the range locked");
+    if (err == OK)
         return ERR_AGAIN;
     remove_request(t, l, due);
-    return e;
+    return err;
 }
 
 static enum err enter(struct meta *m, struct range_lock *l)
 {
     struct range_lock *due = NULL;
     pthread_mutex_lock(&m->locks->lock);
-    enum err e = queue_up(m, l, &due); /* ERR_AGAIN: from here on l is not ours */
+    enum err err = queue_up(m, l, &due); /* ERR_AGAIN: from here on l is not ours */
     pthread_mutex_unlock(&m->locks->lock);
     waiting_call(due);
-    return e;
+    return err;
 }
 
 /* --- rows ------------------------------------------------------------------------------------- */
@@ -168,40 +168,40 @@ void locks_sweep(struct meta *m)
 }
 
 /* Gives up what there is of it, and keeps the error's text. */
-static enum err fail(struct meta *m, struct range_lock *l, enum err e)
+static enum err fail(struct meta *m, struct range_lock *l, enum err err)
 {
     struct err_info why;
-    err_save(e, &why);
+    err_save(err, &why);
     lock_release(m, l, false);
     return err_restore(&why);
 }
 
 static enum err wait_for_row(struct meta *m, struct range_lock *l)
 {
-    enum err e = OK;
+    enum err err = OK;
     int64_t now = clock_boot_ms();
     if (now >= l->deadline_ms)
         return fail(m, l, err_set(ERR_TIMEOUT, "another gateway has the range locked"));
     pthread_mutex_lock(&m->locks->lock);
     l->stage = LOCK_WAITS;
     l->look_ms = now + l->pause_ms;
-    e = waiting_add(m, l); /* OK: from here on l is not ours */
+    err = waiting_add(m, l); /* OK: from here on l is not ours */
     pthread_mutex_unlock(&m->locks->lock);
-    return e == OK ? ERR_AGAIN : fail(m, l, e);
+    return err == OK ? ERR_AGAIN : fail(m, l, err);
 }
 
 /* Our turn has come in this process: the row is asked for, or granted. */
 static enum err take_row(struct meta *m, struct range_lock *l)
 {
     bool granted = l->local, asks = l->stage == LOCK_TURN;
-    enum err e = OK;
+    enum err err = OK;
     l->stage = asks ? LOCK_WAITS : l->stage; /* there may be a row from now on */
     if (!granted && asks)
-        e = lock_row_ask(m, l, &granted);
+        err = lock_row_ask(m, l, &granted);
     else if (!granted)
-        e = lock_row_grant(m, l, &granted);
-    if (e != OK)
-        return fail(m, l, e);
+        err = lock_row_grant(m, l, &granted);
+    if (err != OK)
+        return fail(m, l, err);
     if (!granted)
         return wait_for_row(m, l);
     l->stage = LOCK_HELD;
@@ -212,8 +212,8 @@ static enum err take_row(struct meta *m, struct range_lock *l)
 
 static enum err begin(struct meta *m, struct range_lock *l)
 {
-    enum err e = enter(m, l);
-    return e == OK ? take_row(m, l) : e;
+    enum err err = enter(m, l);
+    return err == OK ? take_row(m, l) : err;
 }
 
 enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enum lock_mode mode,
@@ -235,8 +235,8 @@ enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, en
     out->session = session_id(m);
     if (out->session == 0)
         return err_set(ERR_FENCED, "no session is open: nothing may be locked");
-    enum err e = meta_next_id(m, &out->id);
-    return e == OK ? begin(m, out) : e;
+    enum err err = meta_next_id(m, &out->id);
+    return err == OK ? begin(m, out) : err;
 }
 
 enum err lock_turn_begin(struct meta *m, uint64_t number, int64_t deadline_boot_ms,
@@ -262,9 +262,9 @@ enum err lock_nap_begin(struct meta *m, int64_t ms, void (*on_turn)(void *arg), 
                                .on_turn = on_turn,
                                .arg = arg};
     pthread_mutex_lock(&m->locks->lock);
-    enum err e = waiting_add(m, out);
+    enum err err = waiting_add(m, out);
     pthread_mutex_unlock(&m->locks->lock);
-    return e == OK ? ERR_AGAIN : e;
+    return err == OK ? ERR_AGAIN : err;
 }
 
 static enum err outcome_of(const struct range_lock *l)
@@ -285,9 +285,9 @@ static enum err outcome_of(const struct range_lock *l)
 
 enum err lock_go_on(struct meta *m, struct range_lock *l)
 {
-    enum err e = outcome_of(l);
-    if (e != OK)
-        return fail(m, l, e);
+    enum err err = outcome_of(l);
+    if (err != OK)
+        return fail(m, l, err);
     if (l->stage != LOCK_NAPS)
         return take_row(m, l);
     l->stage = LOCK_NONE;
@@ -304,14 +304,14 @@ enum err lock_take(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, enu
 {
     sem_t turn;
     (void)sem_init(&turn, 0, 0);
-    enum err e = lock_begin(m, inode, lo, hi, mode, deadline_boot_ms, post, &turn, out);
-    while (e == ERR_AGAIN) {
+    enum err err = lock_begin(m, inode, lo, hi, mode, deadline_boot_ms, post, &turn, out);
+    while (err == ERR_AGAIN) {
         while (sem_wait(&turn) != 0 && errno == EINTR)
             continue;
-        e = lock_go_on(m, out);
+        err = lock_go_on(m, out);
     }
     (void)sem_destroy(&turn);
-    return e;
+    return err;
 }
 
 void lock_release(struct meta *m, struct range_lock *l, bool committed)

@@ -35,12 +35,12 @@ enum err lock_row_ask(struct meta *m, struct range_lock *l, bool *out_granted)
     sql_bind_int(c, (int64_t)l->hi);
     sql_bind_int(c, l->mode == LOCK_EXCLUSIVE);
     sql_bind_int(c, (int64_t)l->session);
-    enum err e = write_unit(m, &u);
-    *out_granted = e == OK && sql_int(c, 0, 0) == 1;
+    enum err err = write_unit(m, &u);
+    *out_granted = err == OK && sql_int(c, 0, 0) == 1;
     if (*out_granted)
         l->token = (uint64_t)sql_int(c, 0, 1);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err lock_row_grant(struct meta *m, struct range_lock *l, bool *out_granted)
@@ -50,12 +50,12 @@ enum err lock_row_grant(struct meta *m, struct range_lock *l, bool *out_granted)
     begin(&u, a, l->inode);
     sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
     struct sql_call *c = of_row(&u, SQL_lock_grant, l->inode, l->id);
-    enum err e = write_unit(m, &u);
-    *out_granted = e == OK && c->rows > 0;
+    enum err err = write_unit(m, &u);
+    *out_granted = err == OK && c->rows > 0;
     if (*out_granted)
         l->token = (uint64_t)sql_int(c, 0, 0);
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err lock_rows_look(struct meta *m, struct range_lock *const *locks, size_t count,
@@ -66,16 +66,16 @@ enum err lock_rows_look(struct meta *m, struct range_lock *const *locks, size_t 
     sql_unit_init(&u, SQL_READ, a);
     for (size_t i = 0; i < count; i++)
         (void)of_row(&u, SQL_lock_look, locks[i]->inode, locks[i]->id);
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     const struct sql_call *c = u.first;
-    for (size_t i = 0; e == OK && i < count; i++, c = c->next) {
+    for (size_t i = 0; err == OK && i < count; i++, c = c->next) {
         out[i] = c->rows == 0            ? LOCK_ROW_GONE
                  : sql_int(c, 0, 0) == 1 ? LOCK_ROW_FREE
                                          : LOCK_ROW_WAITS;
         *out_expired |= out[i] == LOCK_ROW_WAITS && sql_int(c, 0, 1) > 0;
     }
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err lock_row_drop(struct meta *m, uint64_t inode, uint64_t id)
@@ -86,7 +86,7 @@ enum err lock_row_drop(struct meta *m, uint64_t inode, uint64_t id)
     u.results_optional = true;
     u.frees = true;
     (void)of_row(&u, SQL_lock_drop, inode, id);
-    enum err e = write_unit(m, &u);
+    enum err err = write_unit(m, &u);
     arena_free(a);
-    return e;
+    return err;
 }

@@ -83,22 +83,22 @@ static void look(struct meta *m, struct round *r)
     struct lock_table *t = m->locks;
     enum lock_row_state states[LOOKS_MAX];
     bool expired = false;
-    enum err e = lock_rows_look(m, r->looks, r->look_count, states, &expired);
-    if (e == OK && expired) /* it may be one of them that is in the way */
-        e = reap_sessions(m);
-    if (e != OK && e != ERR_BUSY)
-        log_warn("looking at range locks that wait: %s", err_text(e));
+    enum err err = lock_rows_look(m, r->looks, r->look_count, states, &expired);
+    if (err == OK && expired) /* it may be one of them that is in the way */
+        err = reap_sessions(m);
+    if (err != OK && err != ERR_BUSY)
+        log_warn("looking at range locks that wait: %s", err_text(err));
     struct range_lock *due = NULL;
     pthread_mutex_lock(&t->lock);
     int64_t now = clock_boot_ms();
     for (size_t i = 0; i < r->look_count; i++) {
         struct range_lock *l = r->looks[i];
         l->pause_ms = least(l->pause_ms * 2, LOCK_POLL_MS);
-        l->look_ms = now + (e == OK ? l->pause_ms : LOCK_POLL_MS);
-        if (e == ERR_FENCED || (e == OK && states[i] == LOCK_ROW_GONE)) {
+        l->look_ms = now + (err == OK ? l->pause_ms : LOCK_POLL_MS);
+        if (err == ERR_FENCED || (err == OK && states[i] == LOCK_ROW_GONE)) {
             l->outcome = ERR_FENCED;
             waiting_take(t, l, &due);
-        } else if (e == OK && states[i] == LOCK_ROW_FREE) {
+        } else if (err == OK && states[i] == LOCK_ROW_FREE) {
             l->stage = LOCK_FREE;
             waiting_take(t, l, &due);
         }

@@ -27,9 +27,9 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
                             struct str region, struct bucket *out)
 {
     uint64_t id;
-    enum err e = meta_next_id(m, &id);
-    if (e != OK)
-        return e;
+    enum err err = meta_next_id(m, &id);
+    if (err != OK)
+        return err;
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = name;
@@ -40,9 +40,9 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
     sql_bind_text(insert, region);
     struct sql_call *made = sql_add(&u, SQL_bucket_made);
     sql_bind_bytes(made, name);
-    e = access_write(m, &u);
-    if (e != OK)
-        return e;
+    err = access_write(m, &u);
+    if (err != OK)
+        return err;
     if (made->rows == 0)
         return err_set(ERR_CONFLICT, "the bucket was deleted meanwhile");
     row_to_bucket(made, 0, out);
@@ -52,10 +52,10 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
 enum err bucket_create(struct meta *m, struct arena *a, struct str name, uint64_t owner,
                        struct str region, struct bucket *out)
 {
-    enum err e = ERR_CONFLICT;
-    for (int i = 0; i < CREATE_TRIES && e == ERR_CONFLICT; i++)
-        e = create_once(m, a, name, owner, region, out);
-    return e;
+    enum err err = ERR_CONFLICT;
+    for (int i = 0; i < CREATE_TRIES && err == ERR_CONFLICT; i++)
+        err = create_once(m, a, name, owner, region, out);
+    return err;
 }
 
 enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct bucket *out)
@@ -64,9 +64,9 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_bucket_get);
     sql_bind_bytes(c, name);
-    enum err e = access_read(m, &u);
-    if (e != OK)
-        return e;
+    enum err err = access_read(m, &u);
+    if (err != OK)
+        return err;
     if (c->rows == 0)
         return err_set(ERR_NOT_FOUND, "no such bucket");
     row_to_bucket(c, 0, out);
@@ -80,8 +80,8 @@ enum err bucket_delete(struct meta *m, struct str name)
                                 SQL_bucket_queue};
     struct arena *a = arena_new(BUCKET_ARENA);
     struct bucket b;
-    enum err e = bucket_get(m, a, name, &b);
-    if (e != OK)
+    enum err err = bucket_get(m, a, name, &b);
+    if (err != OK)
         goto out;
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
@@ -89,14 +89,14 @@ enum err bucket_delete(struct meta *m, struct str name)
     u.order_name = name;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
         sql_bind_int(sql_add(&u, steps[i]), (int64_t)b.id);
-    e = access_write(m, &u);
-    if (e == OK && u.first->rows == 0)
-        e = err_set(ERR_NOT_FOUND, "no such bucket");
-    else if (e == OK && u.first->next->changed == 0)
-        e = err_set(ERR_NOT_EMPTY, "the bucket holds keys");
+    err = access_write(m, &u);
+    if (err == OK && u.first->rows == 0)
+        err = err_set(ERR_NOT_FOUND, "no such bucket");
+    else if (err == OK && u.first->next->changed == 0)
+        err = err_set(ERR_NOT_EMPTY, "the bucket holds keys");
 out:
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* What comes after all names with that prefix: 0xFF is in no name. */
@@ -127,9 +127,9 @@ enum err bucket_list(struct meta *m, struct arena *a, uint64_t owner, struct str
     sql_bind_int(c, (int64_t)max + 1);
     if (owner != 0)
         sql_bind_int(c, (int64_t)owner);
-    enum err e = access_read(m, &u);
-    if (e != OK)
-        return e;
+    enum err err = access_read(m, &u);
+    if (err != OK)
+        return err;
     size_t count = c->rows > max ? max : c->rows;
     struct bucket *list = arena_array(a, count > 0 ? count : 1, sizeof(*list));
     if (list == NULL)

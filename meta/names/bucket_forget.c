@@ -17,9 +17,9 @@ static enum err next_gone(struct meta *m, struct arena *a, uint64_t *out_bucket)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_gone_next);
-    enum err e = sql_read(m->sql, &u);
-    *out_bucket = e == OK && c->rows > 0 ? (uint64_t)sql_int(c, 0, 0) : 0;
-    return e;
+    enum err err = sql_read(m->sql, &u);
+    *out_bucket = err == OK && c->rows > 0 ? (uint64_t)sql_int(c, 0, 0) : 0;
+    return err;
 }
 
 static struct sql_call *of_bucket(struct sql_unit *u, int statement, uint64_t bucket, int64_t max)
@@ -42,28 +42,28 @@ static enum err forget_some(struct meta *m, struct job_hold *h, struct arena *a,
     sql_bind_int(parts, PARTS_MAX);
     struct sql_call *uploads = of_bucket(&u, SQL_gone_uploads, bucket, UPLOADS_MAX);
     of_bucket(&u, SQL_gone_done, bucket, 0);
-    enum err e = job_write(m, h, &u);
-    *out_done = e == OK && h->held ? (size_t)(parts->changed + uploads->changed) + 1 : 0;
-    return e;
+    enum err err = job_write(m, h, &u);
+    *out_done = err == OK && h->held ? (size_t)(parts->changed + uploads->changed) + 1 : 0;
+    return err;
 }
 
 enum err buckets_round(struct meta *m, struct job_round *r)
 {
     struct job_hold h = {.held = false};
     uint64_t bucket = 0;
-    enum err e = OK;
+    enum err err = OK;
 
     do {
         struct arena *a = arena_new(META_SMALL_ARENA);
         size_t done = 0;
-        e = a != NULL ? next_gone(m, a, &bucket) : err_set(ERR_NOMEM, "no memory for buckets");
-        if (e == OK && bucket != 0 && !h.held)
-            e = job_take(m, r, &h);
-        if (e == OK && bucket != 0 && h.held)
-            e = forget_some(m, &h, a, bucket, &done);
+        err = a != NULL ? next_gone(m, a, &bucket) : err_set(ERR_NOMEM, "no memory for buckets");
+        if (err == OK && bucket != 0 && !h.held)
+            err = job_take(m, r, &h);
+        if (err == OK && bucket != 0 && h.held)
+            err = forget_some(m, &h, a, bucket, &done);
         r->done += done;
         arena_free(a);
-    } while (e == OK && bucket != 0 && h.held && r->done < r->budget && !job_stops(r));
-    r->more = e == OK && bucket != 0 && h.held;
-    return e;
+    } while (err == OK && bucket != 0 && h.held && r->done < r->budget && !job_stops(r));
+    r->more = err == OK && bucket != 0 && h.held;
+    return err;
 }

@@ -115,10 +115,10 @@ static enum err scan(struct meta *m, struct arena *a, const struct object_list_q
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     *out = ask_keys(&u, q->bucket, from, to, limit);
-    enum err e = access_read(m, &u);
-    if (e == OK && (*out)->rows == 0)
-        e = err_set(ERR_NOT_FOUND, "no such bucket");
-    return e == OK ? take_keys(a, *out, q, page) : e;
+    enum err err = access_read(m, &u);
+    if (err == OK && (*out)->rows == 0)
+        err = err_set(ERR_NOT_FOUND, "no such bucket");
+    return err == OK ? take_keys(a, *out, q, page) : err;
 }
 
 /*
@@ -135,9 +135,9 @@ static enum err go_on(struct meta *m, struct arena *a, const struct object_list_
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = ask_folded(&u, q, from, to, limit - page->count);
-    enum err e = access_read(m, &u);
-    if (e != OK)
-        return e;
+    enum err err = access_read(m, &u);
+    if (err != OK)
+        return err;
     struct object_entry *entries = arena_array(a, page->count + c->rows, sizeof(*entries));
     if (entries == NULL)
         return err_set(ERR_NOMEM, "no memory for a listing");
@@ -155,25 +155,25 @@ enum err object_list(struct meta *m, struct arena *a, const struct object_list_q
     size_t limit = q->max < SIZE_MAX ? q->max + 1 : SIZE_MAX;
     struct str from, to;
     struct page page;
-    enum err e = bounds(a, q, &from, &to);
-    if (e != OK)
-        return e;
+    enum err err = bounds(a, q, &from, &to);
+    if (err != OK)
+        return err;
     struct sql_call *c = NULL;
     size_t taste = q->delimiter.len > 0 && limit > TASTE ? TASTE : limit;
-    e = scan(m, a, q, from, to, taste, &page, &c);
+    err = scan(m, a, q, from, to, taste, &page, &c);
     /* Few of them share a prefix: a scan of all is cheaper than a probe for each. */
-    if (e == OK && taste < limit && c->rows == taste && page.count > taste / 4)
-        e = scan(m, a, q, from, to, taste = limit, &page, &c);
-    if (e != OK)
-        return e;
+    if (err == OK && taste < limit && c->rows == taste && page.count > taste / 4)
+        err = scan(m, a, q, from, to, taste = limit, &page, &c);
+    if (err != OK)
+        return err;
     out->bucket = (struct bucket_ref){.id = (uint64_t)sql_int(c, 0, COL_BUCKET),
                                       .generation = (uint64_t)sql_int(c, 0, COL_GENERATION),
                                       .owner = (uint64_t)sql_int(c, 0, COL_OWNER),
                                       .versioning = (int)sql_int(c, 0, COL_VERSIONING)};
     if (q->max > 0 && c->rows == taste && page.count > 0 && page.count < limit)
-        e = go_on(m, a, q, to, limit, &page);
-    if (e != OK)
-        return e;
+        err = go_on(m, a, q, to, limit, &page);
+    if (err != OK)
+        return err;
     out->entries = page.entries;
     out->count = page.count < q->max ? page.count : q->max;
     out->more = q->max > 0 && page.count > q->max;

@@ -100,12 +100,12 @@ enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
     sql_bind_int(c, object_position(object_end(offset, len)));
     sql_bind_int(c, object_position(max));
     object_bind_view(c, &o->view);
-    enum err e = sql_read(m->sql, &u);
-    if (e != OK)
-        return e;
-    e = extents_of(a, c, 0, out);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->sql, &u);
+    if (err != OK)
+        return err;
+    err = extents_of(a, c, 0, out);
+    if (err != OK)
+        return err;
     *out_count = c->rows;
     *out_more = max > 0 && may_go_on(*out, c->rows, max, object_end(offset, len));
     return OK;
@@ -125,18 +125,18 @@ enum err object_links(struct meta *m, struct arena *a, const struct object *o, u
     object_bind_view(c, &o->view);
     sql_bind_int(c, after->len > 0 ? object_position(after->start) : -1);
     sql_bind_int(c, after->len > 0 ? (int64_t)after->token : -1);
-    enum err e = sql_read(m->sql, &u);
-    *out_count = e == OK ? c->rows : 0;
+    enum err err = sql_read(m->sql, &u);
+    *out_count = err == OK ? c->rows : 0;
     *out = arena_array(a, *out_count + 1, sizeof(**out));
-    if (e == OK && *out == NULL)
-        e = err_set(ERR_NOMEM, "no memory for %zu extents", c->rows);
-    for (size_t i = 0; e == OK && i < c->rows; i++)
+    if (err == OK && *out == NULL)
+        err = err_set(ERR_NOMEM, "no memory for %zu extents", c->rows);
+    for (size_t i = 0; err == OK && i < c->rows; i++)
         (*out)[i] = (struct object_extent){.start = (uint64_t)sql_int(c, i, 0),
                                            .len = (uint64_t)sql_int(c, i, 1),
                                            .piece_off = (uint64_t)sql_int(c, i, 2),
                                            .token = (uint64_t)sql_int(c, i, 3),
                                            .piece = (uint64_t)sql_int(c, i, 4)};
-    return e;
+    return err;
 }
 
 static int by_id(const void *left, const void *right)
@@ -173,17 +173,17 @@ enum err object_records(struct meta *m, struct arena *a, struct object_extent *e
     if (each.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu extents", count);
     sql_bind_text(c, each);
-    enum err e = sql_read(m->sql, &u);
-    for (size_t i = 0; e == OK && i < count; i++) {
+    enum err err = sql_read(m->sql, &u);
+    for (size_t i = 0; err == OK && i < count; i++) {
         size_t row = 0;
         while (row < c->rows && (uint64_t)sql_int(c, row, 0) != extents[i].piece)
             row++;
         if (row < c->rows)
             extents[i].records = sql_str(c, row, 1);
         else if (extents[i].piece != 0)
-            e = err_set(ERR_CORRUPT, "a file names a piece that does not exist");
+            err = err_set(ERR_CORRUPT, "a file names a piece that does not exist");
     }
-    return e;
+    return err;
 }
 
 /* --- look-up --------------------------------------------------------------------------------- */
@@ -210,9 +210,9 @@ static enum err look_up(struct meta *m, struct arena *a, const struct object_get
                         struct sql_call **out)
 {
     bool data = q->want == OBJECT_DATA;
-    enum err e = ask(m, a, q, data ? SQL_object_get : SQL_object_head, out);
-    if (e != OK || (*out)->rows == 0 || sql_str(*out, 0, COL_RANGED).len == 0)
-        return e;
+    enum err err = ask(m, a, q, data ? SQL_object_get : SQL_object_head, out);
+    if (err != OK || (*out)->rows == 0 || sql_str(*out, 0, COL_RANGED).len == 0)
+        return err;
     return ask(m, a, q, data ? SQL_object_get_ranged : SQL_object_head_ranged, out);
 }
 
@@ -226,12 +226,12 @@ static enum err take_file(struct arena *a, const struct sql_call *c, struct obje
 {
     if (sql_is_null(c, 0, COL_HEADERS))
         return err_set(ERR_CORRUPT, "a key names a file that does not exist");
-    enum err e = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
-    if (e == OK)
-        e = pairs_unpack(a, optional(c, COL_TAGS), &out->tags);
+    enum err err = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
+    if (err == OK)
+        err = pairs_unpack(a, optional(c, COL_TAGS), &out->tags);
     out->checksum = optional(c, COL_CHECKSUM);
     out->parts = optional(c, COL_PARTS);
-    return e;
+    return err;
 }
 
 static enum err take_data(struct arena *a, const struct sql_call *c, const struct object_get *q,
@@ -241,9 +241,9 @@ static enum err take_data(struct arena *a, const struct sql_call *c, const struc
     if (sql_is_null(c, 0, COL_EXTENT))
         return OK;
     struct object_extent *extents;
-    enum err e = extents_of(a, c, COL_EXTENT, &extents);
-    if (e != OK)
-        return e;
+    enum err err = extents_of(a, c, COL_EXTENT, &extents);
+    if (err != OK)
+        return err;
     uint64_t end = object_end(q->offset, q->len);
     uint64_t size = (uint64_t)out->attr.size;
     out->extents = extents;
@@ -258,9 +258,9 @@ enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
     *out = (struct object){.data = STR_NONE};
     *out_missing = META_MISSING_NONE;
     struct sql_call *c;
-    enum err e = look_up(m, a, q, &c);
-    if (e != OK)
-        return e;
+    enum err err = look_up(m, a, q, &c);
+    if (err != OK)
+        return err;
     if (c->rows == 0)
         return missing(META_MISSING_BUCKET, out_missing);
     out->bucket_id = (uint64_t)sql_int(c, 0, COL_BUCKET);
@@ -274,8 +274,8 @@ enum err object_get(struct meta *m, struct arena *a, const struct object_get *q,
     out->view = (struct object_view){(uint64_t)sql_int(c, 0, COL_TOKEN), sql_str(c, 0, COL_OPEN)};
     if (out->attr.marker || (q->version.len > 0 && !str_eq(q->version, out->attr.version)))
         return missing(META_MISSING_KEY, out_missing);
-    e = take_file(a, c, out);
-    if (e == OK && q->want == OBJECT_DATA)
-        e = take_data(a, c, q, out);
-    return e;
+    err = take_file(a, c, out);
+    if (err == OK && q->want == OBJECT_DATA)
+        err = take_data(a, c, q, out);
+    return err;
 }

@@ -134,9 +134,9 @@ static enum err settle_ranged(struct meta *m, struct work *w)
         w->again = true;
         return OK;
     }
-    enum err e = settled_take(m, c, &now, &w->settled, &w->again);
+    enum err err = settled_take(m, c, &now, &w->settled, &w->again);
     w->gate->range_locked = w->settled.held;
-    return e;
+    return err;
 }
 
 static void explain(struct meta *m, struct work *w)
@@ -215,20 +215,20 @@ static void delete_all(struct meta *m, struct work *works, size_t count)
 
 void object_delete(struct meta *m, struct object_delete *items, size_t count)
 {
-    enum err e = OK;
+    enum err err = OK;
     if (!atomic_load(&m->session.opened))
-        e = err_set(ERR_FENCED, "no session was opened: this process only reads");
+        err = err_set(ERR_FENCED, "no session was opened: this process only reads");
     struct arena *a = arena_new(OBJECT_WRITE_ARENA);
     struct work *works = a != NULL ? arena_array(a, count, sizeof(*works)) : NULL;
-    if (e == OK && works == NULL)
-        e = err_set(ERR_NOMEM, "no memory for %zu deletions", count);
+    if (err == OK && works == NULL)
+        err = err_set(ERR_NOMEM, "no memory for %zu deletions", count);
     for (size_t i = 0; i < count; i++) {
         items[i].missing = META_MISSING_NONE;
-        items[i].result = e;
-        if (e == OK)
+        items[i].result = err;
+        if (err == OK)
             works[i].item = &items[i];
     }
-    if (e == OK)
+    if (err == OK)
         delete_all(m, works, count);
     arena_free(a);
 }

@@ -14,14 +14,14 @@
 
 enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out)
 {
-    enum err e = buf_check(b);
-    if (e == OK) {
+    enum err err = buf_check(b);
+    if (err == OK) {
         *out = arena_str(a, buf_str(b));
         if (out->ptr == NULL)
-            e = err_set(ERR_NOMEM, "the request's memory is full");
+            err = err_set(ERR_NOMEM, "the request's memory is full");
     }
     buf_fini(b);
-    return e;
+    return err;
 }
 
 enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out)
@@ -79,11 +79,11 @@ enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64
                           struct str data, uint64_t source)
 {
     struct str headers, tags = STR_NONE;
-    enum err e = object_pack_pairs(u->arena, p->headers, &headers);
-    if (e == OK && p->tags.count > 0)
-        e = object_pack_pairs(u->arena, p->tags, &tags);
-    if (e != OK)
-        return e;
+    enum err err = object_pack_pairs(u->arena, p->headers, &headers);
+    if (err == OK && p->tags.count > 0)
+        err = object_pack_pairs(u->arena, p->tags, &tags);
+    if (err != OK)
+        return err;
     struct sql_call *c = sql_add(u, source != 0 ? SQL_key_inode_copy : SQL_key_inode);
     sql_bind_bytes(c, p->bucket);
     sql_bind_bytes(c, p->key);
@@ -127,9 +127,9 @@ static enum err add_slices(struct sql_unit *u, uint64_t inode, const struct slic
                            size_t count)
 {
     struct str text;
-    enum err e = object_slice_ids(u->arena, slices, count, &text);
-    if (e != OK)
-        return e;
+    enum err err = object_slice_ids(u->arena, slices, count, &text);
+    if (err != OK)
+        return err;
     struct sql_call *c = sql_add(u, SQL_slices_new);
     sql_bind_int(c, (int64_t)inode);
     sql_bind_int(c, (int64_t)slices[0].tag);
@@ -154,9 +154,9 @@ static enum err add_piece(struct sql_unit *u, uint64_t inode, const struct conte
         size_t to = from + 1;
         while (to < p->slice_count && p->slices[to].tag == p->slices[from].tag)
             to++;
-        enum err e = add_slices(u, inode, p->slices + from, to - from);
-        if (e != OK)
-            return e;
+        enum err err = add_slices(u, inode, p->slices + from, to - from);
+        if (err != OK)
+            return err;
         from = to;
     }
     return OK;
@@ -170,9 +170,9 @@ enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct con
         if (p->start != at || p->len == 0 || p->len > META_PIECE_MAX)
             return err_set(ERR_BUG, "piece %zu of a new file is not where the last one ends", i);
         at += p->len;
-        enum err e = add_piece(u, inode, p);
-        if (e != OK)
-            return e;
+        enum err err = add_piece(u, inode, p);
+        if (err != OK)
+            return err;
     }
     if (at != (c->piece_count > 0 ? c->size : 0) || (at == 0 && c->data.len != c->size))
         return err_set(ERR_BUG, "a new file's pieces or bytes are not as long as the file");
@@ -215,11 +215,11 @@ enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64_t inode,
 {
     uint64_t piece;
     struct str header;
-    enum err e = meta_next_id(m, &piece);
-    if (e == OK)
-        e = inline_header(u->arena, size, &header);
-    if (e != OK)
-        return e;
+    enum err err = meta_next_id(m, &piece);
+    if (err == OK)
+        err = inline_header(u->arena, size, &header);
+    if (err != OK)
+        return err;
     struct sql_call *c = sql_add(u, SQL_upload_inline);
     sql_bind_int(c, (int64_t)inode);
     sql_bind_int(c, (int64_t)source);
@@ -245,9 +245,9 @@ enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct
     struct sql_call *c = sql_add(&u, SQL_object_state);
     sql_bind_bytes(c, bucket);
     sql_bind_bytes(c, key);
-    enum err e = sql_read(m->sql, &u);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->sql, &u);
+    if (err != OK)
+        return err;
     out->bucket = c->rows > 0;
     out->key = out->bucket && !sql_is_null(c, 0, 1) && sql_int(c, 0, 1) == 0;
     out->etag = out->key ? sql_str(c, 0, 2) : STR_NONE;
@@ -271,11 +271,11 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
     const struct object_cond *c = &p->cond;
     struct object_state now;
     bool again = false;
-    enum err e = object_state(m, a, p->bucket, p->key, &now);
-    if (e == OK)
-        e = settled_take(m, c, &now, s, &again);
-    if (e != OK || again)
-        return e;
+    enum err err = object_state(m, a, p->bucket, p->key, &now);
+    if (err == OK)
+        err = settled_take(m, c, &now, s, &again);
+    if (err != OK || again)
+        return err;
     if (!now.bucket) {
         *out_missing = META_MISSING_BUCKET;
         return err_set(ERR_NOT_FOUND, "no such bucket");
@@ -319,17 +319,17 @@ static enum err put_once(struct meta *m, struct arena *a, const struct object_pu
     (void)source;
     struct sql_unit u;
     struct sql_call *key = begin(&u, a, p, p->content.size, s);
-    enum err e = object_add_inode(&u, p, p->content.size, object_inline(&p->content), 0);
-    if (e == OK)
-        e = object_add_content(&u, p->inode, &p->content);
-    if (e == OK)
-        e = meta_content_begin(m, &p->content);
-    if (e != OK)
-        return e;
-    e = access_write(m, &u);
-    *out_done = e == OK && key->rows > 0;
+    enum err err = object_add_inode(&u, p, p->content.size, object_inline(&p->content), 0);
+    if (err == OK)
+        err = object_add_content(&u, p->inode, &p->content);
+    if (err == OK)
+        err = meta_content_begin(m, &p->content);
+    if (err != OK)
+        return err;
+    err = access_write(m, &u);
+    *out_done = err == OK && key->rows > 0;
     meta_content_end(m, &p->content, *out_done);
-    return e;
+    return err;
 }
 
 static enum err copy_once(struct meta *m, struct arena *a, const struct object_put *p,
@@ -339,19 +339,19 @@ static enum err copy_once(struct meta *m, struct arena *a, const struct object_p
     uint64_t size = (uint64_t)source->attr.size;
     struct sql_call *key = begin(&u, a, p, size, s);
     u.alone = true; /* the pieces are locked too, after the key */
-    enum err e = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
-    if (e != OK)
-        return e;
+    enum err err = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
+    if (err != OK)
+        return err;
     object_add_links(&u, p->inode, source, 0, size);
     struct sql_call *check = sql_add(&u, SQL_key_copy_check);
     sql_bind_bytes(check, p->bucket);
     sql_bind_bytes(check, p->key);
     sql_bind_int(check, (int64_t)p->inode);
-    e = access_write(m, &u);
-    if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
-        e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
-    *out_done = e == OK && key->rows > 0;
-    return e;
+    err = access_write(m, &u);
+    if (err == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
+        err = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
+    *out_done = err == OK && key->rows > 0;
+    return err;
 }
 
 static enum err make(struct meta *m, const struct object_put *p, const struct object *source,
@@ -359,17 +359,18 @@ static enum err make(struct meta *m, const struct object_put *p, const struct ob
 {
     struct settled s = {.held = false};
     bool done = false;
-    enum err e = OK;
+    enum err err = OK;
     *out_missing = META_MISSING_NONE;
-    while (e == OK && !done) {
+    while (err == OK && !done) {
         struct arena *a = arena_new(OBJECT_WRITE_ARENA);
-        e = a != NULL ? once(m, a, p, source, &s, &done) : err_set(ERR_NOMEM, "no memory to write");
-        if (e == OK && !done)
-            e = refused(m, a, p, &s, out_missing);
+        err =
+            a != NULL ? once(m, a, p, source, &s, &done) : err_set(ERR_NOMEM, "no memory to write");
+        if (err == OK && !done)
+            err = refused(m, a, p, &s, out_missing);
         arena_free(a);
     }
     settled_end(m, &s);
-    return e;
+    return err;
 }
 
 enum err object_put(struct meta *m, const struct object_put *p, enum meta_missing *out_missing)

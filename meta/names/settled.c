@@ -14,12 +14,12 @@ enum err settled_take(struct meta *m, const struct object_cond *c, const struct 
         return OK;
     settled_end(m, s);
     int64_t deadline = c->no_wait ? 0 : clock_boot_ms() + LOCK_MS;
-    enum err e = lock_take(m, now->inode, 0, LOCK_TO_END, LOCK_EXCLUSIVE, deadline, &s->lock);
-    s->held = e == OK;
-    *out_again = e == OK;
-    if (e == ERR_TIMEOUT && c->no_wait)
+    enum err err = lock_take(m, now->inode, 0, LOCK_TO_END, LOCK_EXCLUSIVE, deadline, &s->lock);
+    s->held = err == OK;
+    *out_again = err == OK;
+    if (err == ERR_TIMEOUT && c->no_wait)
         return err_set(ERR_AGAIN, "the file is being written at ranges");
-    return e == ERR_TIMEOUT ? err_set(ERR_BUSY, "the file is being written at ranges") : e;
+    return err == ERR_TIMEOUT ? err_set(ERR_BUSY, "the file is being written at ranges") : err;
 }
 
 void settled_end(struct meta *m, struct settled *s)

@@ -50,8 +50,8 @@ enum err upload_of(struct arena *a, const struct sql_call *c, struct upload *out
                            .checksum = (int)sql_int(c, 0, COL_CHECKSUM)};
     if (!sql_is_null(c, 0, COL_RESULT))
         out->result = sql_str(c, 0, COL_RESULT);
-    enum err e = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
-    return e == OK ? pairs_unpack(a, sql_str(c, 0, COL_TAGS), &out->tags) : e;
+    enum err err = pairs_unpack(a, sql_str(c, 0, COL_HEADERS), &out->headers);
+    return err == OK ? pairs_unpack(a, sql_str(c, 0, COL_TAGS), &out->tags) : err;
 }
 
 enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct str key,
@@ -62,20 +62,20 @@ enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct s
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = upload_add(&u, SQL_upload_get, bucket, key, upload);
-    enum err e = access_read(m, &u);
-    return e == OK ? upload_of(a, c, out, out_missing) : e;
+    enum err err = access_read(m, &u);
+    return err == OK ? upload_of(a, c, out, out_missing) : err;
 }
 
 enum err upload_refused(struct meta *m, struct arena *a, struct str bucket, struct str key,
                         struct str upload, enum meta_missing *out_missing)
 {
     struct upload now;
-    enum err e = upload_get(m, a, bucket, key, upload, &now, out_missing);
-    if (e == OK && now.result.ptr != NULL) {
+    enum err err = upload_get(m, a, bucket, key, upload, &now, out_missing);
+    if (err == OK && now.result.ptr != NULL) {
         *out_missing = META_MISSING_UPLOAD;
         return err_set(ERR_NOT_FOUND, "the upload is completed");
     }
-    return e == OK ? err_set(ERR_CONFLICT, "the upload was not there a moment ago") : e;
+    return err == OK ? err_set(ERR_CONFLICT, "the upload was not there a moment ago") : err;
 }
 
 /* --- create and abort ------------------------------------------------------------------------ */
@@ -92,11 +92,11 @@ static enum err add_insert(struct sql_unit *u, struct str bucket, struct str key
                            const struct upload *up)
 {
     struct str headers, tags = STR_NONE;
-    enum err e = object_pack_pairs(u->arena, up->headers, &headers);
-    if (e == OK && up->tags.count > 0)
-        e = object_pack_pairs(u->arena, up->tags, &tags);
-    if (e != OK)
-        return e;
+    enum err err = object_pack_pairs(u->arena, up->headers, &headers);
+    if (err == OK && up->tags.count > 0)
+        err = object_pack_pairs(u->arena, up->tags, &tags);
+    if (err != OK)
+        return err;
     struct sql_call *c = sql_add(u, SQL_upload_insert);
     sql_bind_bytes(c, bucket);
     sql_bind_int(c, (int64_t)up->id);
@@ -121,16 +121,16 @@ enum err upload_create(struct meta *m, struct arena *a, struct str bucket, struc
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = bucket;
     u.order_key = key;
-    enum err e = meta_next_id(m, &inout->id);
-    if (e == OK)
-        e = name(a, inout);
-    if (e == OK)
-        e = add_insert(&u, bucket, key, inout);
-    if (e == OK)
-        e = access_write(m, &u);
-    if (e == OK && u.first->rows == 0)
-        e = err_set(ERR_NOT_FOUND, "no such bucket");
-    return e;
+    enum err err = meta_next_id(m, &inout->id);
+    if (err == OK)
+        err = name(a, inout);
+    if (err == OK)
+        err = add_insert(&u, bucket, key, inout);
+    if (err == OK)
+        err = access_write(m, &u);
+    if (err == OK && u.first->rows == 0)
+        err = err_set(ERR_NOT_FOUND, "no such bucket");
+    return err;
 }
 
 enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct str upload,
@@ -148,9 +148,9 @@ enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct 
     upload_add(&u, SQL_upload_lock, bucket, key, upload);
     upload_add(&u, SQL_upload_drop_parts, bucket, key, upload);
     struct sql_call *c = upload_add(&u, SQL_upload_drop, bucket, key, upload);
-    enum err e = access_write(m, &u);
-    if (e == OK && c->rows == 0)
-        e = upload_refused(m, a, bucket, key, upload, out_missing);
+    enum err err = access_write(m, &u);
+    if (err == OK && c->rows == 0)
+        err = upload_refused(m, a, bucket, key, upload, out_missing);
     arena_free(a);
-    return e;
+    return err;
 }

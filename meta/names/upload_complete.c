@@ -22,13 +22,13 @@ static enum err inodes_of(struct arena *a, const struct part *parts, size_t coun
     for (size_t i = 0; i < count; i++)
         buf_printf(&b, "%s%" PRIu64, i == 0 ? "" : ",", parts[i].inode);
     buf_append_char(&b, ']');
-    enum err e = buf_check(&b);
-    if (e == OK) {
+    enum err err = buf_check(&b);
+    if (err == OK) {
         *out = arena_str(a, buf_str(&b));
-        e = out->ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory to complete an upload");
+        err = out->ptr != NULL ? OK : err_set(ERR_NOMEM, "no memory to complete an upload");
     }
     buf_fini(&b);
-    return e;
+    return err;
 }
 
 static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, struct str upload,
@@ -40,11 +40,11 @@ static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, st
     sql_bind_text(c, inodes);
     uint64_t start = 0;
     for (size_t i = 0; i < count; i++) {
-        enum err e = OK;
+        enum err err = OK;
         if (parts[i].size > 0 && parts[i].size <= INLINE_PART_MAX)
-            e = object_add_unpacked(m, u, inode, start, parts[i].inode, (uint64_t)parts[i].size);
-        if (e != OK)
-            return e;
+            err = object_add_unpacked(m, u, inode, start, parts[i].inode, (uint64_t)parts[i].size);
+        if (err != OK)
+            return err;
         start += (uint64_t)parts[i].size;
     }
     return OK;
@@ -74,11 +74,11 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
     struct upload now;
     struct object_state key;
     bool again = false;
-    enum err e = upload_get(m, a, p->bucket, p->key, upload, &now, out_missing);
-    if (e == OK)
-        e = object_state(m, a, p->bucket, p->key, &key);
-    if (e != OK)
-        return e;
+    enum err err = upload_get(m, a, p->bucket, p->key, upload, &now, out_missing);
+    if (err == OK)
+        err = object_state(m, a, p->bucket, p->key, &key);
+    if (err != OK)
+        return err;
     if (now.result.ptr != NULL)
         return err_set(ERR_CONFLICT, "the upload was completed a moment ago");
     if (object_cond_wants_key(&p->cond) && !key.key) {
@@ -88,9 +88,9 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
     if (!object_cond_holds(&p->cond, &key))
         return err_set(ERR_CONDITION, "the key is not as the condition wants it");
     if (object_cond_has_etag(&p->cond))
-        e = settled_take(m, &p->cond, &key, s, &again);
-    if (e != OK || again)
-        return e;
+        err = settled_take(m, &p->cond, &key, s, &again);
+    if (err != OK || again)
+        return err;
     return err_set(ERR_CONFLICT, "a part was replaced a moment ago");
 }
 
@@ -125,9 +125,9 @@ static enum err complete_once(struct meta *m, struct arena *a, const struct comp
     u.order_key = p->key;
     u.alone = true; /* the upload, then the key, then its files */
     struct str inodes;
-    enum err e = inodes_of(a, x->parts, x->count, &inodes);
-    if (e != OK)
-        return e;
+    enum err err = inodes_of(a, x->parts, x->count, &inodes);
+    if (err != OK)
+        return err;
     upload_add(&u, SQL_upload_lock, p->bucket, p->key, x->upload);
     struct sql_call *key = object_add_key(
         &u, object_cond_wants_key(&p->cond) ? SQL_upload_key_update : SQL_upload_key_upsert, p,
@@ -136,17 +136,17 @@ static enum err complete_once(struct meta *m, struct arena *a, const struct comp
     sql_bind_text(key, x->upload);
     sql_bind_text(key, inodes);
     sql_bind_int(key, (int64_t)x->count);
-    e = object_add_inode(&u, p, x->size, x->size == 0 ? STR("") : STR_NONE, 0);
-    if (e == OK)
-        e = add_parts(m, &u, p->inode, x->upload, inodes, x->parts, x->count);
-    if (e != OK)
-        return e;
+    err = object_add_inode(&u, p, x->size, x->size == 0 ? STR("") : STR_NONE, 0);
+    if (err == OK)
+        err = add_parts(m, &u, p->inode, x->upload, inodes, x->parts, x->count);
+    if (err != OK)
+        return err;
     add_end(&u, p, x->upload, x->result);
-    e = access_write(m, &u);
-    if (e == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
-        e = err_set(ERR_CONFLICT, "the parts are not as long as they were said to be");
-    *out_done = e == OK && key->rows > 0;
-    return e;
+    err = access_write(m, &u);
+    if (err == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
+        err = err_set(ERR_CONFLICT, "the parts are not as long as they were said to be");
+    *out_done = err == OK && key->rows > 0;
+    return err;
 }
 
 enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
@@ -158,15 +158,15 @@ enum err upload_complete(struct meta *m, const struct object_put *p, struct str 
     struct settled s = {.held = false};
     bool done = false;
     *out_missing = META_MISSING_NONE;
-    enum err e = check_parts(parts, count, &x.size);
-    while (e == OK && !done) {
+    enum err err = check_parts(parts, count, &x.size);
+    while (err == OK && !done) {
         struct arena *a = arena_new(OBJECT_WRITE_ARENA);
-        e = a != NULL ? complete_once(m, a, &x, &s, &done)
-                      : err_set(ERR_NOMEM, "no memory for a write");
-        if (e == OK && !done)
-            e = refused(m, a, p, upload, &s, out_missing);
+        err = a != NULL ? complete_once(m, a, &x, &s, &done)
+                        : err_set(ERR_NOMEM, "no memory for a write");
+        if (err == OK && !done)
+            err = refused(m, a, p, upload, &s, out_missing);
         arena_free(a);
     }
     settled_end(m, &s);
-    return e;
+    return err;
 }

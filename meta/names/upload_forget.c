@@ -16,11 +16,11 @@ static enum err over(struct meta *m, struct arena *a, uint64_t *ids, size_t *out
     struct sql_call *c = sql_add(&u, SQL_uploads_over);
     sql_bind_int(c, m->upload_keep_ms);
     sql_bind_int(c, UPLOADS_MAX);
-    enum err e = sql_read(m->sql, &u);
-    *out_count = e == OK ? c->rows : 0;
+    enum err err = sql_read(m->sql, &u);
+    *out_count = err == OK ? c->rows : 0;
     for (size_t i = 0; i < *out_count; i++)
         ids[i] = (uint64_t)sql_int(c, i, 0);
-    return e;
+    return err;
 }
 
 static enum err forget(struct meta *m, struct job_hold *h, struct arena *a, const uint64_t *ids,
@@ -40,18 +40,18 @@ enum err uploads_round(struct meta *m, struct job_round *r)
     struct job_hold h = {.held = false};
     uint64_t ids[UPLOADS_MAX];
     size_t count = 0;
-    enum err e = OK;
+    enum err err = OK;
 
     do {
         struct arena *a = arena_new(META_SMALL_ARENA);
-        e = a != NULL ? over(m, a, ids, &count) : err_set(ERR_NOMEM, "no memory for uploads");
-        if (e == OK && count > 0 && !h.held)
-            e = job_take(m, r, &h);
-        if (e == OK && count > 0 && h.held)
-            e = forget(m, &h, a, ids, count);
-        r->done += e == OK && h.held ? count : 0;
+        err = a != NULL ? over(m, a, ids, &count) : err_set(ERR_NOMEM, "no memory for uploads");
+        if (err == OK && count > 0 && !h.held)
+            err = job_take(m, r, &h);
+        if (err == OK && count > 0 && h.held)
+            err = forget(m, &h, a, ids, count);
+        r->done += err == OK && h.held ? count : 0;
         arena_free(a);
-    } while (e == OK && h.held && count == UPLOADS_MAX && r->done < r->budget && !job_stops(r));
-    r->more = e == OK && h.held && count == UPLOADS_MAX;
-    return e;
+    } while (err == OK && h.held && count == UPLOADS_MAX && r->done < r->budget && !job_stops(r));
+    r->more = err == OK && h.held && count == UPLOADS_MAX;
+    return err;
 }

@@ -115,9 +115,9 @@ enum err upload_list(struct meta *m, struct arena *a, const struct upload_list_q
     sql_bind_bytes(c, q->delimiter);
     sql_bind_int(c, (int64_t)q->prefix.len);
     sql_bind_int(c, r.after_id);
-    enum err e = access_read(m, &u);
-    if (e != OK)
-        return e;
+    enum err err = access_read(m, &u);
+    if (err != OK)
+        return err;
     if (c->rows == 0)
         return err_set(ERR_NOT_FOUND, "no such bucket");
     return take(a, c, q->max, out, out_count, out_more);

@@ -47,18 +47,18 @@ enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *o
     else
         sql_bind_null(inode);
     sql_bind_bytes(inode, STR("")); /* no headers: the upload has them */
-    enum err e = object_add_content(&u, p->part.inode, &p->content);
-    if (e == OK)
-        e = meta_content_begin(m, &p->content);
-    if (e != OK)
+    enum err err = object_add_content(&u, p->part.inode, &p->content);
+    if (err == OK)
+        err = meta_content_begin(m, &p->content);
+    if (err != OK)
         goto out;
-    e = access_write(m, &u);
-    meta_content_end(m, &p->content, e == OK && row->rows > 0);
-    if (e == OK && row->rows == 0)
-        e = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
+    err = access_write(m, &u);
+    meta_content_end(m, &p->content, err == OK && row->rows > 0);
+    if (err == OK && row->rows == 0)
+        err = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
 out:
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err part_copy(struct meta *m, const struct part_put *p, const struct object *source,
@@ -84,13 +84,13 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
     sql_bind_text(c, p->upload);
     sql_bind_int(c, p->part.number);
     sql_bind_int(c, (int64_t)p->part.inode);
-    enum err e = access_write(m, &u);
-    if (e == ERR_CONDITION)
-        e = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
-    if (e == OK && row->rows == 0)
-        e = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
+    enum err err = access_write(m, &u);
+    if (err == ERR_CONDITION)
+        err = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
+    if (err == OK && row->rows == 0)
+        err = upload_refused(m, a, p->bucket, p->key, p->upload, out_missing);
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* --- listing --------------------------------------------------------------------------------- */
@@ -133,10 +133,10 @@ enum err part_list(struct meta *m, struct arena *a, struct str bucket, struct st
     sql_bind_text(parts, upload);
     sql_bind_int(parts, after);
     sql_bind_int(parts, max < INT64_MAX ? (int64_t)max + 1 : INT64_MAX);
-    enum err e = access_read(m, &u);
-    if (e == OK)
-        e = upload_of(a, row, out_upload, out_missing);
-    if (e == OK)
-        e = take_parts(a, parts, max, out, out_count, out_more);
-    return e;
+    enum err err = access_read(m, &u);
+    if (err == OK)
+        err = upload_of(a, row, out_upload, out_missing);
+    if (err == OK)
+        err = take_parts(a, parts, max, out, out_count, out_more);
+    return err;
 }

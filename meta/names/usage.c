@@ -15,10 +15,10 @@ static enum err fold(struct meta *m, struct job_hold *h, size_t *out_count)
     sql_bind_int(sql_add(&u, SQL_usage_folded), DELTAS_MAX);
     sql_add(&u, SQL_usage_forget);
     struct sql_call *left = sql_add(&u, SQL_usage_look_again);
-    enum err e = job_write(m, h, &u);
-    *out_count = e == OK && h->held && sql_int(left, 0, 0) != 0 ? DELTAS_MAX : 0;
+    enum err err = job_write(m, h, &u);
+    *out_count = err == OK && h->held && sql_int(left, 0, 0) != 0 ? DELTAS_MAX : 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 static enum err look(struct meta *m, bool *out_any)
@@ -27,10 +27,10 @@ static enum err look(struct meta *m, bool *out_any)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_usage_look);
-    enum err e = sql_read(m->sql, &u);
-    *out_any = e == OK && sql_int(c, 0, 0) != 0;
+    enum err err = sql_read(m->sql, &u);
+    *out_any = err == OK && sql_int(c, 0, 0) != 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err usage_round(struct meta *m, struct job_round *r)
@@ -38,13 +38,13 @@ enum err usage_round(struct meta *m, struct job_round *r)
     struct job_hold h = {.held = false};
     bool any = false;
     size_t left = 1;
-    enum err e = look(m, &any);
-    if (e == OK && any)
-        e = job_take(m, r, &h);
-    while (e == OK && h.held && left > 0 && r->done < r->budget && !job_stops(r)) {
-        e = fold(m, &h, &left);
-        r->done += e == OK && h.held ? DELTAS_MAX : 0;
+    enum err err = look(m, &any);
+    if (err == OK && any)
+        err = job_take(m, r, &h);
+    while (err == OK && h.held && left > 0 && r->done < r->budget && !job_stops(r)) {
+        err = fold(m, &h, &left);
+        r->done += err == OK && h.held ? DELTAS_MAX : 0;
     }
-    r->more = e == OK && h.held && left > 0;
-    return e;
+    r->more = err == OK && h.held && left > 0;
+    return err;
 }

@@ -429,13 +429,13 @@ static enum err start_slot(struct batcher *b, struct slot *s)
 {
     s->batcher = b;
     init_cond(&s->wake);
-    enum err e = b->driver->ops->conn_new(b->driver, &s->conn);
-    if (e != OK)
-        return e;
+    enum err err = b->driver->ops->conn_new(b->driver, &s->conn);
+    if (err != OK)
+        return err;
     if (s == &b->slots[0]) { /* the first tells whether the URL is any good */
-        e = b->driver->ops->connect(s->conn);
-        if (e != OK)
-            return e;
+        err = b->driver->ops->connect(s->conn);
+        if (err != OK)
+            return err;
         set_state(s, SLOT_IDLE);
     }
     if (pthread_create(&s->thread, NULL, slot_main, s) != 0)
@@ -462,9 +462,9 @@ enum err batcher_new(struct sql_driver *d, size_t connections, struct batcher **
     if (b->slots == NULL)
         return err_set(ERR_NOMEM, "SQL: no memory");
     for (size_t i = 0; i < connections; i++) {
-        enum err e = start_slot(b, &b->slots[i]);
-        if (e != OK)
-            return e;
+        enum err err = start_slot(b, &b->slots[i]);
+        if (err != OK)
+            return err;
         (void)pthread_mutex_lock(&b->lock);
         b->count++;
         (void)pthread_mutex_unlock(&b->lock);

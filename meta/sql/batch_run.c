@@ -352,10 +352,10 @@ static bool settle(struct slot *s)
 bool batch_bring_up(struct slot *s)
 {
     struct batcher *b = s->batcher;
-    enum err e = b->driver->ops->connect(s->conn);
-    if (e != OK) {
+    enum err err = b->driver->ops->connect(s->conn);
+    if (err != OK) {
         struct err_info why;
-        err_save(e, &why);
+        err_save(err, &why);
         (void)pthread_mutex_lock(&b->lock);
         bool news = b->away.code != why.code;
         if (b->away.code == OK)
@@ -365,7 +365,7 @@ bool batch_bring_up(struct slot *s)
         if (news)
             log_warn("sql: the database is away: %s", why.text);
     }
-    bool up = e == OK && (s->doubt == 0 || settle(s));
+    bool up = err == OK && (s->doubt == 0 || settle(s));
     if (!up && s->doubt != 0 && clock_mono_us() > s->doubt_until_us)
         end_doubtful(s, ERR_UNKNOWN, "the answer to the commit was lost and the database is away");
     return up;

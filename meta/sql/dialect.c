@@ -104,9 +104,9 @@ static enum err expand_token(enum sql_dialect dialect, struct str inner, struct 
     buf_append_str(out, str_sub(text, 0, hole));
     if (hole == text.len)
         return OK;
-    enum err e = sql_expand(dialect, arg, out);
+    enum err err = sql_expand(dialect, arg, out);
     buf_append_str(out, str_sub(text, hole + 1, text.len));
-    return e;
+    return err;
 }
 
 enum err sql_expand(enum sql_dialect dialect, struct str text, struct buf *out)
@@ -122,9 +122,9 @@ enum err sql_expand(enum sql_dialect dialect, struct str text, struct buf *out)
             size_t end = closing(text, at + 1);
             if (end == text.len)
                 return err_set(ERR_BUG, "SQL: a { is never closed");
-            enum err e = expand_token(dialect, str_sub(text, at + 1, end - at - 1), out);
-            if (e != OK)
-                return e;
+            enum err err = expand_token(dialect, str_sub(text, at + 1, end - at - 1), out);
+            if (err != OK)
+                return err;
             at = end + 1;
         } else if (c == '}') {
             return err_set(ERR_BUG, "SQL: a } was never opened");

@@ -28,10 +28,10 @@ static enum err send_text(struct pg_link *l, const char *text)
 
 static enum err send_unit(struct pg_link *l, struct sql_unit *u)
 {
-    enum err e = OK;
-    for (struct sql_call *c = u->first; e == OK && c != NULL; c = c->next)
-        e = pg_send(l, u, c);
-    return e;
+    enum err err = OK;
+    for (struct sql_call *c = u->first; err == OK && c != NULL; c = c->next)
+        err = pg_send(l, u, c);
+    return err;
 }
 
 static bool wants_snapshot(const struct sql_batch *b)
@@ -45,18 +45,18 @@ static bool wants_snapshot(const struct sql_batch *b)
 /* Everything but the Sync; without that nothing can be committed. */
 static enum err send_all(struct pg_link *l, struct sql_batch *b)
 {
-    enum err e = OK;
+    enum err err = OK;
     bool snapshot = wants_snapshot(b);
     l->sent_count = 0;
     if (snapshot)
-        e = send_text(l, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    if (e == OK && b->head != NULL)
-        e = send_unit(l, b->head);
-    for (size_t i = 0; e == OK && i < b->count; i++)
-        e = send_unit(l, b->units[i]);
-    if (e == OK && snapshot)
-        e = send_text(l, "COMMIT");
-    return e;
+        err = send_text(l, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (err == OK && b->head != NULL)
+        err = send_unit(l, b->head);
+    for (size_t i = 0; err == OK && i < b->count; i++)
+        err = send_unit(l, b->units[i]);
+    if (err == OK && snapshot)
+        err = send_text(l, "COMMIT");
+    return err;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -99,10 +99,10 @@ static void note_answer(struct run *run, const PGresult *r, const struct pg_sent
     }
     if (sent->unit == run->batch->head)
         return;
-    enum err e = pg_take(run->link, r, sent->unit, sent->call);
-    if (e == OK || sent->unit->error.code != OK)
+    enum err err = pg_take(run->link, r, sent->unit, sent->call);
+    if (err == OK || sent->unit->error.code != OK)
         return;
-    err_save(e, &sent->unit->error);
+    err_save(err, &sent->unit->error);
     if (run->batch->kind == SQL_WRITE) /* it commits all the same */
         sent->unit->error.code = ERR_UNKNOWN;
 }
@@ -116,14 +116,14 @@ static enum err collect(struct run *run)
         answer_ms = answer_ms / 2;
     size_t at = 0;
     for (;;) {
-        enum err e = pg_wait(l, answer_ms);
-        if (e != OK)
-            return e;
+        enum err err = pg_wait(l, answer_ms);
+        if (err != OK)
+            return err;
         PGresult *r = PQgetResult(l->pg);
         if (PQstatus(l->pg) != CONNECTION_OK || (r == NULL && at > l->sent_count)) {
-            e = pg_fail_connection(l->pg);
+            err = pg_fail_connection(l->pg);
             PQclear(r);
-            return e;
+            return err;
         }
         if (r == NULL) { /* the end of one statement's results */
             at++;
@@ -149,16 +149,16 @@ static enum err leave_transaction(struct pg_link *l)
     struct sql_batch none = {.kind = SQL_READ};
     struct run run = {.link = l, .batch = &none};
     l->sent_count = 0;
-    enum err e = send_text(l, "ROLLBACK");
-    if (e == OK && PQpipelineSync(l->pg) == 0)
-        e = pg_fail_connection(l->pg);
-    return e == OK ? collect(&run) : e;
+    enum err err = send_text(l, "ROLLBACK");
+    if (err == OK && PQpipelineSync(l->pg) == 0)
+        err = pg_fail_connection(l->pg);
+    return err == OK ? collect(&run) : err;
 }
 
-static enum sql_outcome broken(struct pg_link *l, struct sql_batch *b, enum err e,
+static enum sql_outcome broken(struct pg_link *l, struct sql_batch *b, enum err err,
                                enum sql_outcome outcome)
 {
-    err_save(e, &b->error);
+    err_save(err, &b->error);
     pg_disconnect(l);
     return outcome;
 }
@@ -171,16 +171,16 @@ static enum sql_outcome pg_run(struct sql_conn *c, struct sql_batch *b)
     if (!pg_alive(l))
         return broken(l, b, err_set(ERR_BUSY, "PostgreSQL: the server closed the connection"),
                       SQL_LOST);
-    enum err e = send_all(l, b);
-    if (e != OK)
-        return broken(l, b, e, SQL_LOST);
+    enum err err = send_all(l, b);
+    if (err != OK)
+        return broken(l, b, err, SQL_LOST);
     l->warned = false;
-    e = PQpipelineSync(l->pg) != 0 ? collect(&run) : pg_fail_connection(l->pg);
-    if (e != OK)
-        return broken(l, b, e, writes ? SQL_IN_DOUBT : SQL_LOST);
-    e = leave_transaction(l);
-    if (e != OK || run.stale)
-        return broken(l, b, e != OK ? e : err_set(ERR_BUSY, "%s", b->error.text), SQL_LOST);
+    err = PQpipelineSync(l->pg) != 0 ? collect(&run) : pg_fail_connection(l->pg);
+    if (err != OK)
+        return broken(l, b, err, writes ? SQL_IN_DOUBT : SQL_LOST);
+    err = leave_transaction(l);
+    if (err != OK || run.stale)
+        return broken(l, b, err != OK ? err : err_set(ERR_BUSY, "%s", b->error.text), SQL_LOST);
     if (run.failed)
         return run.conflict ? SQL_RETRY : SQL_FAILED;
     if (writes && l->warned)
@@ -197,12 +197,12 @@ static enum err pg_check(struct sql_conn *c, int statement)
     struct sql_batch batch = {.kind = SQL_READ};
     struct run run = {.link = l, .batch = &batch};
     l->sent_count = 0;
-    enum err e = pg_prepare(l, &nobody, &call);
-    if (e == OK && PQpipelineSync(l->pg) == 0)
-        e = pg_fail_connection(l->pg);
-    if (e == OK)
-        e = collect(&run);
-    return e == OK && run.failed ? err_restore(&batch.error) : e;
+    enum err err = pg_prepare(l, &nobody, &call);
+    if (err == OK && PQpipelineSync(l->pg) == 0)
+        err = pg_fail_connection(l->pg);
+    if (err == OK)
+        err = collect(&run);
+    return err == OK && run.failed ? err_restore(&batch.error) : err;
 }
 
 /* --- scripts ---------------------------------------------------------------------------------- */
@@ -211,16 +211,16 @@ static enum err execute(struct pg_link *l, const char *what, const char *text, b
 {
     PGresult *r = PQexec(l->pg, text);
     ExecStatusType status = r != NULL ? PQresultStatus(r) : PGRES_FATAL_ERROR;
-    enum err e = OK;
+    enum err err = OK;
     if (r == NULL || PQstatus(l->pg) != CONNECTION_OK)
-        e = pg_fail_connection(l->pg);
+        err = pg_fail_connection(l->pg);
     else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK && status != PGRES_EMPTY_QUERY)
-        e = pg_fail(r, what);
+        err = pg_fail(r, what);
     else if (out_zero != NULL)
         *out_zero = PQntuples(r) == 0 || PQnfields(r) == 0 || PQgetisnull(r, 0, 0) != 0 ||
                     strcmp(PQgetvalue(r, 0, 0), "0") == 0 || strcmp(PQgetvalue(r, 0, 0), "f") == 0;
     PQclear(r);
-    return e;
+    return err;
 }
 
 /* The connection is fresh and freed afterwards: what fails is rolled back by closing it. */
@@ -230,22 +230,23 @@ static enum err pg_script(struct sql_conn *c, const char *guard, const char *scr
     bool zero = false;
     if (PQexitPipelineMode(l->pg) != 1 || PQsetnonblocking(l->pg, 0) != 0)
         return pg_fail_connection(l->pg);
-    enum err e = execute(l, "script's lock",
-                         "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = error;"
-                         " SELECT pg_advisory_xact_lock(" SCRIPT_LOCK ")",
-                         NULL);
-    if (e == OK && guard != NULL)
-        e = execute(l, "script's guard", guard, &zero);
-    if (e == OK && zero)
-        e = err_set(ERR_CONDITION, "PostgreSQL: the script's guard said no");
-    if (e == OK)
-        e = execute(l, "script", script, NULL);
-    if (e != OK)
-        return e;
-    e = execute(l, "script's commit", "COMMIT", NULL);
-    if (e == ERR_BUSY)
-        return err_set(ERR_UNKNOWN, "%s", err_text(e));
-    return e;
+    enum err err =
+        execute(l, "script's lock",
+                "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL client_min_messages = error;"
+                " SELECT pg_advisory_xact_lock(" SCRIPT_LOCK ")",
+                NULL);
+    if (err == OK && guard != NULL)
+        err = execute(l, "script's guard", guard, &zero);
+    if (err == OK && zero)
+        err = err_set(ERR_CONDITION, "PostgreSQL: the script's guard said no");
+    if (err == OK)
+        err = execute(l, "script", script, NULL);
+    if (err != OK)
+        return err;
+    err = execute(l, "script's commit", "COMMIT", NULL);
+    if (err == ERR_BUSY)
+        return err_set(ERR_UNKNOWN, "%s", err_text(err));
+    return err;
 }
 
 const struct sql_driver_ops sql_postgres_ops = {

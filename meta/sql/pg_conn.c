@@ -101,21 +101,22 @@ enum err pg_open(const char *url, const struct sql_options *o, struct sql_driver
                                     "postgres://USER:PASSWORD@HOST:PORT/DATABASE, special "
                                     "characters of the password as %%XX");
     struct pg_driver *d = calloc(1, sizeof(*d));
-    enum err e = d != NULL ? take_options(d, options) : err_set(ERR_NOMEM, "PostgreSQL: no memory");
+    enum err err =
+        d != NULL ? take_options(d, options) : err_set(ERR_NOMEM, "PostgreSQL: no memory");
     PQconninfoFree(options);
-    if (e == OK)
-        e = pg_hosts_split(d);
+    if (err == OK)
+        err = pg_hosts_split(d);
     if (d != NULL) {
         (void)pthread_mutex_init(&d->own_rule.lock, NULL);
         d->rule = &d->own_rule;
         if (o->sibling != NULL)
             d->rule = ((struct pg_driver *)sql_driver_of(o->sibling))->rule;
     }
-    if (e != OK && d != NULL)
+    if (err != OK && d != NULL)
         pg_close(&d->base);
-    else if (e == OK)
+    else if (err == OK)
         *out = &d->base;
-    return e;
+    return err;
 }
 
 void pg_close(struct sql_driver *base)
@@ -258,7 +259,7 @@ static enum err settle_in(struct pg_link *l)
                    l->base.driver->options.unflushed ? "true" : "false");
     if (PQsendQuery(l->pg, text) == 0)
         return lost(l);
-    enum err e = OK;
+    enum err err = OK;
     for (;;) {
         enum err waited = pg_wait(l, SETTLE_IN_MS);
         if (waited != OK)
@@ -267,10 +268,10 @@ static enum err settle_in(struct pg_link *l)
         if (r == NULL)
             break;
         if (PQresultStatus(r) != PGRES_TUPLES_OK)
-            e = pg_fail(r, "connecting");
+            err = pg_fail(r, "connecting");
         PQclear(r);
     }
-    return e;
+    return err;
 }
 
 enum err pg_connect(struct sql_conn *c)
@@ -281,27 +282,27 @@ enum err pg_connect(struct sql_conn *c)
     l->prepared = calloc(c->driver->statements + 1, sizeof(*l->prepared));
     if (l->prepared == NULL)
         return err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
-    enum err e = pg_hosts_connect(d, &l->pg, &l->rule);
-    if (e != OK)
+    enum err err = pg_hosts_connect(d, &l->pg, &l->rule);
+    if (err != OK)
         goto out;
     if (PQserverVersion(l->pg) < OLDEST_SERVER) {
-        e = err_set(ERR_UNSUPPORTED,
-                    "PostgreSQL: the server is too old (%d); 13 or newer is needed",
-                    PQserverVersion(l->pg) / 10000);
+        err = err_set(ERR_UNSUPPORTED,
+                      "PostgreSQL: the server is too old (%d); 13 or newer is needed",
+                      PQserverVersion(l->pg) / 10000);
         goto out;
     }
     (void)PQsetNoticeReceiver(l->pg, on_notice, l);
     if (PQsetnonblocking(l->pg, 1) != 0) {
-        e = lost(l);
+        err = lost(l);
         goto out;
     }
-    e = settle_in(l);
-    if (e == OK && PQenterPipelineMode(l->pg) != 1)
-        e = lost(l);
+    err = settle_in(l);
+    if (err == OK && PQenterPipelineMode(l->pg) != 1)
+        err = lost(l);
 out:
-    if (e != OK)
+    if (err != OK)
         pg_disconnect(l);
     else
         atomic_fetch_add(&c->driver->stats->reconnects, 1);
-    return e;
+    return err;
 }

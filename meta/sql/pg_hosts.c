@@ -352,10 +352,10 @@ enum err pg_hosts_connect(struct pg_driver *d, PGconn **out, uint64_t *out_rule)
 {
     struct candidate *all = calloc(d->host_count, sizeof(*all));
     struct pollfd *fds = calloc(d->host_count, sizeof(*fds));
-    enum err e = OK;
+    enum err err = OK;
     *out = NULL;
     if (all == NULL || fds == NULL) {
-        e = err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
+        err = err_set(ERR_NOMEM, "PostgreSQL: no memory for a connection");
         goto out;
     }
     for (size_t i = 0; i < d->host_count; i++)
@@ -368,7 +368,7 @@ enum err pg_hosts_connect(struct pg_driver *d, PGconn **out, uint64_t *out_rule)
                               " replaced by a newer primary, stop it (timeline %" PRId64 ")",
                               PQhost(best->pg), PQport(best->pg), best->timeline));
     if (best == NULL || best->state != UP) {
-        e = nobody(all, d->host_count);
+        err = nobody(all, d->host_count);
         goto out;
     }
     *out = best->pg;
@@ -378,5 +378,5 @@ out:
         PQfinish(all[i].pg);
     free(all);
     free(fds);
-    return e;
+    return err;
 }

@@ -60,9 +60,9 @@ enum err pg_prepare(struct pg_link *l, struct sql_unit *u, struct sql_call *c)
 enum err pg_send(struct pg_link *l, struct sql_unit *u, struct sql_call *c)
 {
     if (!l->prepared[c->statement] && !sent_before(l, c->statement)) {
-        enum err e = pg_prepare(l, u, c);
-        if (e != OK)
-            return e;
+        enum err err = pg_prepare(l, u, c);
+        if (err != OK)
+            return err;
     }
     const char *values[SQL_PARAMS_MAX];
     int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];

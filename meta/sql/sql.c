@@ -141,9 +141,9 @@ static enum err check_unit(const struct sql_driver *d, struct sql_unit *u)
         return err_set(ERR_NOMEM, "SQL: the request's memory is full");
     u->bytes = 0;
     for (struct sql_call *c = u->first; c != NULL; c = c->next) {
-        enum err e = check_call(d, u, c);
-        if (e != OK)
-            return e;
+        enum err err = check_call(d, u, c);
+        if (err != OK)
+            return err;
         for (size_t i = 0; i < c->count; i++)
             u->bytes += c->params[i].str.len;
     }
@@ -156,25 +156,25 @@ static enum err check_unit(const struct sql_driver *d, struct sql_unit *u)
 static bool ended_here(struct sql_db *db, struct sql_unit *u)
 {
     const struct sql_driver_ops *ops = db->driver->ops;
-    enum err e = check_unit(db->driver, u);
+    enum err err = check_unit(db->driver, u);
     bool here = u->kind == SQL_READ && ops->read_here != NULL;
-    if (e == OK && u->count > 0 && !here)
+    if (err == OK && u->count > 0 && !here)
         return false;
     atomic_fetch_add(&db->stats.units[u->kind], 1);
-    if (e == OK && u->count > 0) {
+    if (err == OK && u->count > 0) {
         int64_t begun = clock_mono_us();
-        e = batcher_fenced(db->batcher) ? ERR_FENCED : ops->read_here(db->driver, u);
-        if (e == OK && batcher_fenced(db->batcher))
-            e = ERR_FENCED;
-        if (e == ERR_FENCED)
-            (void)err_set(e, "this process's session has lost its lease");
+        err = batcher_fenced(db->batcher) ? ERR_FENCED : ops->read_here(db->driver, u);
+        if (err == OK && batcher_fenced(db->batcher))
+            err = ERR_FENCED;
+        if (err == ERR_FENCED)
+            (void)err_set(err, "this process's session has lost its lease");
         atomic_fetch_add(&db->stats.batches[SQL_READ], 1);
         atomic_fetch_add(&db->stats.statements, u->count);
         atomic_fetch_add(&db->stats.micros[SQL_READ], (uint64_t)(clock_mono_us() - begun));
     }
-    if (e != OK)
+    if (err != OK)
         atomic_fetch_add(&db->stats.errors, 1);
-    err_save(e, &u->error);
+    err_save(err, &u->error);
     return true;
 }
 
@@ -227,36 +227,36 @@ enum err sql_script(struct sql_db *db, const char *guard, const char *script)
     struct buf expanded_guard, expanded;
     buf_init(&expanded_guard, STATEMENT_MAX_BYTES);
     buf_init(&expanded, SCRIPT_MAX_BYTES);
-    enum err e = sql_expand(ops->dialect, str_of(script), &expanded);
-    if (e == OK && guard != NULL)
-        e = sql_expand(ops->dialect, str_of(guard), &expanded_guard);
-    if (e != OK)
+    enum err err = sql_expand(ops->dialect, str_of(script), &expanded);
+    if (err == OK && guard != NULL)
+        err = sql_expand(ops->dialect, str_of(guard), &expanded_guard);
+    if (err != OK)
         goto out;
-    e = ops->conn_new(db->driver, &conn);
-    if (e != OK)
+    err = ops->conn_new(db->driver, &conn);
+    if (err != OK)
         goto out;
-    e = ops->connect(conn);
-    if (e != OK)
+    err = ops->connect(conn);
+    if (err != OK)
         goto out;
-    e = ops->script(conn, expanded_guard.data, expanded.data != NULL ? expanded.data : "");
+    err = ops->script(conn, expanded_guard.data, expanded.data != NULL ? expanded.data : "");
 out:
     ops->conn_free(conn);
     buf_fini(&expanded);
     buf_fini(&expanded_guard);
-    return e;
+    return err;
 }
 
 enum err sql_check(struct sql_db *db)
 {
     const struct sql_driver_ops *ops = db->driver->ops;
     struct sql_conn *conn = NULL;
-    enum err e = ops->conn_new(db->driver, &conn);
-    if (e == OK)
-        e = ops->connect(conn);
-    for (size_t i = 0; e == OK && i < db->driver->statements; i++)
-        e = ops->check(conn, (int)i);
+    enum err err = ops->conn_new(db->driver, &conn);
+    if (err == OK)
+        err = ops->connect(conn);
+    for (size_t i = 0; err == OK && i < db->driver->statements; i++)
+        err = ops->check(conn, (int)i);
     ops->conn_free(conn);
-    return e;
+    return err;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -280,10 +280,10 @@ static enum err expand_catalogue(struct sql_driver *d)
             return err_set(ERR_BUG, "SQL: %s: wrong parameter types", t->name);
         struct buf text;
         buf_init(&text, STATEMENT_MAX_BYTES);
-        enum err e = sql_expand(d->ops->dialect, str_of(t->text), &text);
-        if (e != OK) {
+        enum err err = sql_expand(d->ops->dialect, str_of(t->text), &text);
+        if (err != OK) {
             buf_fini(&text);
-            return err_prefix(e, "%s", t->name);
+            return err_prefix(err, "%s", t->name);
         }
         size_t len = 0;
         d->texts[i] = buf_take(&text, &len);
@@ -327,24 +327,24 @@ enum err sql_open(const char *url, const struct sql_options *o, struct sql_db **
     struct sql_db *db = calloc(1, sizeof(*db));
     if (db == NULL)
         return err_set(ERR_NOMEM, "SQL: no memory for the database");
-    enum err e = ops->open(url, &options, &db->driver);
-    if (e != OK)
+    enum err err = ops->open(url, &options, &db->driver);
+    if (err != OK)
         goto out;
     db->driver->ops = ops;
     db->driver->options = options;
     db->driver->catalogue = options.catalogue;
     db->driver->statements = options.statements;
     db->driver->stats = &db->stats;
-    e = expand_catalogue(db->driver);
-    if (e != OK)
+    err = expand_catalogue(db->driver);
+    if (err != OK)
         goto out;
     bool one_writer = ops->read_here != NULL;
     size_t connections = options.connections > 0 ? options.connections : 4;
-    e = batcher_new(db->driver, one_writer ? 1 : connections, &db->batcher);
+    err = batcher_new(db->driver, one_writer ? 1 : connections, &db->batcher);
 out:
-    if (e != OK) {
+    if (err != OK) {
         struct err_info why;
-        err_save(e, &why);
+        err_save(err, &why);
         sql_close(db);
         return err_restore(&why);
     }

@@ -10,7 +10,7 @@
  *     sql_unit_init(&u, SQL_READ, arena);
  *     struct sql_call *c = sql_add(&u, SQL_bucket_get);
  *     sql_bind_bytes(c, name);
- *     enum err e = sql_read(db, &u);
+ *     enum err err = sql_read(db, &u);
  *     if (e == OK && c->rows > 0)
  *         id = sql_int(c, 0, 0);
  *

@@ -109,16 +109,16 @@ static enum err check_wal(struct lite_conn *c, const char *path)
     int rc = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode = WAL", -1, &s, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(s);
-    enum err e = OK;
+    enum err err = OK;
     if (rc != SQLITE_ROW)
-        e = fail(c, rc, path, false);
+        err = fail(c, rc, path, false);
     else if (sqlite3_stricmp((const char *)sqlite3_column_text(s, 0), "wal") != 0)
-        e = err_set(ERR_UNSUPPORTED,
-                    "SQLite: %s: no write-ahead log on this file system; put the "
-                    "database on a local disk",
-                    path);
+        err = err_set(ERR_UNSUPPORTED,
+                      "SQLite: %s: no write-ahead log on this file system; put the "
+                      "database on a local disk",
+                      path);
     (void)sqlite3_finalize(s);
-    return e;
+    return err;
 }
 
 static enum err lite_connect(struct sql_conn *base)
@@ -131,29 +131,29 @@ static enum err lite_connect(struct sql_conn *base)
         return err_set(ERR_NOMEM, "SQLite: no memory for a connection");
     int rc = sqlite3_open_v2(d->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
-        enum err e = fail(c, rc, d->path, false);
+        enum err err = fail(c, rc, d->path, false);
         disconnect(c);
-        return e;
+        return err;
     }
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, (int)base->driver->options.wait_ms);
     sqlite_add_functions(c->db);
-    enum err e = sqlite_space_same(&d->space);
-    if (e == OK)
-        e = check_wal(c, d->path);
-    if (e == OK)
-        e = execute(c, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                       "PRAGMA temp_store = MEMORY");
-    if (e == OK)
-        e = execute(c, c->reader ? "PRAGMA cache_size = -4000; PRAGMA query_only = ON"
-                                 : "PRAGMA cache_size = -16000");
-    if (e != OK)
+    enum err err = sqlite_space_same(&d->space);
+    if (err == OK)
+        err = check_wal(c, d->path);
+    if (err == OK)
+        err = execute(c, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                         "PRAGMA temp_store = MEMORY");
+    if (err == OK)
+        err = execute(c, c->reader ? "PRAGMA cache_size = -4000; PRAGMA query_only = ON"
+                                   : "PRAGMA cache_size = -16000");
+    if (err != OK)
         disconnect(c);
     else
         atomic_fetch_add(&base->driver->stats->reconnects, 1);
-    if (e == OK && !c->reader)
+    if (err == OK && !c->reader)
         sqlite_space_reserve(&d->space);
-    return e;
+    return err;
 }
 
 static enum err lite_conn_new(struct sql_driver *d, struct sql_conn **out)
@@ -232,55 +232,55 @@ static enum err take_cell(sqlite3_stmt *s, int at, struct arena *a, struct sql_v
 
 static enum err take_row(sqlite3_stmt *s, struct sql_call *call, struct arena *a, size_t *capacity)
 {
-    enum err e = sql_grow(call, a, capacity);
-    for (size_t i = 0; e == OK && i < call->columns; i++)
-        e = take_cell(s, (int)i, a, &call->cells[call->rows * call->columns + i]);
+    enum err err = sql_grow(call, a, capacity);
+    for (size_t i = 0; err == OK && i < call->columns; i++)
+        err = take_cell(s, (int)i, a, &call->cells[call->rows * call->columns + i]);
     call->rows++;
-    return e;
+    return err;
 }
 
 static enum err run_call(struct lite_conn *c, struct sql_call *call, struct arena *a)
 {
     const char *name = c->base.driver->catalogue[call->statement].name;
     sqlite3_stmt *s = NULL;
-    enum err e = statement(c, call->statement, &s);
-    if (e != OK)
-        return e;
+    enum err err = statement(c, call->statement, &s);
+    if (err != OK)
+        return err;
     int params = sqlite3_bind_parameter_count(s);
     int rc = SQLITE_OK;
     for (int i = 0; rc == SQLITE_OK && i < params && i < (int)call->count; i++)
         rc = bind_one(s, i + 1, &call->params[i]);
     if (rc != SQLITE_OK) {
-        e = fail(c, rc, name, false);
+        err = fail(c, rc, name, false);
         goto out;
     }
     size_t capacity = 0;
     call->columns = (size_t)sqlite3_column_count(s);
     rc = sqlite3_step(s);
-    while (rc == SQLITE_ROW && e == OK) {
-        e = take_row(s, call, a, &capacity);
-        c->result_failed = e != OK;
+    while (rc == SQLITE_ROW && err == OK) {
+        err = take_row(s, call, a, &capacity);
+        c->result_failed = err != OK;
         rc = sqlite3_step(s);
     }
-    if (e == OK && rc != SQLITE_DONE)
-        e = fail(c, rc, name, false);
+    if (err == OK && rc != SQLITE_DONE)
+        err = fail(c, rc, name, false);
     call->changed = sqlite3_stmt_readonly(s) ? (int64_t)call->rows : sqlite3_changes64(c->db);
-    call->answered = e == OK;
+    call->answered = err == OK;
 out:
     (void)sqlite3_reset(s);
     atomic_fetch_add(&c->base.driver->stats->steps,
                      (uint64_t)(unsigned)sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1));
     (void)sqlite3_clear_bindings(s); /* no pointer into a finished request stays behind */
-    return e;
+    return err;
 }
 
 static enum err run_calls(struct lite_conn *c, struct sql_unit *u)
 {
-    enum err e = OK;
+    enum err err = OK;
     c->result_failed = false;
-    for (struct sql_call *call = u->first; e == OK && call != NULL; call = call->next)
-        e = run_call(c, call, u->arena);
-    return e;
+    for (struct sql_call *call = u->first; err == OK && call != NULL; call = call->next)
+        err = run_call(c, call, u->arena);
+    return err;
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */
@@ -293,11 +293,11 @@ static bool roll_back(struct lite_conn *c)
     return sqlite3_get_autocommit(c->db) != 0;
 }
 
-static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum err e,
+static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum err err,
                                struct sql_unit *culprit)
 {
-    err_save(e, &b->error);
-    b->culprit = sqlite_concerns_all(e) ? NULL : culprit;
+    err_save(err, &b->error);
+    b->culprit = sqlite_concerns_all(err) ? NULL : culprit;
     (void)roll_back(c);
     return SQL_FAILED;
 }
@@ -305,17 +305,17 @@ static enum sql_outcome failed(struct lite_conn *c, struct sql_batch *b, enum er
 /* OK also when the unit failed and was undone by itself; else the whole transaction is to end. */
 static enum err run_in_savepoint(struct lite_conn *c, struct sql_unit *u)
 {
-    enum err e = control(c, SAVEPOINT);
-    if (e != OK)
-        return e;
-    e = run_calls(c, u);
-    if (e == OK)
+    enum err err = control(c, SAVEPOINT);
+    if (err != OK)
+        return err;
+    err = run_calls(c, u);
+    if (err == OK)
         return control(c, RELEASE);
-    if ((sqlite_concerns_all(e) && !c->result_failed) || sqlite3_get_autocommit(c->db) != 0)
-        return e;
-    err_save(e, &u->error);
-    e = control(c, UNDO);
-    return e == OK ? control(c, RELEASE) : e;
+    if ((sqlite_concerns_all(err) && !c->result_failed) || sqlite3_get_autocommit(c->db) != 0)
+        return err;
+    err_save(err, &u->error);
+    err = control(c, UNDO);
+    return err == OK ? control(c, RELEASE) : err;
 }
 
 static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
@@ -326,13 +326,13 @@ static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
         return failed(c, b, gone, NULL);
     if (rc == SQLITE_OK)
         return SQL_DONE;
-    enum err e = fail(c, rc, "COMMIT", false);
+    enum err err = fail(c, rc, "COMMIT", false);
     bool full = (rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_BUSY ||
                 (rc & 0xff) == SQLITE_CONSTRAINT;
-    (void)failed(c, b, e, NULL);
+    (void)failed(c, b, err, NULL);
     if (full)
         return SQL_FAILED;
-    if (e == ERR_FULL)
+    if (err == ERR_FULL)
         (void)sqlite_space_release(&driver_of(&c->base)->space);
     disconnect(c);
     return SQL_IN_DOUBT;
@@ -349,24 +349,24 @@ static bool is_put_off(struct lite_conn *c, struct sql_unit *u)
 
 static enum sql_outcome run_batch(struct lite_conn *c, struct sql_batch *b)
 {
-    enum err e = sqlite_space_same(&driver_of(&c->base)->space);
-    if (e == OK && !roll_back(c))
-        e = err_set(ERR_BUSY, "SQLite: the last transaction cannot be rolled back yet");
-    if (e == OK)
-        e = control(c, BEGIN_WRITE);
-    if (e != OK)
-        return failed(c, b, e, NULL);
+    enum err err = sqlite_space_same(&driver_of(&c->base)->space);
+    if (err == OK && !roll_back(c))
+        err = err_set(ERR_BUSY, "SQLite: the last transaction cannot be rolled back yet");
+    if (err == OK)
+        err = control(c, BEGIN_WRITE);
+    if (err != OK)
+        return failed(c, b, err, NULL);
     if (b->head != NULL) {
-        e = run_calls(c, b->head);
-        if (e != OK)
-            return failed(c, b, e, b->head);
+        err = run_calls(c, b->head);
+        if (err != OK)
+            return failed(c, b, err, b->head);
     }
     for (size_t i = 0; i < b->count; i++) {
         if (is_put_off(c, b->units[i]))
             continue;
-        e = b->count == 1 ? run_calls(c, b->units[i]) : run_in_savepoint(c, b->units[i]);
-        if (e != OK)
-            return failed(c, b, e, b->units[i]);
+        err = b->count == 1 ? run_calls(c, b->units[i]) : run_in_savepoint(c, b->units[i]);
+        if (err != OK)
+            return failed(c, b, err, b->units[i]);
     }
     return commit(c, b);
 }
@@ -397,9 +397,9 @@ static enum err lite_check(struct sql_conn *base, int number)
 {
     struct sql_driver *d = base->driver;
     sqlite3_stmt *s = NULL;
-    enum err e = statement((struct lite_conn *)base, number, &s);
-    if (e != OK)
-        return e;
+    enum err err = statement((struct lite_conn *)base, number, &s);
+    if (err != OK)
+        return err;
     if (sqlite3_bind_parameter_count(s) > (int)strlen(d->catalogue[number].types))
         return err_set(ERR_BUG, "SQLite: %s: has more parameters than types",
                        d->catalogue[number].name);
@@ -415,33 +415,33 @@ static enum err ask_guard(struct lite_conn *c, const char *guard)
     int rc = sqlite3_prepare_v2(c->db, guard, -1, &s, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(s);
-    enum err e = OK;
+    enum err err = OK;
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        e = fail(c, rc, "the script's guard", false);
+        err = fail(c, rc, "the script's guard", false);
     else if (rc == SQLITE_DONE || sqlite3_column_int64(s, 0) == 0)
-        e = err_set(ERR_CONDITION, "SQLite: the script's guard said no");
+        err = err_set(ERR_CONDITION, "SQLite: the script's guard said no");
     (void)sqlite3_finalize(s);
-    return e;
+    return err;
 }
 
 static enum err lite_script(struct sql_conn *base, const char *guard, const char *script)
 {
     struct lite_conn *c = (struct lite_conn *)base;
-    enum err e = control(c, BEGIN_WRITE);
-    if (e != OK)
-        return e;
+    enum err err = control(c, BEGIN_WRITE);
+    if (err != OK)
+        return err;
     if (guard != NULL)
-        e = ask_guard(c, guard);
-    if (e == OK) {
+        err = ask_guard(c, guard);
+    if (err == OK) {
         int rc = sqlite3_exec(c->db, script, NULL, NULL, NULL);
         if (rc != SQLITE_OK)
-            e = fail(c, rc, "script", false);
+            err = fail(c, rc, "script", false);
     }
-    if (e == OK)
-        e = execute(c, "COMMIT");
-    if (e != OK && sqlite3_get_autocommit(c->db) == 0)
+    if (err == OK)
+        err = execute(c, "COMMIT");
+    if (err != OK && sqlite3_get_autocommit(c->db) == 0)
         (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
-    return e;
+    return err;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -460,18 +460,18 @@ static enum err reader_take(struct lite_driver *d, struct lite_conn **out)
         d->readers++;
     }
     (void)pthread_mutex_unlock(&d->lock);
-    enum err e = OK;
+    enum err err = OK;
     if (c == NULL) {
         struct sql_conn *base = NULL;
-        e = lite_conn_new(&d->base, &base);
+        err = lite_conn_new(&d->base, &base);
         c = (struct lite_conn *)base;
         if (c != NULL)
             c->reader = true;
     }
-    if (e == OK && c->db == NULL)
-        e = lite_connect(&c->base);
+    if (err == OK && c->db == NULL)
+        err = lite_connect(&c->base);
     *out = c;
-    return e;
+    return err;
 }
 
 static void reader_return(struct lite_driver *d, struct lite_conn *c)
@@ -491,21 +491,21 @@ static enum err lite_read(struct sql_driver *base, struct sql_unit *u)
 {
     struct lite_driver *d = (struct lite_driver *)base;
     struct lite_conn *c = NULL;
-    enum err e = reader_take(d, &c);
-    if (e != OK)
+    enum err err = reader_take(d, &c);
+    if (err != OK)
         goto out;
     bool one = u->count == 1;
-    e = one ? OK : control(c, BEGIN_READ);
-    if (e == OK)
-        e = run_calls(c, u);
+    err = one ? OK : control(c, BEGIN_READ);
+    if (err == OK)
+        err = run_calls(c, u);
     if (!one && sqlite3_get_autocommit(c->db) == 0)
         (void)control_rc(c, COMMIT);
     bool stuck = sqlite3_get_autocommit(c->db) == 0; /* in a snapshot that gets old */
-    if (stuck || e == ERR_CORRUPT || e == ERR_BUSY)
+    if (stuck || err == ERR_CORRUPT || err == ERR_BUSY)
         disconnect(c); /* a damaged or replaced file: look at it afresh next time */
 out:
     reader_return(d, c);
-    return e;
+    return err;
 }
 
 /* --- the driver ------------------------------------------------------------------------------- */
@@ -537,15 +537,15 @@ static enum err lite_open(const char *url, const struct sql_options *o, struct s
     (void)pthread_cond_init(&d->returned, NULL);
     d->readers_max = o->connections > 0 ? o->connections : READERS_DEFAULT;
     d->path = strdup(path);
-    enum err e = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
-    if (e == OK)
-        e = sqlite_space_init(&d->space, d->path);
-    if (e == OK)
-        e = o->must_have != NULL ? sqlite_file_holds(d->path, o->must_have)
-                                 : sqlite_file_make(d->path);
-    if (e != OK) {
+    enum err err = d->path != NULL ? OK : err_set(ERR_NOMEM, "SQLite: no memory");
+    if (err == OK)
+        err = sqlite_space_init(&d->space, d->path);
+    if (err == OK)
+        err = o->must_have != NULL ? sqlite_file_holds(d->path, o->must_have)
+                                   : sqlite_file_make(d->path);
+    if (err != OK) {
         lite_close(&d->base);
-        return e;
+        return err;
     }
     *out = &d->base;
     return OK;

@@ -72,8 +72,8 @@ static enum err make_file(char *path)
 
 enum err sqlite_file_make(char *path)
 {
-    enum err e = make_folders(path);
-    return e == OK ? make_file(path) : e;
+    enum err err = make_folders(path);
+    return err == OK ? make_file(path) : err;
 }
 
 /* Readers of a log that nobody has open make the files beside it, and remove them again. */
@@ -104,11 +104,11 @@ enum err sqlite_file_holds(const char *path, const char *table)
     if (st.st_size == 0)
         return err_set(ERR_NOT_FOUND, "the SQLite database %s is empty", path);
     sqlite3 *db = NULL;
-    enum err e = OK;
+    enum err err = OK;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         (void)sqlite3_busy_timeout(db, LOOK_MS);
-        e = holds(db, path, table);
+        err = holds(db, path, table);
     }
     (void)sqlite3_close(db);
-    return e;
+    return err;
 }

@@ -56,9 +56,9 @@ bool sqlite_finds_no_room(struct sqlite3 *db, int rc)
     return number == ENOSPC || number == EDQUOT;
 }
 
-bool sqlite_concerns_all(enum err e)
+bool sqlite_concerns_all(enum err err)
 {
-    return e == ERR_BUSY || e == ERR_FULL || e == ERR_NOMEM || e == ERR_CORRUPT;
+    return err == ERR_BUSY || err == ERR_FULL || err == ERR_NOMEM || err == ERR_CORRUPT;
 }
 
 static int hex_digit(unsigned char c)

@@ -15,7 +15,7 @@ enum err sqlite_code_of(int rc, bool preparing);
 bool sqlite_finds_no_room(struct sqlite3 *db, int rc);
 
 /* True for failures of the whole database, for which a unit is not to blame. */
-bool sqlite_concerns_all(enum err e);
+bool sqlite_concerns_all(enum err err);
 
 /* Functions that statements use (meta/sql/dialect.h). */
 void sqlite_add_functions(struct sqlite3 *db);

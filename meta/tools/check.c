@@ -70,20 +70,20 @@ static void tell(const struct sql_call *c, size_t row, check_report *report, voi
 
 enum err check_rows(struct meta *m, check_report *report, void *arg, void (*each)(void *arg))
 {
-    enum err e = OK;
-    for (size_t i = 0; e == OK && i < CHECKS; i++) {
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < CHECKS; i++) {
         struct arena *a = arena_new(META_ROUND_ARENA);
         struct sql_unit u;
         sql_unit_init(&u, SQL_READ, a);
         struct sql_call *c = sql_add(&u, checks[i]);
-        e = sql_read(m->sql, &u);
-        for (size_t row = 0; e == OK && row < c->rows; row++)
+        err = sql_read(m->sql, &u);
+        for (size_t row = 0; err == OK && row < c->rows; row++)
             tell(c, row, report, arg);
-        if (e == OK && each != NULL)
+        if (err == OK && each != NULL)
             each(arg);
         arena_free(a);
     }
-    return e;
+    return err;
 }
 
 /* --- repairs ---------------------------------------------------------------------------------- */
@@ -91,19 +91,19 @@ enum err check_rows(struct meta *m, check_report *report, void *arg, void (*each
 static enum err alone(struct meta *m)
 {
     struct gc_counts now;
-    enum err e = gc_count(m, &now);
-    if (e == OK && now.live_sessions > 1)
-        e = err_set(ERR_BUSY, "gateways or tools are at work on this volume: stop them before"
-                              " anything is repaired");
-    return e;
+    enum err err = gc_count(m, &now);
+    if (err == OK && now.live_sessions > 1)
+        err = err_set(ERR_BUSY, "gateways or tools are at work on this volume: stop them before"
+                                " anything is repaired");
+    return err;
 }
 
 enum err check_repair_rows(struct meta *m, uint64_t *out_repaired)
 {
     *out_repaired = 0;
-    enum err e = alone(m);
-    if (e != OK)
-        return e;
+    enum err err = alone(m);
+    if (err != OK)
+        return err;
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
@@ -111,18 +111,18 @@ enum err check_repair_rows(struct meta *m, uint64_t *out_repaired)
     struct sql_call *calls[REPAIRS];
     for (size_t i = 0; i < REPAIRS; i++)
         calls[i] = sql_add(&u, repairs[i]);
-    e = meta_write(m, &u);
-    for (size_t i = 0; e == OK && i < REPAIRS; i++)
+    err = meta_write(m, &u);
+    for (size_t i = 0; err == OK && i < REPAIRS; i++)
         *out_repaired += (uint64_t)calls[i]->changed;
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err check_repair_slice(struct meta *m, struct slice_name name, int64_t refs)
 {
-    enum err e = alone(m);
-    if (e != OK)
-        return e;
+    enum err err = alone(m);
+    if (err != OK)
+        return err;
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
@@ -136,9 +136,9 @@ enum err check_repair_slice(struct meta *m, struct slice_name name, int64_t refs
         sql_bind_int(c, (int64_t)name.id);
         sql_bind_int(c, (int64_t)name.tag);
     }
-    e = meta_write(m, &u);
+    err = meta_write(m, &u);
     arena_free(a);
-    return e;
+    return err;
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */
@@ -155,13 +155,13 @@ enum err check_totals(struct meta *m, struct check_totals *out)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     struct sql_call *c = ask(&u, a, SQL_check_totals);
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     *out = (struct check_totals){0};
-    if (e == OK)
+    if (err == OK)
         *out = (struct check_totals){(uint64_t)sql_int(c, 0, 0), (uint64_t)sql_int(c, 0, 1),
                                      (uint64_t)sql_int(c, 0, 2)};
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err check_pieces(struct meta *m, struct arena *a, uint64_t after, size_t max,
@@ -171,18 +171,18 @@ enum err check_pieces(struct meta *m, struct arena *a, uint64_t after, size_t ma
     struct sql_call *c = ask(&u, a, SQL_check_pieces);
     sql_bind_int(c, (int64_t)after);
     sql_bind_int(c, (int64_t)max);
-    enum err e = sql_read(m->sql, &u);
-    struct check_piece *list = e == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
-    if (e == OK && list == NULL)
-        e = err_set(ERR_NOMEM, "no memory for a page of pieces");
+    enum err err = sql_read(m->sql, &u);
+    struct check_piece *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
+    if (err == OK && list == NULL)
+        err = err_set(ERR_NOMEM, "no memory for a page of pieces");
     *out_count = 0;
-    for (size_t i = 0; e == OK && i < c->rows; i++, (*out_count)++)
+    for (size_t i = 0; err == OK && i < c->rows; i++, (*out_count)++)
         list[i] = (struct check_piece){.id = (uint64_t)sql_int(c, i, 0),
                                        .refs = sql_int(c, i, 1),
                                        .len = (uint64_t)sql_int(c, i, 2),
                                        .records = sql_str(c, i, 3)};
     *out = list;
-    return e;
+    return err;
 }
 
 enum err check_slices(struct meta *m, struct arena *a, uint64_t from, uint64_t to, uint64_t after,
@@ -194,17 +194,17 @@ enum err check_slices(struct meta *m, struct arena *a, uint64_t from, uint64_t t
     sql_bind_int(c, (int64_t)to);
     sql_bind_int(c, (int64_t)after);
     sql_bind_int(c, (int64_t)max);
-    enum err e = sql_read(m->sql, &u);
-    struct check_slice *list = e == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
-    if (e == OK && list == NULL)
-        e = err_set(ERR_NOMEM, "no memory for a page of slices");
+    enum err err = sql_read(m->sql, &u);
+    struct check_slice *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
+    if (err == OK && list == NULL)
+        err = err_set(ERR_NOMEM, "no memory for a page of slices");
     *out_count = 0;
-    for (size_t i = 0; e == OK && i < c->rows; i++, (*out_count)++)
+    for (size_t i = 0; err == OK && i < c->rows; i++, (*out_count)++)
         list[i] =
             (struct check_slice){.name = {(uint64_t)sql_int(c, i, 0), (uint64_t)sql_int(c, i, 1)},
                                  .refs = sql_int(c, i, 2)};
     *out = list;
-    return e;
+    return err;
 }
 
 enum err check_known(struct meta *m, const struct slice_name *names, size_t count, bool *out)
@@ -220,16 +220,16 @@ enum err check_known(struct meta *m, const struct slice_name *names, size_t coun
     struct sql_unit u;
     struct sql_call *c = ask(&u, a, SQL_check_known);
     sql_bind_text(c, each_of(a, ids, count));
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; i < count; i++)
         out[i] = false;
-    for (size_t row = 0; e == OK && row < c->rows; row++)
+    for (size_t row = 0; err == OK && row < c->rows; row++)
         for (size_t i = 0; i < count; i++)
             if (names[i].id == (uint64_t)sql_int(c, row, 0) &&
                 ((int64_t)names[i].tag == sql_int(c, row, 1) || sql_int(c, row, 2) > 0))
                 out[i] = true;
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err check_users(struct meta *m, struct arena *a, uint64_t piece, struct str *out)
@@ -238,16 +238,16 @@ enum err check_users(struct meta *m, struct arena *a, uint64_t piece, struct str
     struct sql_call *c = ask(&u, a, SQL_check_users);
     struct buf text;
     sql_bind_int(c, (int64_t)piece);
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     buf_init(&text, 1 << 20);
-    for (size_t i = 0; e == OK && i < c->rows; i++) {
+    for (size_t i = 0; err == OK && i < c->rows; i++) {
         if (i > 0)
             buf_append_char(&text, ' ');
         put_name(&text, sql_str(c, i, 0), sql_str(c, i, 1));
     }
     *out = arena_str(a, buf_str(&text));
     buf_fini(&text);
-    return e;
+    return err;
 }
 
 enum err check_piece_lives(struct meta *m, uint64_t piece, bool *out)
@@ -256,10 +256,10 @@ enum err check_piece_lives(struct meta *m, uint64_t piece, bool *out)
     struct sql_unit u;
     struct sql_call *c = ask(&u, a, SQL_check_piece_lives);
     sql_bind_int(c, (int64_t)piece);
-    enum err e = sql_read(m->sql, &u);
-    *out = e == OK && sql_int(c, 0, 0) > 0;
+    enum err err = sql_read(m->sql, &u);
+    *out = err == OK && sql_int(c, 0, 0) > 0;
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err gc_count(struct meta *m, struct gc_counts *out)
@@ -268,9 +268,9 @@ enum err gc_count(struct meta *m, struct gc_counts *out)
     struct sql_unit u;
     struct sql_call *c = ask(&u, a, SQL_gc_counts);
     sql_bind_int(c, m->keep_deleted_ms);
-    enum err e = sql_read(m->sql, &u);
+    enum err err = sql_read(m->sql, &u);
     *out = (struct gc_counts){0};
-    if (e == OK)
+    if (err == OK)
         *out = (struct gc_counts){.files = sql_int(c, 0, 0),
                                   .pieces = sql_int(c, 0, 1),
                                   .links = sql_int(c, 0, 2),
@@ -282,10 +282,10 @@ enum err gc_count(struct meta *m, struct gc_counts *out)
                                   .live_sessions = sql_int(c, 0, 8),
                                   .kept = m->keep_deleted_ms > 0 ? sql_int(c, 0, 9) : 0,
                                   .set_aside = sql_int(c, 0, 10)};
-    if (e == OK)
+    if (err == OK)
         snprintf(out->why, sizeof(out->why), STR_FMT, STR_ARG(sql_str(c, 0, 11)));
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err gc_retry(struct meta *m)
@@ -294,7 +294,7 @@ enum err gc_retry(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     sql_add(&u, SQL_gc_retry);
-    enum err e = meta_write(m, &u);
+    enum err err = meta_write(m, &u);
     arena_free(a);
-    return e;
+    return err;
 }

@@ -76,9 +76,9 @@ static enum err put_table(struct meta *m, FILE *out, const struct dump_table *t,
 {
     struct arena *arenas[2] = {arena_new(META_ROUND_ARENA), arena_new(META_ROUND_ARENA)};
     struct sql_call *last = NULL;
-    enum err e = OK;
+    enum err err = OK;
     bool more = true;
-    for (size_t turn = 0; e == OK && more; turn = 1 - turn) {
+    for (size_t turn = 0; err == OK && more; turn = 1 - turn) {
         struct sql_unit u;
         arena_free(arenas[turn]);
         arenas[turn] = arena_new(META_ROUND_ARENA);
@@ -86,19 +86,19 @@ static enum err put_table(struct meta *m, FILE *out, const struct dump_table *t,
         struct sql_call *c = sql_add(&u, t->dump);
         bind_after(c, t, last);
         sql_bind_int(c, (int64_t)t->page);
-        e = sql_read(m->sql, &u);
-        for (size_t i = 0; e == OK && i < c->rows; i++) {
-            e = put_row(out, t, c, i);
+        err = sql_read(m->sql, &u);
+        for (size_t i = 0; err == OK && i < c->rows; i++) {
+            err = put_row(out, t, c, i);
             (*rows)++;
             if (p != NULL && p->each_row != NULL)
                 p->each_row(p->arg);
         }
-        more = e == OK && c->rows == t->page;
+        more = err == OK && c->rows == t->page;
         last = c;
     }
     arena_free(arenas[0]);
     arena_free(arenas[1]);
-    return e;
+    return err;
 }
 
 /* --- the state around it ---------------------------------------------------------------------- */
@@ -114,8 +114,8 @@ static enum err look(struct meta *m, struct state *out, json_t **out_header)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_dump_state);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK) {
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK) {
         *out = (struct state){sql_int(c, 0, 0), sql_int(c, 0, 1), sql_int(c, 0, 2),
                               sql_int(c, 0, 3), sql_int(c, 0, 9)};
         struct str uuid = sql_str(c, 0, 4);
@@ -129,15 +129,15 @@ static enum err look(struct meta *m, struct state *out, json_t **out_header)
                 (json_int_t)out->slice, "epoch", (json_int_t)out->epoch);
     }
     arena_free(a);
-    return e;
+    return err;
 }
 
 enum err dump_count(struct meta *m, uint64_t *out)
 {
     struct state now;
-    enum err e = look(m, &now, NULL);
-    *out = e == OK ? (uint64_t)now.rows : 0;
-    return e;
+    enum err err = look(m, &now, NULL);
+    *out = err == OK ? (uint64_t)now.rows : 0;
+    return err;
 }
 
 enum err dump_write(struct meta *m, FILE *out, const struct dump_progress *p)
@@ -145,26 +145,26 @@ enum err dump_write(struct meta *m, FILE *out, const struct dump_progress *p)
     struct state before, after;
     json_t *header = NULL;
     uint64_t rows = 0;
-    enum err e = look(m, &before, &header);
-    if (e == OK && before.sessions > 0) {
+    enum err err = look(m, &before, &header);
+    if (err == OK && before.sessions > 0) {
         json_decref(header);
         return err_set(ERR_BUSY,
                        "gateways or tools are at work on this volume (%lld; `kiseki status` lists "
                        "them): stop them, or wait until their leases are over",
                        (long long)before.sessions);
     }
-    if (e == OK)
-        e = put_line(out, header);
-    for (size_t i = 0; e == OK && i < dump_table_count; i++)
-        e = put_table(m, out, &dump_tables[i], p, &rows);
-    if (e == OK)
-        e = look(m, &after, NULL);
-    if (e == OK && (after.id != before.id || after.slice != before.slice ||
-                    after.epoch != before.epoch || after.sessions > 0))
-        e = err_set(ERR_CONFLICT, "a gateway was started meanwhile: the dump is not one state");
-    if (e == OK)
-        e = put_line(out, json_pack("{s:I}", "end", (json_int_t)rows));
-    if (e == OK && fflush(out) != 0)
-        e = err_set(ERR_IO, "the dump could not be written: %m");
-    return e;
+    if (err == OK)
+        err = put_line(out, header);
+    for (size_t i = 0; err == OK && i < dump_table_count; i++)
+        err = put_table(m, out, &dump_tables[i], p, &rows);
+    if (err == OK)
+        err = look(m, &after, NULL);
+    if (err == OK && (after.id != before.id || after.slice != before.slice ||
+                      after.epoch != before.epoch || after.sessions > 0))
+        err = err_set(ERR_CONFLICT, "a gateway was started meanwhile: the dump is not one state");
+    if (err == OK)
+        err = put_line(out, json_pack("{s:I}", "end", (json_int_t)rows));
+    if (err == OK && fflush(out) != 0)
+        err = err_set(ERR_IO, "the dump could not be written: %m");
+    return err;
 }

@@ -58,8 +58,8 @@ static enum err begin(struct load *l)
 
 static enum err send(struct load *l)
 {
-    enum err e = l->pending > 0 ? sql_write(l->m->sql, &l->u) : OK;
-    return e == OK ? begin(l) : e;
+    enum err err = l->pending > 0 ? sql_write(l->m->sql, &l->u) : OK;
+    return err == OK ? begin(l) : err;
 }
 
 static enum err bind_bytes(struct load *l, struct sql_call *c, json_t *v)
@@ -115,17 +115,17 @@ static enum err add_row(struct load *l, json_t *row)
     if (json_array_size(row) != strlen(t->types) + 1)
         return corrupt(l, "another number of columns");
     struct sql_call *c = sql_add(&l->u, t->load);
-    enum err e = OK;
-    for (size_t i = 0; e == OK && t->types[i] != '\0'; i++)
-        e = bind(l, c, json_array_get(row, i + 1), t->types[i]);
+    enum err err = OK;
+    for (size_t i = 0; err == OK && t->types[i] != '\0'; i++)
+        err = bind(l, c, json_array_get(row, i + 1), t->types[i]);
     l->pending++;
     l->pending_bytes += l->line_cap;
     l->rows++;
     if (l->p != NULL && l->p->each_row != NULL)
         l->p->each_row(l->p->arg);
-    if (e == OK && (l->pending == BATCH_ROWS || l->pending_bytes > BATCH_BYTES))
-        e = send(l);
-    return e;
+    if (err == OK && (l->pending == BATCH_ROWS || l->pending_bytes > BATCH_BYTES))
+        err = send(l);
+    return err;
 }
 
 /* --- around them ------------------------------------------------------------------------------ */
@@ -136,12 +136,13 @@ static enum err check_empty(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = sql_add(&u, SQL_load_look);
-    enum err e = sql_read(m->sql, &u);
-    if (e == OK && sql_int(c, 0, 0) != 0)
-        e = err_set(ERR_NOT_EMPTY, "the database holds a volume already, or what a load that broke"
+    enum err err = sql_read(m->sql, &u);
+    if (err == OK && sql_int(c, 0, 0) != 0)
+        err =
+            err_set(ERR_NOT_EMPTY, "the database holds a volume already, or what a load that broke"
                                    " off has left: load into an empty one");
     arena_free(a);
-    return e;
+    return err;
 }
 
 static enum err take_header(struct load *l, struct dump_header *out)
@@ -149,11 +150,11 @@ static enum err take_header(struct load *l, struct dump_header *out)
     const char *kind = "", *uuid = "";
     int format = 0, schema = 0;
     json_int_t generation = 0;
-    enum err e = next_line(l, &l->header);
-    if (e == OK && l->header == NULL)
-        e = err_set(ERR_CORRUPT, "the dump is empty");
-    if (e != OK)
-        return e;
+    enum err err = next_line(l, &l->header);
+    if (err == OK && l->header == NULL)
+        err = err_set(ERR_CORRUPT, "the dump is empty");
+    if (err != OK)
+        return err;
     if (json_unpack(l->header, "{s:s, s:i, s:i, s:s, s:I}", "kiseki", &kind, "format", &format,
                     "schema", &schema, "uuid", &uuid, "generation", &generation) != 0 ||
         strcmp(kind, "dump") != 0 || strlen(uuid) != 36)
@@ -177,9 +178,9 @@ static int64_t header_int(const struct load *l, const char *name)
 static enum err finish(struct load *l)
 {
     static const char *const counters[] = {"id", "slice", "epoch"};
-    enum err e = send(l);
-    if (e != OK)
-        return e;
+    enum err err = send(l);
+    if (err != OK)
+        return err;
     for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
         struct sql_call *c = sql_add(&l->u, SQL_load_counter);
         sql_bind_text(c, str_of(counters[i]));
@@ -191,27 +192,27 @@ static enum err finish(struct load *l)
     sql_bind_int(c, l->generation);
     sql_bind_int(c, header_int(l, "auth_generation") + 1);
     sql_bind_int(c, header_int(l, "created_ms"));
-    e = bind(l, c, json_object_get(l->header, "key_check"), 'b');
+    err = bind(l, c, json_object_get(l->header, "key_check"), 'b');
     l->pending = 1;
-    return e == OK ? send(l) : e;
+    return err == OK ? send(l) : err;
 }
 
 static enum err load_rows(struct load *l)
 {
     for (;;) {
         json_t *line = NULL;
-        enum err e = next_line(l, &line);
-        if (e == OK && line == NULL)
+        enum err err = next_line(l, &line);
+        if (err == OK && line == NULL)
             return corrupt(l, "the dump is cut off: its last line is missing");
         json_t *end = json_object_get(line, "end");
         bool last = end != NULL;
-        if (e == OK && last && json_integer_value(end) != (json_int_t)l->rows)
-            e = corrupt(l, "rows are missing");
-        else if (e == OK && !last)
-            e = add_row(l, line);
+        if (err == OK && last && json_integer_value(end) != (json_int_t)l->rows)
+            err = corrupt(l, "rows are missing");
+        else if (err == OK && !last)
+            err = add_row(l, line);
         json_decref(line);
-        if (e != OK || last)
-            return e;
+        if (err != OK || last)
+            return err;
     }
 }
 
@@ -220,19 +221,19 @@ enum err dump_load(struct meta *m, FILE *in, dump_claim *claim, void *arg,
 {
     struct load l = {.m = m, .in = in, .p = p};
     struct dump_header header;
-    enum err e = check_empty(m);
-    if (e == OK)
-        e = take_header(&l, &header);
-    if (e == OK)
-        e = claim(arg, &header, &l.generation);
-    if (e == OK)
-        e = begin(&l);
-    if (e == OK)
-        e = load_rows(&l);
-    if (e == OK)
-        e = finish(&l);
+    enum err err = check_empty(m);
+    if (err == OK)
+        err = take_header(&l, &header);
+    if (err == OK)
+        err = claim(arg, &header, &l.generation);
+    if (err == OK)
+        err = begin(&l);
+    if (err == OK)
+        err = load_rows(&l);
+    if (err == OK)
+        err = finish(&l);
     json_decref(l.header);
     arena_free(l.a);
     free(l.line);
-    return e;
+    return err;
 }

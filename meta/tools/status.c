@@ -49,9 +49,9 @@ enum err meta_status(struct meta *m, struct arena *a, struct meta_status *out)
     struct sql_call *s = sql_add(&u, SQL_status_sessions);
     struct sql_call *l = sql_add(&u, SQL_status_locks);
     sql_bind_int(l, META_STATUS_LOCKS);
-    enum err e = sql_read(m->control, &u);
-    if (e != OK)
-        return e;
+    enum err err = sql_read(m->control, &u);
+    if (err != OK)
+        return err;
     out->buckets = sql_int(c, 0, 0);
     out->objects = sql_int(c, 0, 1);
     out->bytes = sql_int(c, 0, 2);
@@ -61,8 +61,8 @@ enum err meta_status(struct meta *m, struct arena *a, struct meta_status *out)
     out->epoch = sql_int(c, 0, 6);
     out->set_aside = sql_int(c, 0, 7);
     out->set_aside_why = sql_str(c, 0, 8);
-    e = sessions(a, s, out);
-    return e == OK ? locks(a, l, out) : e;
+    err = sessions(a, s, out);
+    return err == OK ? locks(a, l, out) : err;
 }
 
 enum err meta_ping(struct meta *m)
@@ -71,9 +71,9 @@ enum err meta_ping(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     sql_add(&u, SQL_ping);
-    enum err e = sql_read(m->control, &u);
+    enum err err = sql_read(m->control, &u);
     arena_free(a);
-    return e;
+    return err;
 }
 
 const struct sql_stats *meta_sql_stats(struct meta *m)

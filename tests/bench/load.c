@@ -92,15 +92,13 @@ static struct file map_file(const char *path)
     struct file out = {0};
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0)
         die(path);
-    }
     out.len = (size_t)st.st_size;
     if (out.len > 0) {
         void *data = mmap(NULL, out.len, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-        if (data == MAP_FAILED) {
+        if (data == MAP_FAILED)
             die(path);
-        }
         out.data = data;
     }
     close(fd);
@@ -110,9 +108,8 @@ static struct file map_file(const char *path)
 static void conn_watch(struct conn *c, int op, bool writable)
 {
     struct epoll_event event = {.events = EPOLLIN | (writable ? EPOLLOUT : 0u), .data.ptr = c};
-    if (epoll_ctl(g.epoll, op, c->fd, &event) != 0) {
+    if (epoll_ctl(g.epoll, op, c->fd, &event) != 0)
         die("epoll_ctl");
-    }
     c->writable_asked = writable;
 }
 
@@ -122,13 +119,11 @@ static void conn_open(struct conn *c)
     int one = 1;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0) {
+    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0)
         die("connect");
-    }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0) {
+    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
         die("fcntl");
-    }
     conn_watch(c, EPOLL_CTL_ADD, false);
 }
 
@@ -139,9 +134,8 @@ static void record_error(const struct conn *c, const char *text, size_t len)
                          (int)(len < 400 ? len : 400), text);
         for (int i = 0; i < n && i < (int)sizeof g.first_error; i++) {
             unsigned char b = (unsigned char)g.first_error[i];
-            if (b < 32 || b > 126 || b == '"' || b == '\\') {
+            if (b < 32 || b > 126 || b == '"' || b == '\\')
                 g.first_error[i] = ' ';
-            }
         }
     }
 }
@@ -165,9 +159,8 @@ static void conn_send(struct conn *c)
             iov[n++].iov_len = c->body_len - body_sent;
         }
         wrote = writev(c->fd, iov, n);
-        if (wrote < 0 && errno == EAGAIN) {
+        if (wrote < 0 && errno == EAGAIN)
             break;
-        }
         if (wrote < 0) { /* refused in the middle of the body: its answer is still to be read */
             c->close_after = true;
             c->sent = total;
@@ -175,12 +168,10 @@ static void conn_send(struct conn *c)
         }
         c->sent += (size_t)wrote;
     }
-    if ((c->sent < total) != c->writable_asked) {
+    if ((c->sent < total) != c->writable_asked)
         conn_watch(c, EPOLL_CTL_MOD, c->sent < total);
-    }
-    if (c->sent == total) {
+    if (c->sent == total)
         c->state = HEAD;
-    }
 }
 
 /* Sends the next record, or leaves the connection idle when there is none or time is over. */
@@ -188,12 +179,10 @@ static void conn_next(struct conn *c, uint64_t now)
 {
     uint32_t lens[2];
     c->state = IDLE;
-    if (g.next == g.requests.len && !g.once) {
+    if (g.next == g.requests.len && !g.once)
         g.next = 0;
-    }
-    if (now >= g.deadline_ns || g.next == g.requests.len) {
+    if (now >= g.deadline_ns || g.next == g.requests.len)
         return;
-    }
     memcpy(lens, g.requests.data + g.next, sizeof lens);
     c->head = g.requests.data + g.next + sizeof lens;
     c->head_len = lens[0];
@@ -218,9 +207,8 @@ static void conn_done(struct conn *c)
     g.running--;
     g.done++;
     g.bytes_out += c->body_len;
-    if (g.samples < MAX_SAMPLES) {
+    if (g.samples < MAX_SAMPLES)
         g.samples_us[g.samples++] = (uint32_t)((now - c->started_ns) / 1000);
-    }
     if (c->close_after) {
         close(c->fd);
         conn_open(c);
@@ -247,15 +235,13 @@ static void conn_head(struct conn *c, const char *rest, size_t rest_len)
     const char *encoding = header(c->in, "transfer-encoding");
     const char *connection = header(c->in, "connection");
     c->status = (int)strtol(c->in + strcspn(c->in, " "), NULL, 10);
-    if (connection != NULL && strncasecmp(connection, "close", 5) == 0) {
+    if (connection != NULL && strncasecmp(connection, "close", 5) == 0)
         c->close_after = true;
-    }
     c->left = length != NULL ? strtoull(length, NULL, 10) : 0;
     c->state = encoding != NULL && strncasecmp(encoding, "chunked", 7) == 0 ? CHUNK_SIZE : LENGTH;
     c->in_len = 0;
-    if (c->status < 200 || c->status > 299) {
+    if (c->status < 200 || c->status > 299)
         record_error(c, rest, rest_len);
-    }
 }
 
 /* Takes a line of chunked framing from data; returns what it used. */
@@ -269,9 +255,8 @@ static size_t chunk_line(struct conn *c, const char *data, size_t len)
     }
     memcpy(c->in + c->in_len, data, used);
     c->in_len += used;
-    if (end == NULL) {
+    if (end == NULL)
         return used;
-    }
     c->in[c->in_len] = 0;
     if (c->state == CHUNK_SIZE) {
         c->left = strtoull(c->in, NULL, 16);
@@ -296,12 +281,10 @@ static bool conn_body(struct conn *c, const char *data, size_t len)
             c->left -= n;
             at += n;
             g.bytes_in += n;
-            if (c->state == LENGTH && c->left == 0) {
+            if (c->state == LENGTH && c->left == 0)
                 return true;
-            }
-            if (c->left == 0) {
+            if (c->left == 0)
                 c->state = CHUNK_END;
-            }
         } else {
             at += chunk_line(c, data + at, len - at);
         }
@@ -340,9 +323,8 @@ static void conn_readable(struct conn *c)
 {
     ssize_t n = recv(c->fd, scratch, sizeof scratch, 0);
     bool complete;
-    if (n < 0 && errno == EAGAIN) {
+    if (n < 0 && errno == EAGAIN)
         return;
-    }
     if (n <= 0) {
         if (c->state == IDLE) {
             conn_watch(c, EPOLL_CTL_DEL, false);
@@ -357,14 +339,12 @@ static void conn_readable(struct conn *c)
         c->close_after = true;
         c->state = HEAD;
     }
-    if (c->state == HEAD) {
+    if (c->state == HEAD)
         complete = conn_head_bytes(c, scratch, (size_t)n);
-    } else {
+    else
         complete = conn_body(c, scratch, (size_t)n);
-    }
-    if (complete) {
+    if (complete)
         conn_done(c);
-    }
 }
 
 static int by_value(const void *a, const void *b)
@@ -389,12 +369,10 @@ static void run(void)
         }
         for (int i = 0; i < n; i++) {
             struct conn *c = events[i].data.ptr;
-            if ((events[i].events & EPOLLOUT) && c->state == SENDING) {
+            if ((events[i].events & EPOLLOUT) && c->state == SENDING)
                 conn_send(c);
-            }
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 conn_readable(c);
-            }
         }
     }
 }
@@ -416,17 +394,14 @@ int main(int argc, char **argv)
     g.once = strcmp(argv[6], "once") == 0;
     g.samples_us = calloc(MAX_SAMPLES, sizeof *g.samples_us);
     g.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (count < 1 || count > MAX_CONNECTIONS || g.samples_us == NULL || g.epoll < 0) {
+    if (count < 1 || count > MAX_CONNECTIONS || g.samples_us == NULL || g.epoll < 0)
         die("start");
-    }
-    for (long i = 0; i < count; i++) {
+    for (long i = 0; i < count; i++)
         conn_open(&conns[i]);
-    }
     start = now_ns();
     g.deadline_ns = start + (uint64_t)(strtod(argv[5], NULL) * 1e9);
-    for (long i = 0; i < count; i++) {
+    for (long i = 0; i < count; i++)
         conn_next(&conns[i], start);
-    }
     run();
     elapsed = now_ns() - start;
     qsort(g.samples_us, g.samples, sizeof *g.samples_us, by_value);

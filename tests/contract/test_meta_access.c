@@ -52,15 +52,16 @@ static void all_answer(struct world *w, struct meta *m, struct who *who, enum er
     for (int way = 0; way < 7; way++) {
         who->proof.refused = ACCESS_ALLOWED;
         who->proof.proven = false;
-        enum err e = way == 0   ? get(w, m, STR("there"), &o)
-                     : way == 1 ? try_list(w, m)
-                     : way == 2 ? bucket_get(m, w->arena, BUCKET, &b)
-                     : way == 3 ? try_put(m, "new")
-                     : way == 4 ? try_delete(m, "new")
-                     : way == 5 ? try_upload(w, m)
-                                : access_check(m);
-        if (e != expected || who->proof.refused != refused || who->proof.proven != (expected == OK))
-            fail_msg("way %d: %s", way, e == OK ? "OK" : err_text(e));
+        enum err err = way == 0   ? get(w, m, STR("there"), &o)
+                       : way == 1 ? try_list(w, m)
+                       : way == 2 ? bucket_get(m, w->arena, BUCKET, &b)
+                       : way == 3 ? try_put(m, "new")
+                       : way == 4 ? try_delete(m, "new")
+                       : way == 5 ? try_upload(w, m)
+                                  : access_check(m);
+        if (err != expected || who->proof.refused != refused ||
+            who->proof.proven != (expected == OK))
+            fail_msg("way %d: %s", way, err == OK ? "OK" : err_text(err));
     }
 }
 
@@ -183,15 +184,15 @@ static void *write_on(void *arg)
 {
     struct writer *writer = arg;
     struct who who;
-    enum err e = OK;
+    enum err err = OK;
     char key[64];
     enter(writer->m, "OWNER", BUCKET, &who);
-    for (int i = 0; e == OK; i++) {
+    for (int i = 0; err == OK; i++) {
         snprintf(key, sizeof(key), "%d-%d", writer->number, i);
-        e = try_put(writer->m, key);
+        err = try_put(writer->m, key);
         atomic_fetch_add(writer->writes, 1);
     }
-    assert_int_equal(e, ERR_DENIED);
+    assert_int_equal(err, ERR_DENIED);
     access_end();
     return NULL;
 }

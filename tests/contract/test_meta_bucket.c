@@ -268,8 +268,8 @@ static enum err put_key(struct meta *m, struct str key)
     struct object_put p = {.bucket = STR("contested"), .key = key};
     p.attr = (struct object_attr){.etag = STR("e"), .owner = 7, .mtime_ms = 1, .size = 1};
     p.content = (struct content){.size = 1, .data = STR("x")};
-    enum err e = meta_next_id(m, &p.inode);
-    return e == OK ? object_put(m, &p, &missing) : e;
+    enum err err = meta_next_id(m, &p.inode);
+    return err == OK ? object_put(m, &p, &missing) : err;
 }
 
 /* Leaves the bucket empty for up to three attempts to delete it, else none might ever succeed. */
@@ -313,8 +313,8 @@ static void *delete_and_create(void *arg)
         struct bucket b;
         atomic_fetch_add(&p->race->bucket_deletes, bucket_delete(p->m, STR("contested")) == OK);
         atomic_fetch_add(&p->race->attempts, 1);
-        enum err e = bucket_create(p->m, a, STR("contested"), 7, STR("r"), &b);
-        if (e != OK && e != ERR_EXISTS)
+        enum err err = bucket_create(p->m, a, STR("contested"), 7, STR("r"), &b);
+        if (err != OK && err != ERR_EXISTS)
             p->lost = true;
         arena_free(a);
     }

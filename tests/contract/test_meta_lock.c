@@ -254,9 +254,9 @@ static void *play(void *arg)
         uint64_t hi = lo + 1 + (uint64_t)rand_r(&p->seed) % (BYTES - lo);
         enum lock_mode mode = rand_r(&p->seed) % 3 == 0 ? LOCK_SHARED : LOCK_EXCLUSIVE;
         int64_t patience = rand_r(&p->seed) % 8 == 0 ? 1 : 60000;
-        enum err e = lock_take(p->m, FILE_ID, lo, hi, mode, in_ms(patience), &l);
-        assert_true(e == OK || (e == ERR_TIMEOUT && patience == 1));
-        if (e != OK)
+        enum err err = lock_take(p->m, FILE_ID, lo, hi, mode, in_ms(patience), &l);
+        assert_true(err == OK || (err == ERR_TIMEOUT && patience == 1));
+        if (err != OK)
             continue;
         put_on(p->board, &l);
         if (rand_r(&p->seed) % 2 == 0)

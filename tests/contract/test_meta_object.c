@@ -344,9 +344,9 @@ static void *increment(void *arg)
         r->put.attr.etag = str_of(arena_printf(a, "etag of %llu", (unsigned long long)n + 1));
         r->put.cond.if_match = o.attr.etag;
         if (r->result == OK) {
-            enum err e = object_put(r->m, &r->put, &missing);
-            r->rounds -= e == OK;
-            r->result = e == ERR_CONDITION ? OK : e;
+            enum err err = object_put(r->m, &r->put, &missing);
+            r->rounds -= err == OK;
+            r->result = err == ERR_CONDITION ? OK : err;
         }
         arena_free(a);
     }

@@ -30,15 +30,15 @@ static int open_in_child(const char *url)
     struct meta *m = NULL;
     struct meta_volume v;
     log_set_level(LOG_ERROR);
-    enum err e = meta_open(&o, &m);
-    if (e != OK) {
-        print_error("%s\n", err_text(e));
+    enum err err = meta_open(&o, &m);
+    if (err != OK) {
+        print_error("%s\n", err_text(err));
         return 2;
     }
     meta_volume(m, &v);
-    e = meta_session_open(m, "live");
+    err = meta_session_open(m, "live");
     meta_close(m);
-    return e != OK ? 3 : v.created_now ? 1 : 0;
+    return err != OK ? 3 : v.created_now ? 1 : 0;
 }
 
 static pid_t spawn_child(const char *url)
@@ -154,13 +154,13 @@ static void test_meta_session__a_database_that_went_back_does_not_repeat_ids(voi
     run(w, "UPDATE counters SET next = 1000 WHERE name = 'id';"
            " UPDATE counters SET next = 1 WHERE name = 'slice'; DELETE FROM slice_ranges");
     for (int i = 0; i < 20000; i++) {
-        enum err e = meta_next_id(m, &id);
-        assert_true(e == ERR_BUSY || (e == OK && id > last_id));
-        last_id = e == OK ? id : last_id;
-        e = slice_name_next(m, &name);
-        assert_true(e == ERR_BUSY || (e == OK && name.id > last_slice));
-        last_slice = e == OK ? name.id : last_slice;
-        given += e == OK;
+        enum err err = meta_next_id(m, &id);
+        assert_true(err == ERR_BUSY || (err == OK && id > last_id));
+        last_id = err == OK ? id : last_id;
+        err = slice_name_next(m, &name);
+        assert_true(err == ERR_BUSY || (err == OK && name.id > last_slice));
+        last_slice = err == OK ? name.id : last_slice;
+        given += err == OK;
     }
     assert_true(given > 19000);
     meta_close(m);

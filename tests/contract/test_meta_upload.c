@@ -361,11 +361,11 @@ static void test_meta_upload__races_of_parts_and_abort_end_whole(void **state)
         racers[0].parts = &l;
         racers[3].abort = round % 3 == 0;
         in_threads(4, race, racers, sizeof(racers[0]));
-        enum err e = racers[0].result;
-        assert_true(e == OK || e == ERR_CONFLICT || e == ERR_NOT_FOUND);
+        enum err err = racers[0].result;
+        assert_true(err == OK || err == ERR_CONFLICT || err == ERR_NOT_FOUND);
         for (size_t i = 1; i < 4; i++)
             assert_true(racers[i].result == OK || racers[i].result == ERR_NOT_FOUND);
-        if (e == OK)
+        if (err == OK)
             assert_int_equal(ask(w, "SELECT CAST(sum(x.len) AS BIGINT) FROM inode_pieces x"
                                     " JOIN keys k ON k.inode = x.inode"),
                              3 * MIB);

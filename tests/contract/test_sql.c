@@ -71,12 +71,12 @@ static void test_sql__a_text_with_a_nul_is_kept_or_refused(void **state)
     sql_bind_null(c);
     sql_bind_text(c, (struct str){"secret\0b", 8});
     sql_bind_null(c);
-    enum err e = sql_write(f->db, &u);
+    enum err err = sql_write(f->db, &u);
     if (sql_is_postgres(f->db)) {
-        assert_int_equal(e, ERR_INVALID);
-        assert_null(strstr(err_text(e), "secret"));
+        assert_int_equal(err, ERR_INVALID);
+        assert_null(strstr(err_text(err), "secret"));
     } else {
-        assert_ok(e);
+        assert_ok(err);
         assert_int_equal(sql_str(get(f, 1), 0, 2).len, 8);
     }
 }
@@ -108,9 +108,9 @@ static void test_sql__a_unit_is_all_or_nothing_and_sees_itself(void **state)
     put(&u, 2, "b");
     put(&u, 1, "again");
     struct sql_call *last = put(&u, 3, "c");
-    enum err e = sql_write(f->db, &u);
-    assert_int_equal(e, ERR_EXISTS);
-    assert_non_null(strstr(err_text(e), "put"));
+    enum err err = sql_write(f->db, &u);
+    assert_int_equal(err, ERR_EXISTS);
+    assert_non_null(strstr(err_text(err), "put"));
     assert_false(last->answered);
     assert_int_equal(count_rows(f), 0);
 
@@ -219,10 +219,10 @@ static void test_sql__tokens_mean_the_same(void **state)
 
     sql_unit_init(&u, SQL_READ, f->arena);
     sql_bind_text(sql_add(&u, FX_each), STR("[\"topsecret\"]"));
-    enum err e = sql_read(f->db, &u);
+    enum err err = sql_read(f->db, &u);
     if (sql_is_postgres(f->db)) {
-        assert_int_equal(e, ERR_INVALID);
-        assert_null(strstr(err_text(e), "topsecret"));
+        assert_int_equal(err, ERR_INVALID);
+        assert_null(strstr(err_text(err), "topsecret"));
     }
 }
 
@@ -247,10 +247,10 @@ static void *write_some(void *arg)
         put(&u, w->first + i, "x");
         if (i % 20 == 19) /* this one fails: its first half must not stay */
             put(&u, w->first, "again");
-        enum err e = sql_write(w->f->db, &u);
-        w->good += e == OK;
-        w->exists += e == ERR_EXISTS;
-        w->other += e != OK && e != ERR_EXISTS;
+        enum err err = sql_write(w->f->db, &u);
+        w->good += err == OK;
+        w->exists += err == ERR_EXISTS;
+        w->other += err != OK && err != ERR_EXISTS;
         arena_free(a);
     }
     return NULL;
@@ -417,8 +417,8 @@ static void test_sql__writes_prove_the_session(void **state)
     sql_set_session(f->db, 7, NULL, NULL);
     sql_unit_init(&u, SQL_WRITE, f->arena);
     put(&u, 11, "of a session that was removed");
-    enum err e = sql_write(f->db, &u);
-    assert_int_equal(e, ERR_FENCED);
+    enum err err = sql_write(f->db, &u);
+    assert_int_equal(err, ERR_FENCED);
     assert_int_equal(count_rows(f), 10);
     struct writer w[THREADS];
     run_writers(f, w);
@@ -539,12 +539,12 @@ static void test_sql__an_unusable_url_says_what_to_do(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct sql_db *db = NULL;
-        enum err e = sql_open(cases[i].url, NULL, &db);
-        print_message("%s: %s\n", cases[i].url, err_text(e));
-        assert_int_equal(e, cases[i].code);
-        assert_non_null(strstr(err_text(e), cases[i].says));
-        assert_null(strstr(err_text(e), "geheim"));
-        assert_null(strchr(err_text(e), '\n'));
+        enum err err = sql_open(cases[i].url, NULL, &db);
+        print_message("%s: %s\n", cases[i].url, err_text(err));
+        assert_int_equal(err, cases[i].code);
+        assert_non_null(strstr(err_text(err), cases[i].says));
+        assert_null(strstr(err_text(err), "geheim"));
+        assert_null(strchr(err_text(err), '\n'));
         assert_null(db);
     }
 }

@@ -55,10 +55,10 @@ static enum err set_words(struct faults *x, int64_t id, const char *words, bool 
     sql_bind_int(c, id);
     sql_bind_null(c);
     sql_bind_text(c, str_of(words));
-    enum err e = sql_write(x->through.db, &u);
-    if (e != OK)
-        print_message("%s\n", err_text(e));
-    return e;
+    enum err err = sql_write(x->through.db, &u);
+    if (err != OK)
+        print_message("%s\n", err_text(err));
+    return err;
 }
 
 static bool words_are(struct faults *x, int64_t id, const char *words)
@@ -126,9 +126,9 @@ static void test_sql_fault__a_tombstone_asked_for_twice_is_no_commit(void **stat
     pthread_t t;
     assert_int_equal(pthread_create(&t, NULL, lose_after, x), 0);
     relay_set(x->relay, RELAY_HOLD, 1);
-    enum err e = set_words(x, 1, "second", true);
+    enum err err = set_words(x, 1, "second", true);
     pthread_join(t, NULL);
-    assert_ok(e);
+    assert_ok(err);
     assert_true(words_are(x, 1, "second")); /* not answered OK without having been done */
 }
 
@@ -194,9 +194,9 @@ static void test_sql_fault__a_database_long_away_is_not_waited_for(void **state)
     relay_set(x->relay, RELAY_REFUSE, 0);
     for (int i = 0; i < 100 && !short_wait; i++) {
         int64_t asked = clock_mono_us();
-        enum err e = set_words(x, 1, "in vain", false);
+        enum err err = set_words(x, 1, "in vain", false);
         last = clock_mono_us();
-        short_wait = e == ERR_BUSY && last - asked < 300000;
+        short_wait = err == ERR_BUSY && last - asked < 300000;
     }
     assert_true(short_wait);
     assert_in_range(last - begun, 2400000, 20000000);
@@ -228,15 +228,15 @@ static void *write_on(void *arg)
         struct sql_unit u;
         sql_unit_init(&u, SQL_WRITE, a);
         put(&u, w->first + i, "x");
-        enum err e = sql_write(w->x->through.db, &u);
-        if (e == OK)
+        enum err err = sql_write(w->x->through.db, &u);
+        if (err == OK)
             w->good[w->good_count++] = w->first + i;
-        else if (e == ERR_UNKNOWN)
+        else if (err == ERR_UNKNOWN)
             w->unknown++;
         else
             w->bad++;
-        if (e != OK && e != ERR_UNKNOWN)
-            print_message("%s\n", err_text(e));
+        if (err != OK && err != ERR_UNKNOWN)
+            print_message("%s\n", err_text(err));
         arena_free(a);
     }
     return NULL;
@@ -282,7 +282,7 @@ static void test_sql_fault__killed_backends_lose_nothing(void **state)
 struct pair {
     struct faults *x;
     int64_t first, second;
-    enum err e;
+    enum err err;
     pthread_t thread;
 };
 
@@ -307,9 +307,9 @@ static void *touch_both(void *arg)
     (void)sql_add(&u, FX_pause);
     (void)sql_add(&u, FX_pause);
     (void)sql_add(&u, FX_pause);
-    p->e = sql_write(p->x->through.db, &u);
-    if (p->e != OK)
-        print_message("%s\n", err_text(p->e));
+    p->err = sql_write(p->x->through.db, &u);
+    if (p->err != OK)
+        print_message("%s\n", err_text(p->err));
     arena_free(a);
     return NULL;
 }
@@ -342,8 +342,8 @@ static void test_sql_fault__deadlocks_are_run_again(void **state)
     warm_up(x);
     struct pair pairs[2] = {{.x = x, .first = 1, .second = 2}, {.x = x, .first = 2, .second = 1}};
     run_pair(pairs);
-    assert_ok(pairs[0].e);
-    assert_ok(pairs[1].e);
+    assert_ok(pairs[0].err);
+    assert_ok(pairs[1].err);
     assert_true(sql_stats(x->through.db)->retries > 0);
 }
 
@@ -354,8 +354,8 @@ static void test_sql_fault__a_row_lock_is_not_waited_for_for_ever(void **state)
     warm_up(x);
     struct pair pairs[2] = {{.x = x, .first = 1, .second = 2}, {.x = x, .first = 1, .second = 2}};
     run_pair(pairs);
-    assert_true((pairs[0].e == OK && pairs[1].e == ERR_BUSY) ||
-                (pairs[0].e == ERR_BUSY && pairs[1].e == OK));
+    assert_true((pairs[0].err == OK && pairs[1].err == ERR_BUSY) ||
+                (pairs[0].err == ERR_BUSY && pairs[1].err == OK));
 }
 
 static void test_sql_fault__a_slow_write_does_not_hold_up_others(void **state)
@@ -374,7 +374,7 @@ static void test_sql_fault__a_slow_write_does_not_hold_up_others(void **state)
     assert_ok(sql_read(x->through.db, &u));
     assert_in_range(clock_mono_us() - begun, 0, 600000); /* the slow one takes 1,200,000 */
     pthread_join(slow.thread, NULL);
-    assert_ok(slow.e);
+    assert_ok(slow.err);
 }
 
 static void test_sql_fault__a_warning_puts_the_commit_in_doubt(void **state)
@@ -406,10 +406,10 @@ static void test_sql_fault__a_refusal_says_what_to_do(void **state)
         char url[700];
         struct sql_db *db = NULL;
         (void)snprintf(url, sizeof(url), "%s%s", x->url, cases[i].with);
-        enum err e = sql_open(url, NULL, &db);
-        print_message("%s\n", err_text(e));
-        assert_int_equal(e, ERR_DENIED);
-        assert_non_null(strstr(err_text(e), cases[i].says));
+        enum err err = sql_open(url, NULL, &db);
+        print_message("%s\n", err_text(err));
+        assert_int_equal(err, ERR_DENIED);
+        assert_non_null(strstr(err_text(err), cases[i].says));
         assert_null(db);
     }
 }
@@ -444,10 +444,10 @@ static void test_sql_fault__hosts_that_hang_or_are_gone_hold_nobody_up(void **st
     (void)snprintf(url, sizeof(url), "%s%chost=%s,/nonexistent&port=5432,5433&connect_timeout=2",
                    x->direct->url, strchr(x->direct->url, '?') != NULL ? '&' : '?', folder);
     struct sql_db *db = NULL;
-    enum err e = sql_open(url, &several.options, &db);
-    print_message("%s\n", err_text(e));
-    assert_int_equal(e, ERR_BUSY);
-    assert_non_null(strstr(err_text(e), "port 5432: no answer; /nonexistent port 5433: "));
+    enum err err = sql_open(url, &several.options, &db);
+    print_message("%s\n", err_text(err));
+    assert_int_equal(err, ERR_BUSY);
+    assert_non_null(strstr(err_text(err), "port 5432: no answer; /nonexistent port 5433: "));
     close(silent);
     (void)snprintf(url, sizeof(url), "%s/.s.PGSQL.5432", folder);
     (void)unlink(url);
@@ -486,9 +486,9 @@ static void test_sql_fault__a_full_disk_is_named_and_passes(void **state)
     sql_bind_bytes(c, (struct str){big, sizeof(big)});
     sql_bind_null(c);
     sql_bind_null(c);
-    enum err e = sql_write(f->db, &u);
-    print_message("%s\n", err_text(e));
-    assert_int_equal(e, ERR_FULL);
+    enum err err = sql_write(f->db, &u);
+    print_message("%s\n", err_text(err));
+    assert_int_equal(err, ERR_FULL);
     assert_int_equal(count_rows(f), 0);
     sql_unit_init(&u, SQL_WRITE, f->arena);
     (void)sql_add(&u, FX_pages_free);

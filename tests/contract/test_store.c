@@ -49,10 +49,10 @@ static uint8_t *pattern(size_t len, uint64_t seed)
     return data;
 }
 
-static void expect_ok(enum err e)
+static void expect_ok(enum err err)
 {
-    if (e != OK)
-        fail_msg("%s", err_text(e));
+    if (err != OK)
+        fail_msg("%s", err_text(err));
 }
 
 /* Puts, reads back, compares, deletes. */
@@ -272,10 +272,9 @@ static enum err remember(void *user, const struct store_entry *entry)
 
 static bool has(const struct seen *seen, const char *name, uint64_t size)
 {
-    for (size_t i = 0; i < seen->count; i++) {
+    for (size_t i = 0; i < seen->count; i++)
         if (strcmp(seen->names[i], name) == 0)
             return seen->sizes[i] == size;
-    }
     return false;
 }
 
@@ -377,31 +376,31 @@ static enum err work_once(struct worker *w, int round, uint8_t *back)
     char name[64];
 
     snprintf(name, sizeof(name), "threads/%02x/%d-%d", round * 7 % 5, w->number, round);
-    enum err e = store_put_bytes(w->store, name, data, len);
-    if (e == OK)
-        e = store_get(w->store, name, 0, len, back);
-    if (e == OK && memcmp(back, data, len) != 0)
-        e = err_set(ERR_BUG, "%s: other bytes came back", name);
-    if (e == OK)
-        e = store_get(w->store, "threads/shared", (uint64_t)round * 1000, 65536, back);
-    if (e == OK && memcmp(back, w->shared + round * 1000, 65536) != 0)
-        e = err_set(ERR_BUG, "the shared object: other bytes came back");
-    if (e == OK)
-        e = store_del(w->store, name);
+    enum err err = store_put_bytes(w->store, name, data, len);
+    if (err == OK)
+        err = store_get(w->store, name, 0, len, back);
+    if (err == OK && memcmp(back, data, len) != 0)
+        err = err_set(ERR_BUG, "%s: other bytes came back", name);
+    if (err == OK)
+        err = store_get(w->store, "threads/shared", (uint64_t)round * 1000, 65536, back);
+    if (err == OK && memcmp(back, w->shared + round * 1000, 65536) != 0)
+        err = err_set(ERR_BUG, "the shared object: other bytes came back");
+    if (err == OK)
+        err = store_del(w->store, name);
     free(data);
-    return e;
+    return err;
 }
 
 static void *work(void *arg)
 {
     struct worker *w = arg;
     uint8_t *back = malloc(200000);
-    enum err e = back ? OK : ERR_NOMEM;
+    enum err err = back ? OK : ERR_NOMEM;
 
-    for (int round = 0; round < 10 && e == OK; round++)
-        e = work_once(w, round, back);
-    if (e != OK)
-        snprintf(w->failure, sizeof(w->failure), "%s", err_text(e));
+    for (int round = 0; round < 10 && err == OK; round++)
+        err = work_once(w, round, back);
+    if (err != OK)
+        snprintf(w->failure, sizeof(w->failure), "%s", err_text(err));
     free(back);
     return NULL;
 }
@@ -498,11 +497,11 @@ static int open_s3(void **state)
 
     rand_hex(random, 16);
     snprintf(own, sizeof(own), "%.*s/contract/%s%s", (int)head, url, random, url + head);
-    enum err e = store_open(own, &opts, &b.store);
-    if (e != OK)
-        print_error("%s\n", err_text(e));
+    enum err err = store_open(own, &opts, &b.store);
+    if (err != OK)
+        print_error("%s\n", err_text(err));
     *state = &b;
-    return e == OK ? 0 : -1;
+    return err == OK ? 0 : -1;
 }
 
 static int close_backend(void **state)

@@ -28,10 +28,9 @@ static enum s3_code decode(const struct auth *auth, struct str body, size_t step
     }
     if (code == S3_OK)
         code = chunked_finish(&c, &error);
-    for (size_t i = 0; code == S3_OK && i < c.trailer_count; i++) {
+    for (size_t i = 0; code == S3_OK && i < c.trailer_count; i++)
         if (c.trailers[i].name.len + c.trailers[i].value.len > CHUNKED_TRAILER_MAX)
             abort();
-    }
     if (out->len > auth->decoded_length || (code == S3_OK && out->len != auth->decoded_length))
         abort();
     chunked_fini(&c);

@@ -13,9 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void must(bool ok)
 {
-    if (!ok) {
+    if (!ok)
         abort();
-    }
 }
 
 /* Decoding the raw form gives the decoded one. */
@@ -49,13 +48,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *arena = arena_new((size_t)16 * 1024 * 1024);
     char *copy = malloc(size ? size : 1); /* its own block, so that a byte too far is seen */
     if (arena && copy) {
-        if (size > 0) {
+        if (size > 0)
             memcpy(copy, data, size);
-        }
         struct http_target t;
-        if (http_target_parse((struct str){copy, size}, arena, &t) == OK) {
+        if (http_target_parse((struct str){copy, size}, arena, &t) == OK)
             check(&t);
-        }
     }
     free(copy);
     arena_free(arena);

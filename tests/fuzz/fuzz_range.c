@@ -67,12 +67,11 @@ static void check_query(struct arena *arena, struct str text)
     struct sigv4_arg *args;
     size_t count;
 
-    for (int plus = 0; plus < 2; plus++) {
+    for (int plus = 0; plus < 2; plus++)
         if (auth_query_args(text, plus ? PERCENT_PLUS_SPACE : PERCENT_PLUS_LITERAL, arena, &args,
                             &count) == OK &&
             count > text.len)
             abort();
-    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -45,10 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (del.count < 1 || del.count > XML_DELETE_MAX))
         abort();
     if (xml_parse_complete(arena, document, &complete, &error) == S3_OK) {
-        for (size_t i = 0; i < complete.count; i++) {
+        for (size_t i = 0; i < complete.count; i++)
             if (complete.parts[i].number < 1 || complete.parts[i].number > XML_COMPLETE_MAX)
                 abort();
-        }
     }
     if (xml_parse_create_bucket(arena, document, &location, &error) != S3_OK && error.code == S3_OK)
         abort();

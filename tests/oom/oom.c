@@ -150,10 +150,9 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 
 static const struct range *range_of(const struct range *list, size_t count, uintptr_t at)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (at >= list[i].from && at < list[i].to)
             return &list[i];
-    }
     return NULL;
 }
 

@@ -51,10 +51,9 @@ static void write_prefix(struct buf *xml, struct str prefix, bool url)
 
 static void write_prefixes(const struct object_list *list, const struct listing *l, struct buf *xml)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count; i++)
         if (list->entries[i].is_prefix)
             write_prefix(xml, list->entries[i].key, l->url);
-    }
 }
 
 /* What <Contents> and <Version> have in common. */
@@ -115,10 +114,9 @@ static bool is_common_prefix(const struct listing *l, struct str marker)
 
     if (l->delimiter.len == 0 || !str_starts(marker, l->prefix) || rest.len < l->delimiter.len)
         return false;
-    for (size_t i = 0; i + l->delimiter.len <= rest.len; i++) {
+    for (size_t i = 0; i + l->delimiter.len <= rest.len; i++)
         if (str_eq(str_sub(rest, i, l->delimiter.len), l->delimiter))
             return i + l->delimiter.len == rest.len;
-    }
     return false;
 }
 
@@ -311,14 +309,12 @@ static void write_upload(const struct s3_request *r, const struct upload_entry *
 static void write_uploads(const struct s3_request *r, const struct upload_entry *entries,
                           size_t count, bool url, struct buf *xml)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (!entries[i].is_prefix)
             write_upload(r, &entries[i], url, xml);
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (entries[i].is_prefix)
             write_prefix(xml, entries[i].key, url);
-    }
 }
 
 enum s3_code op_list_multipart_uploads(struct s3_request *r)

@@ -45,10 +45,9 @@ static const struct unset {
 
 static const struct unset *find_row(const struct s3_request *r)
 {
-    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++) {
+    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
         if (strcmp(r->op->name, unset[i].op) == 0)
             return &unset[i];
-    }
     return NULL;
 }
 

@@ -55,10 +55,9 @@ static bool is_secret(struct str name)
 
     if (!plain_name(name, text))
         return false;
-    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
         if (strcmp(text, secrets[i]) == 0)
             return true;
-    }
     return false;
 }
 
@@ -95,10 +94,9 @@ size_t access_line_query(struct str raw, char *out, size_t size)
 
 static struct str agent_of(const struct http_request *http)
 {
-    for (size_t i = 0; i < http->header_count; i++) {
+    for (size_t i = 0; i < http->header_count; i++)
         if (str_eq_nocase(http->headers[i].name, STR("user-agent")))
             return str_sub(http->headers[i].value, 0, AGENT_MAX);
-    }
     return STR_NONE;
 }
 

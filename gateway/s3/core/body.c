@@ -138,10 +138,9 @@ static enum s3_code body_headers(struct s3_request *r, const struct sigv4_header
         return s3_fail_memory(&r->error);
     *out = kept;
     *out_count = 0;
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < r->header_count; i++)
         if (!str_starts_nocase(r->headers[i].name, STR("x-amz-checksum-")))
             kept[(*out_count)++] = r->headers[i];
-    }
     return S3_OK;
 }
 

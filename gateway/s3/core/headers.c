@@ -88,10 +88,9 @@ static const struct rule *rule_of(struct str name)
         return rule;
     if (!str_starts_nocase(name, STR("x-amz-")))
         return &foreign;
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
         if (str_starts_nocase(name, families[i].name))
             return &families[i];
-    }
     return &unknown;
 }
 
@@ -218,10 +217,9 @@ static bool is_one_of(const char *values, struct str value)
 {
     struct str rest = str_of(values), one;
 
-    while (str_split(&rest, ',', &one)) {
+    while (str_split(&rest, ',', &one))
         if (str_eq(value, one))
             return true;
-    }
     return false;
 }
 

@@ -109,10 +109,9 @@ enum s3_code s3_request_as_signed(struct s3_request *r)
 
 static const struct sigv4_arg *find_arg(const struct s3_request *r, const char *name)
 {
-    for (size_t i = 0; i < r->arg_count; i++) {
+    for (size_t i = 0; i < r->arg_count; i++)
         if (str_eq(r->args[i].name, str_of(name)))
             return &r->args[i];
-    }
     return NULL;
 }
 
@@ -132,10 +131,9 @@ bool s3_has_arg(const struct s3_request *r, const char *name)
 
 struct str s3_header(const struct s3_request *r, const char *name)
 {
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < r->header_count; i++)
         if (str_eq_nocase(r->headers[i].name, str_of(name)))
             return r->headers[i].value.ptr != NULL ? r->headers[i].value : STR("");
-    }
     return STR_NONE;
 }
 

@@ -32,19 +32,17 @@ static const char *const harmless_bare_args[] = {
 /* Sub-resources that select an operation, or belong to one, whether they have a value or not. */
 static bool selects_a_row(struct str name)
 {
-    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
         if (op->query != NULL && str_eq(name, str_of(op->query)))
             return true;
-    }
     return false;
 }
 
 static bool is_harmless(struct str name)
 {
-    for (size_t i = 0; i < sizeof(harmless_bare_args) / sizeof(harmless_bare_args[0]); i++) {
+    for (size_t i = 0; i < sizeof(harmless_bare_args) / sizeof(harmless_bare_args[0]); i++)
         if (str_eq(name, str_of(harmless_bare_args[i])))
             return true;
-    }
     return false;
 }
 
@@ -106,10 +104,9 @@ static bool takes_no_version(const struct s3_op *op, const struct s3_request *r)
 
 static bool method_is_known(struct str method)
 {
-    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
         if (str_eq(method, str_of(op->method)))
             return true;
-    }
     return false;
 }
 

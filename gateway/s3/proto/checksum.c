@@ -112,10 +112,9 @@ static bool of_name(struct str name, struct str prefix, enum checksum_algo *out,
     if (name.len <= prefix.len || !str_starts_nocase(name, prefix))
         return false;
     name = str_sub(name, prefix.len, name.len);
-    for (size_t i = 0; i < sizeof(not_algorithms) / sizeof(not_algorithms[0]); i++) {
+    for (size_t i = 0; i < sizeof(not_algorithms) / sizeof(not_algorithms[0]); i++)
         if (str_eq_nocase(name, str_of(not_algorithms[i])))
             return false;
-    }
     *out_known = find_algo(name, out);
     return true;
 }

@@ -11,10 +11,9 @@ static void pick_headers(const struct sigv4_header *headers, size_t count, const
                          size_t pick_count)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t p = 0; p < pick_count; p++) {
+        for (size_t p = 0; p < pick_count; p++)
             if (!picks[p].to->ptr && str_eq_nocase(headers[i].name, picks[p].name))
                 *picks[p].to = headers[i].value.ptr ? headers[i].value : STR("");
-        }
     }
 }
 
@@ -72,10 +71,9 @@ static bool next_etag(struct str *list, struct str *out)
         return false;
     bool quoted = false;
     size_t end = 0;
-    for (; end < list->len && (quoted || list->ptr[end] != ','); end++) {
+    for (; end < list->len && (quoted || list->ptr[end] != ','); end++)
         if (list->ptr[end] == '"')
             quoted = !quoted;
-    }
     *out = conditions_etag_bare(str_sub(*list, 0, end));
     *list = str_sub(*list, end, list->len);
     return true;
@@ -93,10 +91,9 @@ bool conditions_etag_listed(struct str list, struct str etag)
 
     if (str_eq(str_trim(list), STR("*")))
         return true;
-    while (next_etag(&list, &member)) {
+    while (next_etag(&list, &member))
         if (is_etag(member) && str_eq(member, etag))
             return true;
-    }
     return false;
 }
 

@@ -32,19 +32,17 @@ static bool label_valid(struct str label)
     if (label.len == 0 || !is_lower_alnum(label.ptr[0]) ||
         !is_lower_alnum(label.ptr[label.len - 1]))
         return false;
-    for (size_t i = 0; i < label.len; i++) {
+    for (size_t i = 0; i < label.len; i++)
         if (!is_lower_alnum(label.ptr[i]) && label.ptr[i] != '-')
             return false;
-    }
     return true;
 }
 
 static bool all_digits(struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
+    for (size_t i = 0; i < s.len; i++)
         if (!is_digit(s.ptr[i]))
             return false;
-    }
     return s.len > 0;
 }
 
@@ -53,14 +51,12 @@ static bool is_reserved(struct str name)
     static const char *const prefixes[] = {"xn--", "sthree-", "amzn-s3-demo-"};
     static const char *const suffixes[] = {"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"};
 
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
         if (str_starts(name, str_of(prefixes[i])))
             return true;
-    }
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
         if (str_ends(name, str_of(suffixes[i])))
             return true;
-    }
     return false;
 }
 
@@ -162,10 +158,9 @@ struct str names_lower(struct arena *arena, struct str name)
         return name;
     copy = arena_str(arena, name);
     text = (char *)(uintptr_t)copy.ptr;
-    for (size_t i = first; text != NULL && i < name.len; i++) {
+    for (size_t i = first; text != NULL && i < name.len; i++)
         if (text[i] >= 'A' && text[i] <= 'Z')
             text[i] = (char)(text[i] - 'A' + 'a');
-    }
     return copy;
 }
 

@@ -126,14 +126,13 @@ static enum s3_code check_asked(const struct asked *a, const struct payload_spec
 
 static enum err start(struct payload *p, enum hash_kind kind)
 {
-    for (size_t i = 0; i < p->hash_count; i++) {
+    for (size_t i = 0; i < p->hash_count; i++)
         if (p->hash[i].kind == kind)
             return OK; /* an x-amz-checksum-sha256 beside a signed body: one pass for both */
-    }
-    enum err e = hash_init(&p->hash[p->hash_count], kind);
-    if (e == OK)
+    enum err err = hash_init(&p->hash[p->hash_count], kind);
+    if (err == OK)
         p->hash_count++;
-    return e;
+    return err;
 }
 
 enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
@@ -161,14 +160,14 @@ enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
     p->want = a.sum;
     p->algo = p->check_sum ? given_algo(&a) : spec->default_algo;
 
-    enum err e = OK;
+    enum err err = OK;
     if (spec->want_md5 || p->check_md5)
-        e = start(p, HASH_MD5);
-    if (e == OK && p->check_sha256)
-        e = start(p, HASH_SHA256);
-    if (e == OK && p->algo != CHECKSUM_NONE)
-        e = start(p, checksum_hash(p->algo));
-    if (e != OK) {
+        err = start(p, HASH_MD5);
+    if (err == OK && p->check_sha256)
+        err = start(p, HASH_SHA256);
+    if (err == OK && p->algo != CHECKSUM_NONE)
+        err = start(p, checksum_hash(p->algo));
+    if (err != OK) {
         payload_fini(p);
         return s3_fail_memory(error);
     }

@@ -156,10 +156,9 @@ static struct str lower_case(struct arena *a, struct str name)
     struct str copy = arena_str(a, name);
     char *text = (char *)copy.ptr;
 
-    for (size_t i = 0; text != NULL && i < copy.len; i++) {
+    for (size_t i = 0; text != NULL && i < copy.len; i++)
         if (text[i] >= 'A' && text[i] <= 'Z')
             text[i] = (char)(text[i] - 'A' + 'a');
-    }
     return copy;
 }
 
@@ -252,10 +251,9 @@ enum s3_code stored_class_of(struct s3_request *r, struct str *out)
     if (name.len == 0 || str_eq(name, STR("STANDARD")))
         return S3_OK;
     *out = name;
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
         if (str_eq(name, str_of(classes[i])))
             return S3_OK;
-    }
     return s3_fail(&r->error, S3_INVALID_STORAGE_CLASS, NULL);
 }
 

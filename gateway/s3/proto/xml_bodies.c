@@ -14,12 +14,12 @@ static enum s3_code read_root(struct arena *arena, struct str body, const char *
                               const struct xml_node **out, struct s3_error *error)
 {
     struct xml_node *root;
-    enum err e = xml_read(arena, body, &root);
+    enum err err = xml_read(arena, body, &root);
 
     *out = root;
-    if (e == ERR_NOMEM)
+    if (err == ERR_NOMEM)
         return s3_fail_memory(error);
-    if (e != OK || !xml_is(root, name))
+    if (err != OK || !xml_is(root, name))
         return malformed(error);
     return S3_OK;
 }
@@ -134,10 +134,9 @@ enum s3_code xml_parse_complete(struct arena *arena, struct str body, struct com
     out->parts = arena_array(arena, count, sizeof(*out->parts));
     if (!out->parts)
         return s3_fail_memory(error);
-    for (const struct xml_node *c = root->child; c && code == S3_OK; c = c->next) {
+    for (const struct xml_node *c = root->child; c && code == S3_OK; c = c->next)
         if (xml_is(c, "Part"))
             code = read_part(c, &out->parts[out->count++], error);
-    }
     return code;
 }
 

@@ -140,12 +140,12 @@ enum err xml_read(struct arena *arena, struct str document, struct xml_node **ou
         return err_set(ERR_NOMEM, "no memory for an XML parser");
     /* A reference never makes more text than its own, but UTF-16 grows by half. */
     buf_init(&r.text, document.len * 2 + 64);
-    enum err e = parse(&r, document);
-    if (e == OK)
+    enum err err = parse(&r, document);
+    if (err == OK)
         *out_root = r.root;
     buf_fini(&r.text);
     XML_ParserFree(r.parser);
-    return e;
+    return err;
 }
 
 bool xml_is(const struct xml_node *node, const char *name)

@@ -104,10 +104,9 @@ static void drop_repeated(struct complete_body *asked)
 
 static enum s3_code check_order(struct s3_request *r, const struct complete_body *asked)
 {
-    for (size_t i = 1; i < asked->count; i++) {
+    for (size_t i = 1; i < asked->count; i++)
         if (asked->parts[i].number <= asked->parts[i - 1].number)
             return s3_fail(&r->error, S3_INVALID_PART_ORDER, NULL);
-    }
     return S3_OK;
 }
 

@@ -4,10 +4,9 @@
 
 static bool is_zero(const unsigned char *p, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         if (p[i] != 0)
             return false;
-    }
     return true;
 }
 
@@ -31,10 +30,9 @@ static void test_arena__gives_zeroed_aligned_pieces_that_do_not_overlap(void **s
         pieces[i].at = p;
         pieces[i].len = len;
     }
-    for (size_t i = 0; i < LENGTH_OF(pieces); i++) {
+    for (size_t i = 0; i < LENGTH_OF(pieces); i++)
         for (size_t n = 0; n < pieces[i].len; n++)
             assert_int_equal(pieces[i].at[n], i & 0xFF);
-    }
     arena_free(a);
 }
 

@@ -168,10 +168,9 @@ static void test_clock__refuses_other_dates_of_http(void **state)
     int64_t ms = 7;
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (clock_parse_http(str_of(bad[i]), &ms) != ERR_INVALID)
             fail_msg("\"%s\" was taken for a date", bad[i]);
-    }
     assert_int_equal(clock_parse_http(STR("Sun, 06 Nov 1994 08:49:37 GMT\0"), &ms), ERR_INVALID);
     assert_true(ms == 7);
 }
@@ -212,14 +211,12 @@ static void test_clock__reads_iso_dates_with_fractions_and_zones(void **state)
     int64_t ms = 0;
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+    for (size_t i = 0; i < LENGTH_OF(cases); i++)
         if (clock_parse_iso(str_of(cases[i].text), &ms) != OK || ms != cases[i].ms)
             fail_msg("%s: %lld", cases[i].text, (long long)ms);
-    }
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (clock_parse_iso(str_of(bad[i]), &ms) != ERR_INVALID)
             fail_msg("\"%s\" was taken for a date", bad[i]);
-    }
 }
 
 static void test_clock__reads_any_form(void **state)
@@ -229,10 +226,9 @@ static void test_clock__reads_any_form(void **state)
     int64_t ms = 0;
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(forms); i++) {
+    for (size_t i = 0; i < LENGTH_OF(forms); i++)
         if (clock_parse_any(str_of(forms[i]), &ms) != OK || ms != INT64_C(1255369800000))
             fail_msg("%s: %lld", forms[i], (long long)ms);
-    }
     assert_int_equal(clock_parse_any(STR(""), &ms), ERR_INVALID);
     assert_int_equal(clock_parse_any(STR("yesterday"), &ms), ERR_INVALID);
 }
@@ -256,10 +252,9 @@ static void test_clock__reads_dates_of_sigv4_strictly(void **state)
     (void)state;
     assert_ok(clock_parse_amz(STR("20091012T175000Z"), &ms));
     assert_true(ms == INT64_C(1255369800000));
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (clock_parse_amz(str_of(bad[i]), &ms) != ERR_INVALID)
             fail_msg("\"%s\" was taken for a date", bad[i]);
-    }
 }
 
 int main(void)

@@ -33,10 +33,9 @@ static void test_codec__hex_is_strict(void **state)
     unsigned char out[2];
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (hex_decode(str_of(bad[i]), out, 2) != ERR_INVALID)
             fail_msg("\"%s\"", bad[i]);
-    }
 }
 
 static void test_codec__base64_knows_the_vectors_of_rfc_4648(void **state)
@@ -93,10 +92,9 @@ static void test_codec__base64_is_strict(void **state)
     unsigned char out[8];
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (base64_decode(str_of(bad[i].text), out, bad[i].len) != ERR_INVALID)
             fail_msg("\"%s\" as %zu bytes", bad[i].text, bad[i].len);
-    }
 }
 
 static void test_codec__percent_encodes_as_aws_does(void **state)
@@ -144,10 +142,9 @@ static void test_codec__percent_decodes_strictly(void **state)
 
     (void)state;
     buf_init(&b, 20);
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (percent_decode(&b, str_of(bad[i]), PERCENT_PLUS_SPACE) != ERR_INVALID)
             fail_msg("\"%s\"", bad[i]);
-    }
     buf_clear(&b);
     assert_ok(percent_decode(&b, STR("a+%2b%2B%00"), PERCENT_PLUS_SPACE));
     assert_str(buf_str(&b), STR("a ++\0"));

@@ -346,10 +346,9 @@ static void test_sigv4__canonical_form_sorts_many_arguments_and_headers(void **s
         r.arg_count = r.header_count = count;
         for (size_t i = 0; i < count; i++)
             present[i * 7 % MANY] = true;
-        for (size_t n = 0; n < MANY; n++) {
+        for (size_t n = 0; n < MANY; n++)
             if (present[n])
                 buf_printf(&expected, "%sn%03zu", expected.len ? ";" : "", n);
-        }
         assert_ok(sigv4_canonical(&r, &canonical, &names));
         assert_str(buf_str(&names), buf_str(&expected));
         size_t lines = 0;
@@ -385,8 +384,8 @@ static void test_sigv4__canonical_form_stays_within_its_limits(void **state)
     for (size_t max = 0; max < whole + 10; max++) {
         buf_init(&canonical, max);
         buf_init(&names, 1024);
-        enum err e = sigv4_canonical(&r, &canonical, &names);
-        assert_int_equal(e, max < whole ? ERR_TOO_LARGE : OK);
+        enum err err = sigv4_canonical(&r, &canonical, &names);
+        assert_int_equal(err, max < whole ? ERR_TOO_LARGE : OK);
         buf_fini(&canonical);
         buf_fini(&names);
     }
@@ -423,10 +422,9 @@ static void test_sigv4__keys_are_remembered_apart(void **state)
             }
         }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++)
             assert_memory_not_equal(keys[i], keys[j], 32);
-    }
 }
 
 static void test_sigv4__takes_long_secrets_and_refuses_endless_ones(void **state)

@@ -97,11 +97,10 @@ static void test_str__reads_numbers_strictly(void **state)
     assert_true(i == INT64_MAX);
     assert_int_equal(str_to_i64(STR("9223372036854775808"), &i), ERR_INVALID);
     assert_int_equal(str_to_i64(STR("-9223372036854775809"), &i), ERR_INVALID);
-    for (size_t n = 0; n < LENGTH_OF(bad); n++) {
+    for (size_t n = 0; n < LENGTH_OF(bad); n++)
         if (str_to_u64(str_of(bad[n]), &u) != ERR_INVALID ||
             str_to_i64(str_of(bad[n]), &i) != ERR_INVALID)
             fail_msg("\"%s\" was taken for a number", bad[n]);
-    }
 }
 
 static void test_str__knows_well_formed_utf8(void **state)
@@ -136,10 +135,9 @@ static void test_str__knows_well_formed_utf8(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+    for (size_t i = 0; i < LENGTH_OF(cases); i++)
         if (str_is_utf8(cases[i].text) != cases[i].valid)
             fail_msg("case %zu", i);
-    }
 }
 
 static void test_str__accepts_exactly_the_encodings_of_all_code_points(void **state)

@@ -33,9 +33,8 @@ struct answer {
 static inline void client_handshake(struct client *c)
 {
     static gnutls_certificate_credentials_t nobody;
-    if (!nobody) {
+    if (!nobody)
         assert_int_equal(gnutls_certificate_allocate_credentials(&nobody), 0);
-    }
     assert_int_equal(gnutls_init(&c->tls, GNUTLS_CLIENT), 0);
     assert_int_equal(gnutls_set_default_priority(c->tls), 0);
     assert_int_equal(gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, nobody), 0);
@@ -67,9 +66,8 @@ static inline struct client *client_connect_plain(const struct rig *rig)
 static inline struct client *client_connect(const struct rig *rig)
 {
     struct client *c = client_connect_plain(rig);
-    if (rig->is_tls) {
+    if (rig->is_tls)
         client_handshake(c);
-    }
     return c;
 }
 
@@ -77,9 +75,8 @@ static inline struct client *client_connect(const struct rig *rig)
 static inline void client_close(struct client *c)
 {
     close(c->fd);
-    if (c->tls) {
+    if (c->tls)
         gnutls_deinit(c->tls);
-    }
     free(c);
 }
 
@@ -94,12 +91,10 @@ static inline void client_reset(struct client *c)
 /* All is sent; answers are still read. */
 static inline void client_end_stream(struct client *c)
 {
-    if (c->tls) {
+    if (c->tls)
         assert_int_equal(gnutls_bye(c->tls, GNUTLS_SHUT_WR), 0);
-    }
-    if (shutdown(c->fd, SHUT_WR) < 0) {
+    if (shutdown(c->fd, SHUT_WR) < 0)
         assert_true(c->tls && errno == ENOTCONN); /* answered and closed at the close_notify */
-    }
 }
 
 /* False when the server has closed. */
@@ -109,9 +104,8 @@ static inline bool client_try_send(struct client *c, const void *data, size_t le
     while (len > 0) {
         ssize_t n =
             c->tls ? gnutls_record_send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
-        if (n <= 0) {
+        if (n <= 0)
             return false;
-        }
         at += n;
         len -= (size_t)n;
     }
@@ -130,16 +124,14 @@ static inline bool client_more(struct client *c)
     char *to = c->buf + c->len;
     size_t room = sizeof(c->buf) - 1 - c->len;
     bool has_more = c->tls && gnutls_record_check_pending(c->tls) > 0;
-    if (room == 0 || (!has_more && poll(&p, 1, 5000) <= 0)) {
+    if (room == 0 || (!has_more && poll(&p, 1, 5000) <= 0))
         return false;
-    }
     ssize_t n;
     do { /* session tickets come between, and are nothing to read */
         n = c->tls ? gnutls_record_recv(c->tls, to, room) : recv(c->fd, to, room, 0);
     } while (c->tls && (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED));
-    if (n <= 0) {
+    if (n <= 0)
         return false;
-    }
     c->len += (size_t)n;
     c->buf[c->len] = '\0';
     return true;
@@ -164,18 +156,16 @@ static inline bool client_line(struct client *c, char *out, size_t size)
             client_used(c, len + 2);
             return true;
         }
-        if (!client_more(c)) {
+        if (!client_more(c))
             return false;
-        }
     }
 }
 
 static inline bool client_bytes(struct client *c, struct answer *a, uint64_t len)
 {
     while (len > 0) {
-        if (c->len == 0 && !client_more(c)) {
+        if (c->len == 0 && !client_more(c))
             return false;
-        }
         size_t n = c->len < len ? c->len : (size_t)len;
         a->body = realloc(a->body, a->body_len + n + 1);
         memcpy(a->body + a->body_len, c->buf, n);
@@ -210,14 +200,12 @@ static inline struct answer client_read_as(struct client *c, bool is_head)
     struct answer a = {0};
     char line[4096];
     a.body = calloc(1, 1);
-    if (!client_line(c, line, sizeof(line)) || strncmp(line, "HTTP/1.1 ", 9) != 0) {
+    if (!client_line(c, line, sizeof(line)) || strncmp(line, "HTTP/1.1 ", 9) != 0)
         return a;
-    }
     a.status = (unsigned)strtoul(line + 9, NULL, 10);
     size_t used = 0;
-    while (client_line(c, line, sizeof(line)) && line[0]) {
+    while (client_line(c, line, sizeof(line)) && line[0])
         used += (size_t)snprintf(a.head + used, sizeof(a.head) - used, "%s\n", line);
-    }
     const char *length = answer_header(&a, "Content-Length");
     uint64_t len = length ? strtoull(length, NULL, 10) : 0;
     if (is_head || a.status < 200 || a.status == 204 || a.status == 304) {
@@ -226,13 +214,11 @@ static inline struct answer client_read_as(struct client *c, bool is_head)
         a.whole = client_bytes(c, &a, len);
     } else if (answer_header(&a, "Transfer-Encoding")) {
         do {
-            if (!client_line(c, line, sizeof(line))) {
+            if (!client_line(c, line, sizeof(line)))
                 return a;
-            }
             len = strtoull(line, NULL, 16);
-            if (!client_bytes(c, &a, len) || !client_line(c, line, sizeof(line))) {
+            if (!client_bytes(c, &a, len) || !client_line(c, line, sizeof(line)))
                 return a;
-            }
         } while (len > 0);
         a.whole = true;
     }

@@ -81,9 +81,8 @@ static inline enum err rig_sink_write(struct http_sink *base, struct str data, s
 {
     struct rig_sink *s = (struct rig_sink *)base;
     s->calls++;
-    if (s->fail_at > 0 && s->total + data.len >= s->fail_at) {
+    if (s->fail_at > 0 && s->total + data.len >= s->fail_at)
         return err_set(ERR_CORRUPT, "the sink fails");
-    }
     if ((s->room == 0 && !(s->naps && s->calls == 2)) ||
         (s->calls % 2 == 0 && data.len <= s->room && !s->stuck)) {
         s->total += data.len;
@@ -110,20 +109,16 @@ static inline enum err rig_sink_write(struct http_sink *base, struct str data, s
 static inline enum err rig_next(struct http_body *base, bool may_block, struct str *out)
 {
     struct rig_generator *g = (struct rig_generator *)base;
-    if (g->blocks && !may_block && g->given > 0) {
+    if (g->blocks && !may_block && g->given > 0)
         return ERR_AGAIN;
-    }
-    if (may_block) {
+    if (may_block)
         usleep(300);
-    }
     uint64_t end = g->end_at > 0 ? g->end_at : g->size;
-    if (g->fail_at > 0 && g->given >= g->fail_at) {
+    if (g->fail_at > 0 && g->given >= g->fail_at)
         return err_set(ERR_CORRUPT, "the generator fails");
-    }
     size_t len = end - g->given < g->piece ? (size_t)(end - g->given) : g->piece;
-    for (size_t i = 0; i < len; i++, g->given++) {
+    for (size_t i = 0; i < len; i++, g->given++)
         g->bytes[i] = (char)('a' + g->given % 26);
-    }
     *out = (struct str){g->bytes, len};
     return OK;
 }
@@ -194,12 +189,10 @@ static inline enum http_next rig_head(struct http_request *r)
         r->collect_max = RIG_COLLECT_MAX;
         return HTTP_BODY;
     }
-    if (str_starts(path, STR("/work")) || str_eq(path, STR("/wait"))) {
+    if (str_starts(path, STR("/work")) || str_eq(path, STR("/wait")))
         return HTTP_WORK;
-    }
-    if (str_eq(path, STR("/sink"))) {
+    if (str_eq(path, STR("/sink")))
         return rig_take(r);
-    }
     if (str_eq(path, STR("/gen"))) {
         rig_generate(r);
     } else if (str_eq(path, STR("/status"))) {
@@ -209,9 +202,8 @@ static inline enum http_next rig_head(struct http_request *r)
         char value[1001];
         memset(value, 'v', sizeof(value));
         rig_say(r, 200, "fields");
-        for (uint64_t i = rig_number(r, "count", 1); i > 0; i--) {
+        for (uint64_t i = rig_number(r, "count", 1); i > 0; i--)
             assert_ok(http_reply_header(r, "x-amz-meta-long", (struct str){value, 1000}));
-        }
     } else if (str_eq(path, STR("/hello"))) {
         rig_say(r, 200, "hello");
         assert_ok(http_reply_header(r, "x-empty", STR("")));
@@ -230,9 +222,8 @@ static inline enum http_next rig_work(struct http_request *r)
     atomic_fetch_add(&rig->works, 1);
     if (str_eq(r->target.path, STR("/wait"))) {
         atomic_fetch_add(&rig->inside, 1);
-        while (!atomic_load(&rig->release) && !http_request_stopping(r) && !http_request_gone(r)) {
+        while (!atomic_load(&rig->release) && !http_request_stopping(r) && !http_request_gone(r))
             usleep(500);
-        }
         atomic_fetch_add(&rig->saw_gone, http_request_gone(r) ? 1 : 0);
         atomic_fetch_sub(&rig->inside, 1);
     }
@@ -259,9 +250,8 @@ static inline enum http_next rig_body_end(struct http_request *r, enum err resul
         rig_say(r, result == ERR_TOO_LARGE ? 413 : 400, text);
         return HTTP_REPLY;
     }
-    if (str_eq(r->target.path, STR("/workecho"))) {
+    if (str_eq(r->target.path, STR("/workecho")))
         return HTTP_WORK;
-    }
     if (r->sink) {
         struct rig_sink *s = r->user;
         http_reply_bytes(r, 200,
@@ -309,9 +299,8 @@ static inline void rig_start_with(struct rig *rig, struct http_options *options)
     assert_ok(pool_new("rig", 4, options->pool ? 1 : 4096, &rig->pool));
     options->pool = rig->pool;
     options->linger_s = options->linger_s ? options->linger_s : 1;
-    if (!options->listen) {
+    if (!options->listen)
         options->listen = "127.0.0.1:0";
-    }
     struct http_handler handler = {rig_head,   rig_work, rig_body_end, rig_done,
                                    rig_refuse, NULL,     rig};
     assert_ok(http_server_start(options, &handler, &rig->server));
@@ -333,9 +322,8 @@ static inline void rig_stop(struct rig *rig)
 /* Waits for a counter to reach a value; done() comes a little after the answer. */
 static inline void rig_wait(atomic_int *counter, int value)
 {
-    for (int i = 0; i < 4000 && atomic_load(counter) != value; i++) {
+    for (int i = 0; i < 4000 && atomic_load(counter) != value; i++)
         usleep(1000);
-    }
     assert_int_equal(atomic_load(counter), value);
 }
 

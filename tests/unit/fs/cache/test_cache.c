@@ -194,10 +194,9 @@ static void test_cache__resists_a_scan(void **state)
     (void)state;
     for (uint32_t g = 0; g < 128; g++)
         assert_true(put(1, g));
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 3; round++)
         for (uint32_t g = 0; g < 128; g++)
             assert_true(has(1, g));
-    }
     for (uint32_t i = 0; i < 20 * LIMIT; i++) /* read once each */
         assert_true(put(2 + i / 64, i % 64));
     for (uint32_t g = 0; g < 128; g++)

@@ -126,10 +126,9 @@ static void run_crowd(struct crowd *c)
         assert_ok(reader_new(&one->file, 0, SIZE, &one->reader));
         c->waiting[i] = one;
     }
-    for (size_t i = 0; c->spread && i < SLICES; i++) {
+    for (size_t i = 0; c->spread && i < SLICES; i++)
         while (c->clients[i].err == OK && c->clients[i].at <= i * BIG_SLICE)
             serve(c, &c->clients[i]);
-    }
     for (size_t i = 0; i < WORKERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work, c), 0);
     for (size_t i = 0; i < WORKERS; i++)

@@ -56,10 +56,9 @@ static void test_page_queue__lets_anyone_leave(void **state)
             add(&q, &w[i], 4);
         page_queue_remove(&q, &w[gone]);
         q.turns = 0;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 3; i++)
             if (i != gone)
                 assert_ptr_equal(page_queue_next(&q), &w[i]);
-        }
         assert_null(page_queue_next(&q));
     }
 }

@@ -39,10 +39,9 @@ static void paint(const struct overlay_item *items, size_t count, size_t seen[BY
     for (size_t b = 0; b < BYTES; b++)
         seen[b] = OVERLAY_NONE;
     for (uint64_t token = 0; token < 8; token++) {
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             for (uint64_t b = items[i].start; items[i].token == token && b < items[i].end; b++)
                 seen[b] = i;
-        }
     }
 }
 

@@ -112,10 +112,9 @@ static void test_readahead__follows_many_files_and_few_places_of_each(void **sta
 {
     (void)state;
     readahead_init(&table, 1024 * MIB);
-    for (uint64_t i = 0; i < 16; i++) { /* 25 sequences at once */
+    for (uint64_t i = 0; i < 16; i++) /* 25 sequences at once */
         for (uint64_t inode = 1; inode <= 25; inode++)
             read_on(inode, i * 128 * KIB, 1);
-    }
     for (uint64_t inode = 1; inode <= 25; inode++)
         assert_true(read_on(inode, 16 * 128 * KIB, 16) > 0);
     for (uint64_t i = 0; i < 3; i++) { /* of one file */

@@ -119,10 +119,9 @@ static enum slice_range_state model_state(const struct slice_range *held, size_t
     static const enum slice_range_state order[] = {RANGE_READY, RANGE_FETCHING, RANGE_INVALID};
 
     for (size_t s = 0; s < LENGTH_OF(order); s++) {
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count; i++)
             if (held[i].state == order[s] && held[i].start <= b && b < held[i].end)
                 return order[s];
-        }
     }
     return RANGE_GAP;
 }

@@ -137,9 +137,9 @@ static const char *traced_put(struct store *s, const char *name)
 {
     trace[0] = '\0';
     trace_on = true;
-    enum err e = store_put_bytes(s, name, "0123456789", 10);
+    enum err err = store_put_bytes(s, name, "0123456789", 10);
     trace_on = false;
-    assert_ok(e);
+    assert_ok(err);
     return trace;
 }
 
@@ -340,8 +340,8 @@ static int put_as_nobody(struct store *s)
     if (pid == 0) {
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(99);
-        enum err e = store_put_bytes(s, "denied/x", "x", 1);
-        _exit(strstr(err_text(e), "ermission") ? (int)e : 98);
+        enum err err = store_put_bytes(s, "denied/x", "x", 1);
+        _exit(strstr(err_text(err), "ermission") ? (int)err : 98);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

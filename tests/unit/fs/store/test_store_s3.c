@@ -31,9 +31,9 @@ static int set_up(void **state)
     if (fake_s3_start(&fake) != 0)
         return -1;
     fake_s3_expect(&fake, (struct fake_reply){.status = 200, .body = EMPTY_LIST});
-    enum err e = open_with("", 4);
+    enum err err = open_with("", 4);
     fake_s3_reset(&fake);
-    return e == OK ? 0 : -1;
+    return err == OK ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -445,11 +445,11 @@ static void test_store_s3__tells_the_size(void **state)
 
 static void expect_open(enum err expected, const char *words)
 {
-    enum err e = open_with("", 2);
+    enum err err = open_with("", 2);
 
-    if (e != expected || (e != OK && !strstr(err_text(e), words)))
-        fail_msg("%s: %s", err_name(e), err_text(e));
-    assert_true(e == OK || s == NULL);
+    if (err != expected || (err != OK && !strstr(err_text(err), words)))
+        fail_msg("%s: %s", err_name(err), err_text(err));
+    assert_true(err == OK || s == NULL);
 }
 
 static void test_store_s3__says_what_to_do_when_it_can_not_open(void **state)

@@ -92,8 +92,8 @@ static void test_store_url__refuses_an_endless_endpoint_and_prefix(void **state)
     (void)state;
     for (size_t len = 200; len < 4900; len += 37) {
         snprintf(spec, sizeof(spec), "abc?endpoint=http://%0*d", (int)len, 0);
-        enum err e = s3_target_parse(spec, &t);
-        assert_true(e == (len <= 254 ? OK : ERR_INVALID) || e == ERR_TOO_LARGE);
+        enum err err = s3_target_parse(spec, &t);
+        assert_true(err == (len <= 254 ? OK : ERR_INVALID) || err == ERR_TOO_LARGE);
         snprintf(spec, sizeof(spec), "abc/%0*d", (int)len, 0);
         assert_int_equal(s3_target_parse(spec, &t), len <= S3_PREFIX_MAX ? OK : ERR_INVALID);
     }

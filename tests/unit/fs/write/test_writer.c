@@ -478,10 +478,9 @@ static void assert_doomed_once(struct volume *v, size_t at_least)
 {
     settle_io(v);
     assert_true(fake.doomed_count >= at_least);
-    for (size_t i = 0; i < fake.doomed_count; i++) {
+    for (size_t i = 0; i < fake.doomed_count; i++)
         for (size_t k = 0; k < i; k++)
             assert_int_not_equal(fake.doomed[i].id, fake.doomed[k].id);
-    }
     assert_int_equal(fake.doomed_count, fake.next_id); /* every name that was drawn */
 }
 

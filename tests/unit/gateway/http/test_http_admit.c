@@ -36,9 +36,8 @@ static uint64_t connections(void)
 
 static void wait_for_connections(uint64_t count)
 {
-    for (int i = 0; i < 4000 && connections() != count; i++) {
+    for (int i = 0; i < 4000 && connections() != count; i++)
         usleep(1000);
-    }
     assert_int_equal(connections(), count);
 }
 
@@ -53,9 +52,8 @@ static void fill(const char *text)
 
 static void leave(void)
 {
-    for (int i = 0; i < MOST; i++) {
+    for (int i = 0; i < MOST; i++)
         client_close(crowd[i]);
-    }
 }
 
 /* One request on a connection of its own, answered soon. */
@@ -76,16 +74,14 @@ static void test_admit__the_oldest_idle_connection_makes_room(void **state)
         "", "GET /hello HTT", "GET /hello HTTP/1.1\r\nHost: h\r\nx-unfinished: ", GET("/hello")};
     for (size_t i = 0; i < LENGTH_OF(said); i++) {
         fill(said[i]);
-        for (int n = 0; n < MOST && i == 3; n++) {
+        for (int n = 0; n < MOST && i == 3; n++)
             client_expect(crowd[n], 200, "hello");
-        }
         struct client *c = client_connect_from(&rig, i % 2 ? CROWD : OTHER);
         client_send(c, GET("/hello"));
         client_expect(c, 200, "hello");
         assert_true(client_is_closed(crowd[0]));
-        for (int n = 0; n < 10 * MOST; n++) {
+        for (int n = 0; n < 10 * MOST; n++)
             served_soon(i % 2 ? OTHER : CROWD);
-        }
         client_close(c);
         leave();
         rig_settle(&rig);
@@ -102,9 +98,8 @@ static void test_admit__a_request_in_flight_is_no_room(void **state)
     struct pollfd p = {c->fd, POLLIN, 0};
     assert_int_equal(poll(&p, 1, 300), 0);
     atomic_store(&rig.release, true);
-    for (int i = 0; i < MOST; i++) {
+    for (int i = 0; i < MOST; i++)
         client_expect(crowd[i], 200, "worked");
-    }
     client_expect(c, 200, "hello");
     client_close(c);
     leave();
@@ -116,9 +111,8 @@ static void test_admit__one_address_does_not_have_it_all(void **state)
     (void)state;
     fill("PUT /sink HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nslow");
     rig_wait(&rig.heads, MOST);
-    for (int n = 0; n < 5; n++) {
+    for (int n = 0; n < 5; n++)
         served_soon(OTHER);
-    }
     assert_in_range(connections(), 1, MOST);
     leave();
 }
@@ -131,15 +125,12 @@ static void test_admit__a_crowd_at_the_door_does_not_block_it(void **state)
     static struct client *door[DOOR];
     fill("PUT /sink HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nslow");
     rig_wait(&rig.heads, MOST);
-    for (int i = 0; i < DOOR; i++) {
+    for (int i = 0; i < DOOR; i++)
         door[i] = client_connect_from(&rig, CROWD);
-    }
-    for (int n = 0; n < 5; n++) {
+    for (int n = 0; n < 5; n++)
         served_soon(OTHER);
-    }
-    for (int i = 0; i < DOOR; i++) {
+    for (int i = 0; i < DOOR; i++)
         client_close(door[i]);
-    }
     leave();
 }
 

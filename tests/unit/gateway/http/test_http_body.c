@@ -36,9 +36,8 @@ static bool send_bytes(struct client *c, size_t total)
     memset(block, 'x', sizeof(block));
     while (total > 0) {
         size_t n = total < sizeof(block) ? total : sizeof(block);
-        if (!client_try_send(c, block, n)) {
+        if (!client_try_send(c, block, n))
             return false;
-        }
         total -= n;
     }
     return true;
@@ -202,20 +201,16 @@ static void test_body__in_chunks_never_hides_a_request(void **state)
         struct client *c = client_connect(&rig);
         int on = 1;
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        for (size_t at = 0; slowly && at < strlen(text); at++) {
+        for (size_t at = 0; slowly && at < strlen(text); at++)
             (void)client_try_send(c, text + at, 1); /* it may be closed already */
-        }
-        if (!slowly) {
+        if (!slowly)
             client_send(c, text);
-        }
         struct answer a = client_read(c);
         bool is_right = a.status == 200 || a.status == 400 || a.status == 403;
-        if (!slowly && strncmp(target, "/status", 7) != 0) {
+        if (!slowly && strncmp(target, "/status", 7) != 0)
             is_right = (a.status == 400) == cases[n].refused;
-        }
-        if (!is_right || !a.whole) {
+        if (!is_right || !a.whole)
             fail_msg("%s %s%s: %u", target, cases[n].body, slowly ? ", slowly" : "", a.status);
-        }
         if (!client_is_closed(c)) {
             fail_msg("%s %s%s: %u, and then '%.*s'", target, cases[n].body,
                      slowly ? ", slowly" : "", a.status, (int)c->len, c->buf);
@@ -262,14 +257,12 @@ static void test_body__waits_for_a_slow_sink(void **state)
             }
             client_send(c, "0\r\n\r\n");
         }
-        if (rows[i].chunk == 0) {
+        if (rows[i].chunk == 0)
             client_send(c, GET("/hello"));
-        }
         snprintf(expected, sizeof(expected), "%zu", rows[i].length);
         client_expect(c, 200, expected);
-        if (rows[i].chunk == 0) {
+        if (rows[i].chunk == 0)
             client_expect(c, 200, "hello");
-        }
         client_close(c);
     }
 }
@@ -291,12 +284,10 @@ static void test_body__waits_for_many_slow_sinks_at_once(void **state)
 {
     (void)state;
     pthread_t threads[8];
-    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+    for (size_t i = 0; i < LENGTH_OF(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, upload_many, NULL), 0);
-    }
-    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+    for (size_t i = 0; i < LENGTH_OF(threads); i++)
         pthread_join(threads[i], NULL);
-    }
 }
 
 static void test_body__of_a_failing_sink_is_refused_at_its_end(void **state)
@@ -527,9 +518,8 @@ static void test_head__byte_by_byte_ends_by_timeout(void **state)
         struct client *c = client_connect(&impatient);
         client_send(c, after ? head : "GET /");
         int64_t start = clock_mono_us();
-        while (client_try_send(c, "x", 1) && clock_mono_us() - start < 5000000) {
+        while (client_try_send(c, "x", 1) && clock_mono_us() - start < 5000000)
             usleep(20000);
-        }
         assert_true(clock_mono_us() - start < 3000000);
         client_close(c);
     }

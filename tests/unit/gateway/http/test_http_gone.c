@@ -35,17 +35,15 @@ static uint64_t suspended(void)
 
 static void wait_for_suspended(uint64_t count)
 {
-    for (int i = 0; i < 4000 && suspended() != count; i++) {
+    for (int i = 0; i < 4000 && suspended() != count; i++)
         usleep(1000);
-    }
     assert_int_equal(suspended(), count);
 }
 
 static void wait_for_more(atomic_int *counter, int than)
 {
-    for (int i = 0; i < 4000 && atomic_load(counter) == than; i++) {
+    for (int i = 0; i < 4000 && atomic_load(counter) == than; i++)
         usleep(1000);
-    }
     assert_true(atomic_load(counter) > than);
 }
 
@@ -88,11 +86,10 @@ static void test_gone__a_stream_that_ends_before_its_body_ends_the_wait_of_a_sin
         struct client *c = put_stuck("Content-Length: 9000000", 20000);
         wait_for_suspended(1);
         int64_t begun = clock_boot_ms();
-        if (closes) {
+        if (closes)
             client_close(c);
-        } else {
+        else
             client_end_stream(c);
-        }
         expect_cancelled(dones, begun, 0, AT_ONCE_MS);
         if (!closes) {
             assert_true(client_is_closed(c));
@@ -123,11 +120,10 @@ static void test_gone__work_that_runs_sees_it(void **state)
         client_send(c, GET("/wait"));
         rig_wait(&rig.inside, 1);
         int64_t begun = clock_boot_ms();
-        if (resets) {
+        if (resets)
             client_reset(c);
-        } else {
+        else
             client_close(c);
-        }
         rig_wait(&rig.saw_gone, seen + 1);
         assert_in_range(clock_boot_ms() - begun, resets ? 0 : PATIENCE_S * 1000 - 100,
                         AT_ONCE_MS + (resets ? 0 : PATIENCE_S * 1000));
@@ -171,14 +167,12 @@ static void test_gone__a_crowd_leaves_nothing_behind(void **state)
     (void)state;
     enum { CROWD = 200 };
     static struct client *crowd[CROWD];
-    for (int i = 0; i < CROWD; i++) {
+    for (int i = 0; i < CROWD; i++)
         crowd[i] = put_stuck("Content-Length: 200000", 50000);
-    }
     wait_for_suspended(CROWD);
     int64_t begun = clock_boot_ms();
-    for (int i = 0; i < CROWD; i++) {
+    for (int i = 0; i < CROWD; i++)
         client_close(crowd[i]);
-    }
     rig_wait(&rig.dones, CROWD);
     assert_in_range(clock_boot_ms() - begun, 0, 2 * AT_ONCE_MS);
     rig_settle(&rig);

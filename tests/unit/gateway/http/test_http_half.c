@@ -53,26 +53,22 @@ static struct buf request_of(const struct half_case *k, const char *fields)
     memset(block, 'x', sizeof(block));
     buf_init(&out, 1 << 20);
     buf_printf(&out, "%s %s HTTP/1.1\r\nHost: h\r\n%s", k->method, k->target, fields);
-    if (k->chunked) {
+    if (k->chunked)
         buf_append_cstr(&out, "Transfer-Encoding: chunked\r\n\r\n");
-    } else if (strcmp(k->method, "PUT") == 0) {
+    else if (strcmp(k->method, "PUT") == 0)
         buf_printf(&out, "Content-Length: %zu\r\n\r\n", k->body);
-    } else {
+    else
         buf_append_cstr(&out, "\r\n");
-    }
     for (size_t left = k->body, n; left > 0; left -= n) {
         n = left < CHUNK ? left : CHUNK;
-        if (k->chunked) {
+        if (k->chunked)
             buf_printf(&out, "%zx\r\n", n);
-        }
         buf_append(&out, block, n);
-        if (k->chunked) {
+        if (k->chunked)
             buf_append_cstr(&out, "\r\n");
-        }
     }
-    if (k->chunked) {
+    if (k->chunked)
         buf_append_cstr(&out, "0\r\n\r\n");
-    }
     assert_ok(buf_check(&out));
     return out;
 }
@@ -104,9 +100,8 @@ static void ask(const struct half_case *k, const struct buf *request, int after_
 {
     struct client *c = client_connect(&rig);
     assert_true(client_try_send(c, request->data, request->len));
-    if (after_us > 0) {
+    if (after_us > 0)
         usleep((unsigned)after_us);
-    }
     client_end_stream(c);
     expect_answer(k, c);
     client_close(c);
@@ -140,9 +135,8 @@ static void test_half__closed_connections_are_answered_every_time(void **state)
     static const int after_us[] = {0, 0, 20, 200};
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
         struct buf request = request_of(&cases[i], "");
-        for (int n = 0; n < times * (int)LENGTH_OF(after_us); n++) {
+        for (int n = 0; n < times * (int)LENGTH_OF(after_us); n++)
             ask(&cases[i], &request, after_us[n % (int)LENGTH_OF(after_us)]);
-        }
         buf_fini(&request);
     }
 }

@@ -35,11 +35,9 @@ static void get(struct client *c, const char *target)
 static void check_bytes(const struct answer *a, size_t size)
 {
     assert_int_equal(a->body_len, size);
-    for (size_t i = 0; i < size; i++) {
-        if (a->body[i] != (char)('a' + i % 26)) {
+    for (size_t i = 0; i < size; i++)
+        if (a->body[i] != (char)('a' + i % 26))
             fail_msg("byte %zu is wrong", i);
-        }
-    }
 }
 
 static void test_generator__gives_its_bytes_in_order(void **state)
@@ -181,12 +179,10 @@ static void test_generator__serves_many_clients_at_once(void **state)
 {
     (void)state;
     pthread_t threads[8];
-    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+    for (size_t i = 0; i < LENGTH_OF(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, download_many, NULL), 0);
-    }
-    for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+    for (size_t i = 0; i < LENGTH_OF(threads); i++)
         pthread_join(threads[i], NULL);
-    }
 }
 
 /* A kept connection must not wait for a delayed acknowledgement (40 ms) between small answers. */
@@ -235,13 +231,11 @@ static void test_reply__with_a_header_that_does_not_fit_is_an_error(void **state
         bool is_head = strcmp(cases[i].method, "HEAD") == 0;
         buf_init(&text, 64 * 1024);
         buf_printf(&text, "%s %s", cases[i].method, cases[i].target);
-        for (size_t n = 0; n < cases[i].target_pad; n++) {
+        for (size_t n = 0; n < cases[i].target_pad; n++)
             buf_append_char(&text, 'p');
-        }
         buf_append_cstr(&text, " HTTP/1.1\r\nHost: h\r\nx-pad: ");
-        for (size_t n = 0; n < cases[i].head_pad; n++) {
+        for (size_t n = 0; n < cases[i].head_pad; n++)
             buf_append_char(&text, 'p');
-        }
         buf_append_cstr(&text, cases[i].method[0] == 'P' ? "\r\nContent-Length: 3\r\n\r\nabc"
                                                          : "\r\n\r\n");
         assert_true(client_try_send(c, text.data, text.len));

@@ -81,9 +81,8 @@ static void test_server__answers_through_smaller_blocks_when_memory_is_short(voi
             struct answer a = client_read(c);
             assert_int_equal(a.status, 200);
             assert_int_equal(a.body_len, 300000);
-            for (size_t at = 0; at < a.body_len; at++) {
+            for (size_t at = 0; at < a.body_len; at++)
                 assert_int_equal(a.body[at], 'a' + at % 26);
-            }
             answer_free(&a);
         }
         client_close(c);
@@ -294,15 +293,13 @@ static void test_server__refuses_what_smuggles_requests(void **state)
         (void)client_try_send(c, rows[i].request.ptr, rows[i].request.len);
         (void)client_try_send(c, "\r\n" GET("/hello"), strlen("\r\n" GET("/hello")));
         struct answer a = client_read(c);
-        if (a.status != rows[i].status) {
+        if (a.status != rows[i].status)
             fail_msg("row %zu: %u, not %u: %s", i, a.status, rows[i].status, rows[i].request.ptr);
-        }
         /* 0.9.75 sends the head of its answer to a bad Content-Length twice: let it. */
         while (client_more(c)) {
         }
-        if (strstr(c->buf, "hello")) {
+        if (strstr(c->buf, "hello"))
             fail_msg("row %zu: the next request was answered: %s", i, rows[i].request.ptr);
-        }
         answer_free(&a);
         client_close(c);
     }
@@ -392,9 +389,8 @@ static void test_server__answers_targets_of_any_length(void **state)
             (void)client_try_send(c, request, at + strlen(rest));
             struct answer a = client_read(c);
             bool fine = a.status == 200 || a.status == 400 || a.status == 414;
-            if (!fine || (a.status != 200 && !client_is_closed(c))) {
+            if (!fine || (a.status != 200 && !client_is_closed(c)))
                 fail_msg("%zu bytes of '%s': %u", length, arguments[i], a.status);
-            }
             answer_free(&a);
             client_close(c);
             free(request);
@@ -417,14 +413,11 @@ static unsigned thread_count(void)
     char line[200];
     unsigned count = 0;
     FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof(line), f)) {
-        if (strncmp(line, "Threads:", 8) == 0) {
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, "Threads:", 8) == 0)
             count = (unsigned)strtoul(line + 8, NULL, 10);
-        }
-    }
-    if (f) {
+    if (f)
         fclose(f);
-    }
     return count;
 }
 
@@ -445,15 +438,13 @@ static void test_server__holds_a_thousand_idle_connections_without_threads(void 
     struct http_server_stats stats;
     for (int i = 0; i < 2000; i++) {
         http_server_stats(rig.server, &stats);
-        if (stats.connections >= COUNT) {
+        if (stats.connections >= COUNT)
             break;
-        }
         usleep(1000);
     }
     assert_true(stats.connections >= COUNT);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         client_send(clients[i], GET("/work"));
-    }
     for (int i = 0; i < COUNT; i++) {
         client_expect(clients[i], 200, NULL);
         client_close(clients[i]);

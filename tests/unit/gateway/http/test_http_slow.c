@@ -100,9 +100,8 @@ static size_t sip(struct client *c, size_t sip_bytes, int64_t most_ms)
         usleep(50000);
         ssize_t n = c->tls ? gnutls_record_recv(c->tls, bytes, sip_bytes)
                            : recv(c->fd, bytes, sip_bytes, 0);
-        if (n <= 0) {
+        if (n <= 0)
             break;
-        }
         got += (size_t)n;
     }
     return got;
@@ -133,9 +132,8 @@ static void test_slow__answers_that_are_hardly_read_are_cut(void **state)
     int64_t begun = clock_boot_ms();
     while (atomic_load(&rig.dones) < 2 * (int)LENGTH_OF(targets)) {
         assert_in_range(clock_boot_ms() - begun, 0, CUT_MS);
-        for (size_t i = 0; i < LENGTH_OF(targets); i++) {
+        for (size_t i = 0; i < LENGTH_OF(targets); i++)
             (void)sip(slow[i], 20, 50);
-        }
     }
     assert_int_equal(atomic_load(&rig.complete), 0);
     for (size_t i = 0; i < LENGTH_OF(targets); i++) {

@@ -56,9 +56,8 @@ static void test_stop__lets_requests_in_flight_end(void **state)
     rig_wait(&rig.inside, 1);
     struct stopping s;
     stop_begin(&s, 10000);
-    for (int i = 0; i < 2000 && can_connect(port); i++) {
+    for (int i = 0; i < 2000 && can_connect(port); i++)
         usleep(1000);
-    }
     assert_false(can_connect(port));
     assert_false(atomic_load(&s.stopped));
     atomic_store(&rig.release, true);
@@ -110,9 +109,8 @@ static void test_stop__cuts_off_what_is_not_done_at_the_deadline(void **state)
     assert_int_equal(atomic_load(&rig.last_result), ERR_CANCELLED);
     assert_int_equal(atomic_load(&rig.generators_closed), 2);
     assert_int_equal(atomic_load(&rig.complete), 0);
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < COUNT; i++)
         client_close(c[i]);
-    }
 }
 
 /* Idle, idle again, half a request line, half a head, lingering. */
@@ -137,9 +135,8 @@ static void test_stop__closes_at_once_what_has_no_request_in_flight(void **state
     struct stopping s;
     int64_t start = clock_mono_us();
     stop_begin(&s, 20000);
-    for (size_t i = 0; i < LENGTH_OF(sent); i++) {
+    for (size_t i = 0; i < LENGTH_OF(sent); i++)
         assert_true(client_is_closed(c[i]));
-    }
     struct http_server_stats stats = {0};
     for (int i = 0; i < 1000 && stats.connections != 1; i++) {
         http_server_stats(rig.server, &stats);
@@ -152,9 +149,8 @@ static void test_stop__closes_at_once_what_has_no_request_in_flight(void **state
     client_expect(busy, 200, "worked");
     stop_end(&s);
     assert_true(clock_mono_us() - start < 3000000);
-    for (size_t i = 0; i < LENGTH_OF(sent); i++) {
+    for (size_t i = 0; i < LENGTH_OF(sent); i++)
         client_close(c[i]);
-    }
     client_close(busy);
 }
 
@@ -182,9 +178,8 @@ static void *load_main(void *arg)
         if (connect(c->fd, (struct sockaddr *)&to, sizeof(to)) == 0) {
             for (int n = 0; n < 5; n++) {
                 const char *request = requests[(i + (size_t)n) % LENGTH_OF(requests)];
-                if (!client_try_send(c, request, strlen(request))) {
+                if (!client_try_send(c, request, strlen(request)))
                     break;
-                }
                 struct answer a = client_read(c);
                 answer_free(&a);
             }
@@ -207,16 +202,14 @@ static void test_stop__under_load_neither_hangs_nor_crashes(void **state)
                                             (void *)(uintptr_t)http_server_port(rig.server)),
                              0);
         }
-        for (int i = 0; i < 10000 && atomic_load(&rig.dones) <= 10; i++) {
+        for (int i = 0; i < 10000 && atomic_load(&rig.dones) <= 10; i++)
             usleep(1000);
-        }
         struct stopping s;
         stop_begin(&s, round % 2 ? 0 : 500);
         stop_end(&s);
         atomic_store(&load_on, false);
-        for (size_t i = 0; i < LENGTH_OF(threads); i++) {
+        for (size_t i = 0; i < LENGTH_OF(threads); i++)
             pthread_join(threads[i], NULL);
-        }
         print_message("%d requests\n", atomic_load(&rig.dones));
         assert_true(atomic_load(&rig.dones) > 10);
         assert_true(atomic_load(&rig.heads) <= atomic_load(&rig.dones));

@@ -68,11 +68,10 @@ static void test_strict__reads_how_the_body_is_framed(void **state)
         struct http_header fields[5];
         size_t count = split(rows[i].lines, fields);
         struct http_framing f;
-        enum err e = http_strict_check(STR("PUT"), str_of(rows[i].version), fields, count, &f);
-        if (e != rows[i].result) {
-            fail_msg("row %zu: %s", i, err_name(e));
-        }
-        if (e == OK) {
+        enum err err = http_strict_check(STR("PUT"), str_of(rows[i].version), fields, count, &f);
+        if (err != rows[i].result)
+            fail_msg("row %zu: %s", i, err_name(err));
+        if (err == OK) {
             assert_int_equal(f.content_length, rows[i].length);
             assert_int_equal(f.is_chunked, rows[i].chunked);
             assert_int_equal(f.wants_100, rows[i].wants_100);
@@ -113,10 +112,9 @@ static void test_strict__finds_what_the_parser_hid(void **state)
             fields[n].name = str_of(m + rows[i].name[n]);
             fields[n].value = str_of(m + rows[i].value[n]);
         }
-        enum err e = http_strict_layout(&head, fields, rows[i].count);
-        if (e != rows[i].result) {
-            fail_msg("row %zu: %s", i, err_name(e));
-        }
+        enum err err = http_strict_layout(&head, fields, rows[i].count);
+        if (err != rows[i].result)
+            fail_msg("row %zu: %s", i, err_name(err));
     }
 }
 
@@ -159,10 +157,9 @@ static void test_chunk__lines_are_seen_from_behind(void **state)
     };
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
         const char *at = strchr(cases[i].text, '@');
-        enum err e = http_strict_chunk(cases[i].text, at);
-        if (e != cases[i].want) {
+        enum err err = http_strict_chunk(cases[i].text, at);
+        if (err != cases[i].want)
             fail_msg("case %zu: %s", i, cases[i].text);
-        }
     }
 }
 

@@ -30,9 +30,8 @@ static int setup(void **state)
 {
     (void)state;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (!mkdtemp(folder)) {
+    if (!mkdtemp(folder))
         return -1;
-    }
     snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
     snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);
     snprintf(other_cert, sizeof(other_cert), "%s/cert2.pem", folder);
@@ -129,9 +128,8 @@ static void expect(const char *ca, CURLcode code)
     long status;
     CURL *curl = new_curl("/hello", ca);
     CURLcode was = run(curl, &got, &status);
-    if (was != code) {
+    if (was != code)
         fail_msg("%s, not %s", curl_easy_strerror(was), curl_easy_strerror(code));
-    }
     if (code == CURLE_OK) {
         assert_int_equal(status, 200);
         assert_string_equal(got.text, "hello");
@@ -188,9 +186,8 @@ static void test_tls__takes_uploads_of_every_kind(void **state)
         curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(curl, CURLOPT_READFUNCTION, upload);
         curl_easy_setopt(curl, CURLOPT_READDATA, &left);
-        if (!rows[i].chunked) {
+        if (!rows[i].chunked)
             curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rows[i].size);
-        }
         CURLcode code = run(curl, &got, &status);
         print_message("%zu: %s\n", i, curl_easy_strerror(code));
         assert_int_equal(status, rows[i].status);
@@ -271,9 +268,8 @@ static void test_reload__gives_new_handshakes_the_new_certificate(void **state)
     assert_int_equal(connects, 0);
     curl_easy_cleanup(kept);
     expect(other_cert, CURLE_OK);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 20; i++)
         assert_ok(http_server_reload_tls(rig.server));
-    }
     expect(other_cert, CURLE_OK);
 }
 

@@ -73,10 +73,9 @@ static void test_metrics__payload_kinds_are_told_apart(void **state)
 
     (void)state;
     assert_ok(metrics_new(name_of, 2, &m));
-    for (int kind = 0; kind <= AUTH_PAYLOAD_UNSIGNED_TRAILER; kind++) {
+    for (int kind = 0; kind <= AUTH_PAYLOAD_UNSIGNED_TRAILER; kind++)
         for (int i = 0; i <= kind; i++)
             metrics_payload(m, (enum auth_payload)kind);
-    }
     expect(m, "kiseki_payload_kinds_total{kind=\"unsigned\"} 1");
     expect(m, "kiseki_payload_kinds_total{kind=\"signed\"} 2");
     expect(m, "kiseki_payload_kinds_total{kind=\"streaming-signed\"} 3");

@@ -431,10 +431,9 @@ static void test_verify__a_payload_pinned_in_a_url_can_not_be_loosened(void **st
 
 static struct str arg_of(const struct given *g, const char *name)
 {
-    for (size_t i = 0; i < g->auth.arg_count; i++) {
+    for (size_t i = 0; i < g->auth.arg_count; i++)
         if (str_eq(g->auth.args[i].name, str_of(name)))
             return g->auth.args[i].value;
-    }
     return STR_NONE;
 }
 

@@ -106,9 +106,9 @@ static void test_record__refuses_what_pack_could_not_have_written(void **state)
         struct str p = packed(&b, cases[i].records, cases[i].count);
         if (str_eq(str_of(cases[i].what), STR("a slice too long")))
             b.data[5 + 17 + 16 + 4 + 2]++; /* slice_len, third byte: 4 MiB becomes 4 MiB + 64 KiB */
-        enum err e = record_unpack(a, p, &out, &count);
-        if (e != ERR_CORRUPT)
-            fail_msg("%s: %s", cases[i].what, err_name(e));
+        enum err err = record_unpack(a, p, &out, &count);
+        if (err != ERR_CORRUPT)
+            fail_msg("%s: %s", cases[i].what, err_name(err));
         assert_null(out);
         assert_int_equal(count, 0);
         buf_fini(&b);

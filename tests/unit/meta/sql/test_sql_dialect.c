@@ -39,13 +39,13 @@ static void check(enum sql_dialect dialect, const char *text, const char *wanted
 {
     struct buf out;
     buf_init(&out, 4096);
-    enum err e = sql_expand(dialect, str_of(text), &out);
+    enum err err = sql_expand(dialect, str_of(text), &out);
     if (wanted == NULL) {
-        assert_int_equal(e, ERR_BUG);
+        assert_int_equal(err, ERR_BUG);
     } else {
-        if (e != OK || !str_eq(buf_str(&out), str_of(wanted)))
-            print_error("%s\n  gave %s\n", text, out.data != NULL ? out.data : err_text(e));
-        assert_int_equal(e, OK);
+        if (err != OK || !str_eq(buf_str(&out), str_of(wanted)))
+            print_error("%s\n  gave %s\n", text, out.data != NULL ? out.data : err_text(err));
+        assert_int_equal(err, OK);
         assert_true(str_eq(buf_str(&out), str_of(wanted)));
     }
     buf_fini(&out);

@@ -117,10 +117,9 @@ static const struct {
 
 static const struct s3_op *row_named(struct str name)
 {
-    for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
         if (str_eq(name, str_of(op->name)))
             return op;
-    }
     return NULL;
 }
 
@@ -381,10 +380,9 @@ static void test_route__readme_names_every_built_row_and_no_other(void **state)
         assert_true(str_split(&line, '|', &names));
         count_names(names, named);
     }
-    for (size_t i = 0; i < s3_op_count(); i++) {
+    for (size_t i = 0; i < s3_op_count(); i++)
         if (s3_ops[i].handle != NULL && named[i] != 1)
             fail_msg("README.md names %s %zu times", s3_ops[i].name, named[i]);
-    }
 }
 
 int main(void)

@@ -44,14 +44,12 @@ static void test_names__buckets(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(good); i++) {
+    for (size_t i = 0; i < LENGTH_OF(good); i++)
         if (!names_bucket_valid(str_of(good[i])))
             fail_msg("\"%s\" is a good name", good[i]);
-    }
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (names_bucket_valid(str_of(bad[i])))
             fail_msg("\"%s\" is no good name", bad[i]);
-    }
     assert_false(names_bucket_valid((struct str){"ab\0c", 4}));
     assert_int_equal(names_check_bucket(STR("A"), NULL), S3_INVALID_BUCKET_NAME);
 }

@@ -182,10 +182,9 @@ static void test_stored__storage_classes_are_s3s(void **state)
 
 static struct str answered(const struct s3_given *g, const char *name)
 {
-    for (struct http_reply_field *f = g->http.reply.fields; f != NULL; f = f->next) {
+    for (struct http_reply_field *f = g->http.reply.fields; f != NULL; f = f->next)
         if (str_eq_nocase(f->name, str_of(name)))
             return f->value;
-    }
     return STR_NONE;
 }
 

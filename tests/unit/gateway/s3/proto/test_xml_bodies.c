@@ -86,10 +86,9 @@ static void test_xml_bodies__malformed_deletes(void **state)
     struct delete_body d;
 
     (void)state;
-    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+    for (size_t i = 0; i < LENGTH_OF(bad); i++)
         if (xml_parse_delete(arena, str_of(bad[i]), &d, NULL) != S3_MALFORMED_XML)
             fail_msg("%s", bad[i]);
-    }
 }
 
 static void test_xml_bodies__complete(void **state)
