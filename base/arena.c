@@ -26,7 +26,7 @@ static struct block *block_new(size_t size)
 {
     struct block *b = malloc(sizeof(*b) + size);
 
-    if (b) {
+    if (b != NULL) {
         b->next = NULL;
         b->size = size;
         b->used = 0;
@@ -54,7 +54,7 @@ struct arena *arena_new(size_t max_bytes)
 {
     struct block *b = block_new(BLOCK_BYTES - sizeof(struct block));
 
-    if (!b)
+    if (b == NULL)
         return NULL;
     struct arena *a = block_cut(b, rounded(sizeof(*a)));
     a->head = b;
@@ -64,9 +64,9 @@ struct arena *arena_new(size_t max_bytes)
 
 void arena_free(struct arena *a)
 {
-    struct block *b = a ? a->head : NULL;
+    struct block *b = a != NULL ? a->head : NULL;
 
-    while (b) {
+    while (b != NULL) {
         struct block *next = b->next;
         free(b);
         b = next;
@@ -107,7 +107,7 @@ void *arena_alloc(struct arena *a, size_t size)
     if (need > b->size - b->used) {
         bool large = need > BLOCK_BYTES / 4;
         b = block_new(large ? need : BLOCK_BYTES - sizeof(struct block));
-        if (!b)
+        if (b == NULL)
             return refuse(a, ERR_NOMEM);
         if (large) { /* the rest of the current block stays in use */
             b->next = a->head->next;
@@ -134,7 +134,7 @@ char *arena_cstr(struct arena *a, struct str s)
 {
     char *copy = arena_alloc(a, s.len < SIZE_MAX ? s.len + 1 : SIZE_MAX);
 
-    if (copy && s.len)
+    if (copy != NULL && s.len)
         memcpy(copy, s.ptr, s.len);
     return copy;
 }
@@ -142,7 +142,7 @@ char *arena_cstr(struct arena *a, struct str s)
 struct str arena_str(struct arena *a, struct str s)
 {
     char *copy = arena_cstr(a, s);
-    return copy ? (struct str){copy, s.len} : STR_NONE;
+    return copy != NULL ? (struct str){copy, s.len} : STR_NONE;
 }
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
@@ -156,7 +156,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     va_end(args);
     if (n >= 0)
         text = arena_alloc(a, (size_t)n + 1);
-    if (text)
+    if (text != NULL)
         vsnprintf(text, (size_t)n + 1, fmt, again);
     va_end(again);
     return text;

@@ -24,7 +24,7 @@ void buf_clear(struct buf *b)
 {
     b->len = 0;
     b->failed = OK;
-    if (b->data)
+    if (b->data != NULL)
         b->data[0] = '\0';
 }
 
@@ -46,7 +46,7 @@ static bool make_room(struct buf *b, size_t more)
     if (cap < need)
         cap = need;
     char *data = cap < SIZE_MAX ? realloc(b->data, cap + 1) : NULL;
-    if (!data) {
+    if (data == NULL) {
         err_memory_refused();
         b->failed = ERR_NOMEM;
         return false;
@@ -63,7 +63,7 @@ char *buf_reserve(struct buf *b, size_t len)
 
 void buf_added(struct buf *b, size_t len)
 {
-    if (b->failed != OK || !b->data)
+    if (b->failed != OK || b->data == NULL)
         return;
     b->len += len;
     b->data[b->len] = '\0';
@@ -73,7 +73,7 @@ void buf_append(struct buf *b, const void *data, size_t len)
 {
     char *to = buf_reserve(b, len);
 
-    if (!to)
+    if (to == NULL)
         return;
     if (len)
         memcpy(to, data, len);
@@ -104,7 +104,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_start(args, fmt);
     va_copy(again, args);
     size_t room = b->cap - b->len;
-    int n = vsnprintf(b->data ? b->data + b->len : NULL, room, fmt, args);
+    int n = vsnprintf(b->data != NULL ? b->data + b->len : NULL, room, fmt, args);
     va_end(args);
     if (n < 0) {
         b->failed = ERR_INVALID;
@@ -112,10 +112,10 @@ void buf_printf(struct buf *b, const char *fmt, ...)
         b->len += (size_t)n;
     } else {
         /* What the first attempt cut off must not stay behind the end. */
-        if (b->data)
+        if (b->data != NULL)
             b->data[b->len] = '\0';
         char *to = buf_reserve(b, (size_t)n);
-        if (to) {
+        if (to != NULL) {
             vsnprintf(to, (size_t)n + 1, fmt, again);
             b->len += (size_t)n;
         }
@@ -167,7 +167,7 @@ enum err buf_check(const struct buf *b)
 
 struct str buf_str(const struct buf *b)
 {
-    return (struct str){b->data ? b->data : "", b->len};
+    return (struct str){b->data != NULL ? b->data : "", b->len};
 }
 
 char *buf_take(struct buf *b, size_t *out_len)
@@ -175,7 +175,7 @@ char *buf_take(struct buf *b, size_t *out_len)
     char *data = NULL;
 
     *out_len = 0;
-    if (buf_reserve(b, 0)) { /* even no bytes are followed by a NUL */
+    if (buf_reserve(b, 0) != NULL) { /* even no bytes are followed by a NUL */
         buf_added(b, 0);
         data = b->data;
         *out_len = b->len;
@@ -209,14 +209,14 @@ static const uint8_t *unpack_next(struct unpack *u, size_t len)
 uint8_t unpack_u8(struct unpack *u)
 {
     const uint8_t *at = unpack_next(u, 1);
-    return at ? *at : 0;
+    return at != NULL ? *at : 0;
 }
 
 uint32_t unpack_u32(struct unpack *u)
 {
     uint32_t v = 0;
     const uint8_t *at = unpack_next(u, sizeof(v));
-    if (at)
+    if (at != NULL)
         memcpy(&v, at, sizeof(v));
     return le32toh(v);
 }
@@ -225,7 +225,7 @@ uint64_t unpack_u64(struct unpack *u)
 {
     uint64_t v = 0;
     const uint8_t *at = unpack_next(u, sizeof(v));
-    if (at)
+    if (at != NULL)
         memcpy(&v, at, sizeof(v));
     return le64toh(v);
 }
@@ -234,5 +234,5 @@ struct str unpack_bytes(struct unpack *u)
 {
     uint32_t len = unpack_u32(u);
     const uint8_t *at = unpack_next(u, len);
-    return at ? (struct str){(const char *)at, len} : STR_NONE;
+    return at != NULL ? (struct str){(const char *)at, len} : STR_NONE;
 }

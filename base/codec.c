@@ -148,7 +148,7 @@ enum err percent_decode(struct buf *out, struct str s, enum percent_plus plus)
     char *to = buf_reserve(out, s.len);
     size_t n = 0;
 
-    if (!to)
+    if (to == NULL)
         return buf_check(out);
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];

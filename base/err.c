@@ -39,7 +39,7 @@ static void record(enum err code, const char *prefix, const char *text)
     size_t used = 0;
 
     memory_refusals += code == ERR_NOMEM;
-    if (prefix) {
+    if (prefix != NULL) {
         used = strnlen(prefix, sizeof(next.text) - 3);
         memcpy(next.text, prefix, used);
         memcpy(next.text + used, ": ", 2);

@@ -83,10 +83,10 @@ static struct contexts *contexts_of_thread(void)
     if (fetch() != OK)
         return NULL;
     struct contexts *c = pthread_getspecific(thread_key);
-    if (c)
+    if (c != NULL)
         return c;
     c = calloc(1, sizeof(*c));
-    if (c && pthread_setspecific(thread_key, c) != 0) {
+    if (c != NULL && pthread_setspecific(thread_key, c) != 0) {
         free(c);
         c = NULL;
     }
@@ -127,10 +127,10 @@ enum err hash_init(struct hash *h, enum hash_kind kind)
         return err_set(ERR_BUG, "no hash has the number %d", (int)kind);
     if (fetch() != OK)
         return no_memory();
-    if (!digests[kind])
+    if (digests[kind] == NULL)
         return no_digest(kind);
     h->evp = EVP_MD_CTX_new();
-    if (!h->evp || EVP_DigestInit_ex2(h->evp, digests[kind], NULL) != 1) {
+    if (h->evp == NULL || EVP_DigestInit_ex2(h->evp, digests[kind], NULL) != 1) {
         hash_fini(h);
         return no_memory();
     }
@@ -188,13 +188,13 @@ enum err hash_once(enum hash_kind kind, const void *data, size_t len, uint8_t *o
     if ((unsigned)kind >= EVP_KINDS)
         return err_set(ERR_BUG, "no hash has the number %d", (int)kind);
     struct contexts *c = contexts_of_thread();
-    if (!c)
+    if (c == NULL)
         return no_memory();
-    if (!digests[kind])
+    if (digests[kind] == NULL)
         return no_digest(kind);
-    if (!c->digest)
+    if (c->digest == NULL)
         c->digest = EVP_MD_CTX_new();
-    if (!c->digest || EVP_DigestInit_ex2(c->digest, digests[kind], NULL) != 1 ||
+    if (c->digest == NULL || EVP_DigestInit_ex2(c->digest, digests[kind], NULL) != 1 ||
         EVP_DigestUpdate(c->digest, data, len) != 1 ||
         EVP_DigestFinal_ex(c->digest, out, NULL) != 1)
         return no_memory();
@@ -277,10 +277,10 @@ static EVP_MAC_CTX *hmac_context(struct contexts *c, enum hash_kind kind)
         OSSL_PARAM_construct_end(),
     };
 
-    if (c->hmac[kind] || !hmac)
+    if (c->hmac[kind] != NULL || hmac == NULL)
         return c->hmac[kind];
     c->hmac[kind] = EVP_MAC_CTX_new(hmac);
-    if (c->hmac[kind] && EVP_MAC_CTX_set_params(c->hmac[kind], params) != 1) {
+    if (c->hmac[kind] != NULL && EVP_MAC_CTX_set_params(c->hmac[kind], params) != 1) {
         EVP_MAC_CTX_free(c->hmac[kind]);
         c->hmac[kind] = NULL;
     }
@@ -290,11 +290,12 @@ static EVP_MAC_CTX *hmac_context(struct contexts *c, enum hash_kind kind)
 static enum err hmac_once(enum hash_kind kind, struct str key, struct str data, uint8_t *out)
 {
     struct contexts *c = contexts_of_thread();
-    EVP_MAC_CTX *ctx = c ? hmac_context(c, kind) : NULL;
-    const char *key_ptr = key.ptr ? key.ptr : ""; /* NULL would mean: the key of the last call */
+    EVP_MAC_CTX *ctx = c != NULL ? hmac_context(c, kind) : NULL;
+    const char *key_ptr =
+        key.ptr != NULL ? key.ptr : ""; /* NULL would mean: the key of the last call */
     size_t len = 0;
 
-    if (!ctx || EVP_MAC_init(ctx, (const uint8_t *)key_ptr, key.len, NULL) != 1 ||
+    if (ctx == NULL || EVP_MAC_init(ctx, (const uint8_t *)key_ptr, key.len, NULL) != 1 ||
         EVP_MAC_update(ctx, (const uint8_t *)data.ptr, data.len) != 1 ||
         EVP_MAC_final(ctx, out, &len, hash_size(kind)) != 1)
         return err_set(ERR_NOMEM, "no memory for an HMAC");

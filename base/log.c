@@ -135,7 +135,7 @@ static void put_escaped(struct line *l, struct str s, bool quoted, size_t limit)
 static bool is_plain(struct str s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.ptr[i] <= ' ' || strchr("\"\\=", s.ptr[i]))
+        if ((unsigned char)s.ptr[i] <= ' ' || strchr("\"\\=", s.ptr[i]) != NULL)
             return false;
     return s.len > 0;
 }

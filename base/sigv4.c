@@ -82,7 +82,7 @@ static enum err put_query(const struct sigv4_request *r, struct buf *out)
         return OK;
     if (r->arg_count > FEW) {
         pairs = calloc(r->arg_count, sizeof(*pairs));
-        if (!pairs)
+        if (pairs == NULL)
             return err_set(ERR_NOMEM, "no memory for a canonical query");
     }
     buf_init(&text, out->max);
@@ -122,7 +122,7 @@ static void put_lower(struct buf *out, struct str s)
 {
     char *to = buf_reserve(out, s.len);
 
-    if (!to)
+    if (to == NULL)
         return;
     for (size_t i = 0; i < s.len; i++)
         to[i] = lower(s.ptr[i]);
@@ -178,7 +178,7 @@ static enum err put_headers(const struct sigv4_request *r, struct buf *out,
         return OK;
     if (r->header_count > FEW) {
         sorted = calloc(r->header_count, sizeof(*sorted));
-        if (!sorted)
+        if (sorted == NULL)
             return err_set(ERR_NOMEM, "no memory for canonical headers");
     }
     put_sorted_headers(r, sorted, out, signed_headers);

@@ -17,7 +17,7 @@ static bool same_nocase(const char *a, const char *b, size_t len)
 
 struct str str_of(const char *text)
 {
-    return text ? (struct str){text, strlen(text)} : STR_NONE;
+    return text != NULL ? (struct str){text, strlen(text)} : STR_NONE;
 }
 
 bool str_eq(struct str a, struct str b)
@@ -74,7 +74,7 @@ struct str str_trim(struct str s)
 struct str str_sub(struct str s, size_t from, size_t len)
 {
     if (from >= s.len)
-        return (struct str){s.ptr ? s.ptr + s.len : NULL, 0};
+        return (struct str){s.ptr != NULL ? s.ptr + s.len : NULL, 0};
     size_t rest = s.len - from;
     return (struct str){s.ptr + from, len < rest ? len : rest};
 }
@@ -82,7 +82,7 @@ struct str str_sub(struct str s, size_t from, size_t len)
 size_t str_find(struct str s, char c)
 {
     const char *at = s.len ? memchr(s.ptr, c, s.len) : NULL;
-    return at ? (size_t)(at - s.ptr) : s.len;
+    return at != NULL ? (size_t)(at - s.ptr) : s.len;
 }
 
 bool str_split(struct str *rest, char sep, struct str *out_field)
@@ -184,7 +184,7 @@ bool str_is_token(struct str s)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && (c == '\0' || !strchr(marks, c)))
+        if (!alnum && (c == '\0' || strchr(marks, c) == NULL))
             return false;
     }
     return s.len > 0;

@@ -38,7 +38,7 @@ static bool is_absent(int number)
 enum err dir_check_root(const struct dir_store *d)
 {
     struct stat opened, now;
-    bool there = d->path && stat(d->path, &now) == 0;
+    bool there = d->path != NULL && stat(d->path, &now) == 0;
 
     if (there && fstat(d->root, &opened) == 0 && opened.st_dev == now.st_dev &&
         opened.st_ino == now.st_ino)
@@ -286,7 +286,7 @@ static enum err open_folders(struct dir_store *d, const char *path, const char *
     if (d->root < 0)
         return dir_fail(d, "open", path);
     d->path = realpath(path, NULL);
-    if (!d->path)
+    if (d->path == NULL)
         return dir_fail(d, "look at", path);
     if (must_have != NULL && fstatat(d->root, must_have, &st, 0) < 0)
         return is_absent(errno) ? absent(d, must_have) : dir_fail(d, "look at", must_have);
@@ -306,15 +306,15 @@ enum err store_dir_open(const char *path, const char *must_have, struct store **
         return err;
 
     struct dir_store *d = calloc(1, sizeof(*d));
-    if (!d)
+    if (d == NULL)
         return err_set(ERR_NOMEM, "no memory for the store");
     snprintf(label, sizeof(label), "dir:%s", path);
     store_init(&d->base, &dir_ops, label);
     d->base.put_limit_ms = PUT_LIMIT_MS;
     d->root = d->tmp = d->lock_fd = -1;
     d->known = calloc(DIR_KNOWN_SLOTS, sizeof(*d->known));
-    err =
-        d->known ? open_folders(d, path, must_have) : err_set(ERR_NOMEM, "no memory for the store");
+    err = d->known != NULL ? open_folders(d, path, must_have)
+                           : err_set(ERR_NOMEM, "no memory for the store");
     if (err == OK)
         err = dir_settle_owners(d);
     if (err == OK) {

@@ -53,14 +53,14 @@ static enum err walk_folder(const struct walk *w, char *path, size_t len)
     if (fd < 0)
         return errno == ENOENT ? OK : dir_fail(w->d, "open the folder", path);
     DIR *dir = fdopendir(fd);
-    if (!dir) {
+    if (dir == NULL) {
         close(fd);
         return dir_fail(w->d, "open the folder", path);
     }
     while (err == OK) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
-        if (!entry) {
+        if (entry == NULL) {
             err = errno ? dir_fail(w->d, "read the folder", path) : OK;
             break;
         }

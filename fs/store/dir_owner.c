@@ -41,14 +41,14 @@ static size_t remove_leftovers(const struct dir_store *d)
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     const struct dirent *entry;
 
-    if (!dir) {
+    if (dir == NULL) {
         if (fd >= 0)
             close(fd);
         return 0;
     }
-    for (entry = readdir(dir); entry; entry = readdir(dir))
+    for (entry = readdir(dir); entry != NULL; entry = readdir(dir))
         if (entry->d_name[0] != '.' && owner_is_gone(d, entry->d_name) &&
-            unlinkat(d->tmp, entry->d_name, 0) == 0 && strchr(entry->d_name, '-'))
+            unlinkat(d->tmp, entry->d_name, 0) == 0 && strchr(entry->d_name, '-') != NULL)
             removed++;
     closedir(dir);
     return removed;

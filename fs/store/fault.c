@@ -59,7 +59,7 @@ static void count_call(struct fault_store *f, enum store_op op, const char *name
         i++;
     if (i == f->name_count) {
         struct named_count *more = realloc(f->names, (i + 1) * sizeof(*more));
-        if (!more)
+        if (more == NULL)
             return;
         f->names = more;
         memset(&more[i], 0, sizeof(more[i]));
@@ -172,7 +172,7 @@ static enum err put_damaged(struct store *inner, const char *name, const struct 
     uint8_t *copy = malloc(len + 1);
     size_t at = 0;
 
-    if (!copy)
+    if (copy == NULL)
         return err_set(ERR_NOMEM, "no memory for a copy");
     for (int i = 0; i < count; i++) {
         if (iov[i].iov_len > 0)
@@ -284,7 +284,7 @@ enum err store_fault_new(struct store *inner, uint64_t seed, struct store **out)
 {
     struct fault_store *f = calloc(1, sizeof(*f));
 
-    if (!f)
+    if (f == NULL)
         return err_set(ERR_NOMEM, "no memory for the store");
     store_init(&f->base, &fault_ops, inner->label);
     f->base.put_limit_ms = inner->put_limit_ms;
@@ -299,7 +299,7 @@ enum err store_fault_new(struct store *inner, uint64_t seed, struct store **out)
 enum err store_fault_add(struct store *s, const struct fault_rule *rule)
 {
     struct fault_store *f = fault_of(s);
-    const char *prefix = rule->prefix ? rule->prefix : "";
+    const char *prefix = rule->prefix != NULL ? rule->prefix : "";
     enum err err = OK;
 
     if (!store_prefix_ok(prefix))
@@ -354,9 +354,9 @@ uint64_t store_fault_calls(struct store *s, enum store_op op, const char *name)
     uint64_t calls = 0;
 
     pthread_mutex_lock(&f->lock);
-    if (!name)
+    if (name == NULL)
         calls = f->calls[op];
-    for (size_t i = 0; name && i < f->name_count; i++)
+    for (size_t i = 0; name != NULL && i < f->name_count; i++)
         if (strcmp(f->names[i].name, name) == 0)
             calls = f->names[i].calls[op];
     pthread_mutex_unlock(&f->lock);

@@ -274,7 +274,7 @@ static enum err probe(struct s3_store *s, bool may_create)
 
 static enum err copy_option(char *out, size_t size, const char *value, const char *what)
 {
-    size_t len = value ? strlen(value) : 0;
+    size_t len = value != NULL ? strlen(value) : 0;
 
     if (len >= size)
         return err_set(ERR_INVALID, "the store's %s is too long", what);
@@ -282,7 +282,7 @@ static enum err copy_option(char *out, size_t size, const char *value, const cha
         if ((unsigned char)value[i] < ' ')
             return err_set(ERR_INVALID, "the store's %s has a control character or line end in it",
                            what);
-    memcpy(out, value ? value : "", len + 1);
+    memcpy(out, value != NULL ? value : "", len + 1);
     return OK;
 }
 
@@ -323,7 +323,7 @@ enum err store_s3_open(const char *spec, const struct store_options *opts, struc
     if (curl_started != CURLE_OK)
         return err_set(ERR_IO, "libcurl cannot start: %s", curl_easy_strerror(curl_started));
     struct s3_store *s = calloc(1, sizeof(*s));
-    if (!s)
+    if (s == NULL)
         return err_set(ERR_NOMEM, "no memory for the store");
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->cancel, NULL);

@@ -138,7 +138,7 @@ static enum err conclude(const struct s3_store *s, const struct s3_request *r,
                          const struct s3_answer *a, const struct s3_outcome *o,
                          unsigned int attempts)
 {
-    const char *name = r->name ? r->name : "(bucket)";
+    const char *name = r->name != NULL ? r->name : "(bucket)";
     const char *where = s->base.label;
     char times[32] = "";
 

@@ -18,7 +18,7 @@ static CURL *pool_take(struct s3_store *s)
     if (s->idle_count > 0)
         curl = s->idle[--s->idle_count];
     pthread_mutex_unlock(&s->lock);
-    return curl ? curl : curl_easy_init();
+    return curl != NULL ? curl : curl_easy_init();
 }
 
 static void pool_give(struct s3_store *s, CURL *curl)
@@ -145,7 +145,7 @@ static size_t on_receive(char *data, size_t size, size_t count, void *user)
         /* A server may ignore the range and send all. */
         t->skip = t->a->status == 200 ? t->r->offset : 0;
     }
-    if (t->a->status / 100 == 2 && t->r->out)
+    if (t->a->status / 100 == 2 && t->r->out != NULL)
         return take_object(t, data, len);
     /* An error's document: its beginning is enough. */
     if (t->a->status / 100 == 2 || t->a->text.len + len <= ERROR_TEXT_MAX)
@@ -208,7 +208,7 @@ void s3_perform(struct s3_store *s, const struct s3_request *r, struct s3_answer
     struct transfer t = {.r = r, .a = a, .curl = pool_take(s)};
     curl_off_t length = -1;
 
-    if (!t.curl) {
+    if (t.curl == NULL) {
         o->code = CURLE_OUT_OF_MEMORY;
         return;
     }

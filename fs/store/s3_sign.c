@@ -16,8 +16,8 @@ void s3_path_and_query(const struct s3_store *s, const struct s3_request *r, str
 
     buf_append_char(path, '/');
     if (t->path_style)
-        buf_printf(path, "%s%s", t->bucket, r->name ? "/" : "");
-    if (r->name)
+        buf_printf(path, "%s%s", t->bucket, r->name != NULL ? "/" : "");
+    if (r->name != NULL)
         buf_printf(path, "%s%s", t->prefix, r->name);
     buf_append_cstr(url, t->base);
     percent_encode(url, buf_str(path), PERCENT_KEEP_SLASH);
@@ -81,7 +81,7 @@ static enum err add_header(struct curl_slist **list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(*list, line);
 
-    if (!longer)
+    if (longer == NULL)
         return err_set(ERR_NOMEM, "no memory for a header");
     *list = longer;
     return OK;
@@ -122,7 +122,7 @@ enum err s3_make_headers(const struct s3_store *s, const struct s3_request *r, s
         err = add_header(out, "Expect:");
     snprintf(line, sizeof(line), "Range: bytes=%" PRIu64 "-%" PRIu64, r->offset,
              r->offset + r->out_len - 1);
-    if (err == OK && r->out)
+    if (err == OK && r->out != NULL)
         err = add_header(out, line);
     return err;
 }

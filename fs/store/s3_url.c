@@ -29,7 +29,7 @@ static bool only_of(struct str s, const char *more)
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || !strchr(more, c)))
+        if (!letter && (c == '\0' || strchr(more, c) == NULL))
             return false;
     }
     return true;
@@ -85,7 +85,7 @@ static enum err parse_settings(struct str query, struct buf *decoded, struct set
     struct str pair;
 
     /* Decoding never makes text longer, so the buffer's bytes do not move once reserved. */
-    if (!buf_reserve(decoded, query.len + 1))
+    if (buf_reserve(decoded, query.len + 1) == NULL)
         return buf_check(decoded);
     while (str_split(&query, '&', &pair)) {
         size_t eq = str_find(pair, '=');
@@ -95,7 +95,7 @@ static enum err parse_settings(struct str query, struct buf *decoded, struct set
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
             if (str_eq(name, known[i].name))
                 value = known[i].value;
-        if (!value)
+        if (value == NULL)
             return bad("known settings are endpoint, region, style and checksum");
         if (percent_decode(decoded, str_sub(pair, eq + 1, pair.len), PERCENT_PLUS_LITERAL) != OK)
             return bad("a broken %-escape");

@@ -49,7 +49,7 @@ static void XMLCALL on_start(void *user, const XML_Char *name, const XML_Char **
 
     (void)attributes;
     buf_clear(&r->text);
-    if (r->refused && strcmp(name, "Error") == 0)
+    if (r->refused != NULL && strcmp(name, "Error") == 0)
         r->key[0] = r->refusal.code[0] = r->refusal.message[0] = '\0';
     if (strcmp(name, "Contents") == 0) {
         r->key[0] = '\0';
@@ -94,7 +94,7 @@ static void end_of_entry(struct reader *r)
 static void end_of_page(struct reader *r, const char *name, struct str text)
 {
     if (strcmp(name, "Key") == 0) {
-        r->usable = r->usable && text.len < sizeof(r->key) && !memchr(text.ptr, 0, text.len);
+        r->usable = r->usable && text.len < sizeof(r->key) && memchr(text.ptr, 0, text.len) == NULL;
         if (r->usable)
             snprintf(r->key, sizeof(r->key), STR_FMT, STR_ARG(text));
     } else if (strcmp(name, "Size") == 0) {
@@ -128,9 +128,9 @@ static void XMLCALL on_end(void *user, const XML_Char *name)
     struct reader *r = user;
     struct str text = r->text.failed == OK && r->text.len > 0 ? buf_str(&r->text) : STR("");
 
-    if (r->page)
+    if (r->page != NULL)
         end_of_page(r, name, text);
-    else if (r->refused)
+    else if (r->refused != NULL)
         end_of_refusal(r, name, text);
     else
         end_of_error(r, name, text);
@@ -144,13 +144,13 @@ static bool parse(struct reader *r, struct str document)
 
     buf_init(&r->text, 4096);
     r->parser = XML_ParserCreate(NULL);
-    if (r->parser && document.len <= S3_TEXT_MAX) {
+    if (r->parser != NULL && document.len <= S3_TEXT_MAX) {
         XML_SetUserData(r->parser, r);
         XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
         XML_SetElementHandler(r->parser, on_start, on_end);
         XML_SetCharacterDataHandler(r->parser, on_text);
-        good = XML_Parse(r->parser, document.ptr ? document.ptr : "", (int)document.len, 1) ==
-               XML_STATUS_OK;
+        good = XML_Parse(r->parser, document.ptr != NULL ? document.ptr : "", (int)document.len,
+                         1) == XML_STATUS_OK;
     }
     XML_ParserFree(r->parser);
     buf_fini(&r->text);

@@ -25,7 +25,7 @@ static unsigned int or_default(unsigned int value, unsigned int fallback)
 
 static struct store_options with_defaults(const struct store_options *opts)
 {
-    struct store_options o = opts ? *opts : (struct store_options){0};
+    struct store_options o = opts != NULL ? *opts : (struct store_options){0};
 
     o.connect_timeout_ms = or_default(o.connect_timeout_ms, 5000);
     o.stall_timeout_ms = or_default(o.stall_timeout_ms, 10000);
@@ -66,7 +66,7 @@ void store_cancel(struct store *s)
 
 void store_close(struct store *s)
 {
-    if (s)
+    if (s != NULL)
         s->ops->close(s);
 }
 
@@ -287,7 +287,7 @@ enum err store_get_all(struct store *s, const char *name, struct buf *out)
     if (size == 0)
         return OK;
     char *room = buf_reserve(out, (size_t)size);
-    if (!room)
+    if (room == NULL)
         return buf_check(out);
     err = store_get(s, name, 0, (size_t)size, room);
     if (err == OK)
@@ -322,7 +322,8 @@ void store_del_many(struct store *s, const char *const *names, size_t count,
 
     for (size_t i = 0; i < count; i++)
         good = good && store_name_ok(names[i]);
-    if (good && count > 1 && s->ops->del_many && s->ops->del_many(s, names, count, results)) {
+    if (good && count > 1 && s->ops->del_many != NULL &&
+        s->ops->del_many(s, names, count, results)) {
         count_each(s, count, results, began);
         return;
     }
@@ -332,7 +333,7 @@ void store_del_many(struct store *s, const char *const *names, size_t count,
 
 size_t store_del_chunk(const struct store *s)
 {
-    return s->ops->del_many ? STORE_DEL_MAX : 1;
+    return s->ops->del_many != NULL ? STORE_DEL_MAX : 1;
 }
 
 enum err store_list(struct store *s, const char *prefix, store_list_fn *each, void *user)

@@ -233,7 +233,8 @@ static enum err add_password(const char *password, char *url, size_t size)
 
     if (strncmp(url, "postgres", 8) != 0)
         return err_set(ERR_INVALID, "KISEKI_META_PASSWORD is for --meta postgres://...");
-    at += (size_t)snprintf(url + at, size - at, "%cpassword=", strchr(url, '?') ? '&' : '?');
+    at +=
+        (size_t)snprintf(url + at, size - at, "%cpassword=", strchr(url, '?') != NULL ? '&' : '?');
     for (const char *p = password; *p != '\0' && at + 4 < size; p++)
         at += (size_t)snprintf(url + at, size - at, "%%%02X", (unsigned char)*p);
     return at + 4 < size ? OK : err_set(ERR_INVALID, "KISEKI_META_PASSWORD is too long");

@@ -41,7 +41,7 @@ const char *s3_code_message(enum s3_code code)
 
 enum s3_code s3_fail(struct s3_error *e, enum s3_code code, const char *message)
 {
-    if (e) {
+    if (e != NULL) {
         e->code = code;
         e->message = message;
         e->content_range = NULL;
@@ -72,7 +72,7 @@ enum s3_code s3_fail_not_built(struct s3_error *e, struct arena *a, const char *
 
 void s3_error_add(struct s3_error *e, const char *name, struct str value)
 {
-    if (!e || e->extra_count >= S3_ERROR_EXTRAS)
+    if (e == NULL || e->extra_count >= S3_ERROR_EXTRAS)
         return;
     e->extra[e->extra_count++] = (struct s3_error_extra){name, value};
 }
@@ -149,7 +149,7 @@ void s3_error_write(struct buf *out, const struct s3_error *e, struct str resour
     xml_begin(out);
     xml_open(out, "Error");
     xml_cstr(out, "Code", s3_code_name(e->code));
-    xml_cstr(out, "Message", e->message ? e->message : s3_code_message(e->code));
+    xml_cstr(out, "Message", e->message != NULL ? e->message : s3_code_message(e->code));
     for (size_t i = 0; i < e->extra_count; i++)
         xml_text(out, e->extra[i].name, e->extra[i].value);
     if (resource.len > 0)

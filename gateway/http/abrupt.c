@@ -26,7 +26,7 @@ static void print_answer(const struct exchange *x, struct buf *out)
     clock_http(clock_wall_ms(), date);
     buf_printf(out, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nServer: Kiseki\r\n",
                reply->status, http_reason(reply->status), date);
-    for (const struct http_reply_field *f = reply->fields; f; f = f->next) {
+    for (const struct http_reply_field *f = reply->fields; f != NULL; f = f->next) {
         buf_printf(out, "%s: ", f->name.ptr);
         buf_append_str(out, f->value);
         buf_append_cstr(out, "\r\n");
@@ -48,7 +48,7 @@ static bool write_answer(struct exchange *x, struct str text)
         size_t at = 0;
         do { /* a record at a time */
             struct str rest = str_sub(text, at, text.len);
-            sent = info ? gnutls_record_send(info->tls_session, rest.ptr, rest.len) : -1;
+            sent = info != NULL ? gnutls_record_send(info->tls_session, rest.ptr, rest.len) : -1;
             at += sent > 0 ? (size_t)sent : 0;
         } while (sent > 0 && at < text.len);
         return at == text.len;
@@ -61,7 +61,7 @@ static void end_our_side(struct exchange *x)
 {
     const union MHD_ConnectionInfo *info =
         x->r.is_tls ? MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION) : NULL;
-    if (info)
+    if (info != NULL)
         (void)gnutls_bye(info->tls_session, GNUTLS_SHUT_WR);
     (void)shutdown(x->peer->fd, SHUT_WR);
 }
@@ -77,7 +77,7 @@ bool http_send_abruptly(struct exchange *x)
 {
     const struct http_reply *reply = &x->r.reply;
     http_check_reply(x);
-    if (reply->body)
+    if (reply->body != NULL)
         return false;
     struct buf text;
     buf_init(&text, ANSWER_MAX);

@@ -36,11 +36,11 @@
 struct http_origin_key http_origin_key(const struct sockaddr *address)
 {
     struct http_origin_key key = {{0}};
-    if (address && address->sa_family == AF_INET) {
+    if (address != NULL && address->sa_family == AF_INET) {
         const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)address;
         key.bytes[10] = key.bytes[11] = 0xff;
         memcpy(key.bytes + 12, &in4->sin_addr, 4);
-    } else if (address && address->sa_family == AF_INET6) {
+    } else if (address != NULL && address->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
         memcpy(key.bytes, &in6->sin6_addr, IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? 16 : 8);
     }
@@ -60,7 +60,7 @@ static struct http_origin *find_origin(const struct http_server *s,
                                        const struct http_origin_key *key)
 {
     struct http_origin *o = s->origins[bucket_of(key)];
-    while (o && memcmp(&o->key, key, sizeof(*key)) != 0)
+    while (o != NULL && memcmp(&o->key, key, sizeof(*key)) != 0)
         o = o->next;
     return o;
 }
@@ -68,12 +68,12 @@ static struct http_origin *find_origin(const struct http_server *s,
 static void push_idle(struct http_peer *peer)
 {
     struct http_origin *o = peer->origin;
-    if (!o || peer->is_idle)
+    if (o == NULL || peer->is_idle)
         return;
     peer->is_idle = true;
     peer->idle_next = NULL;
     peer->idle_previous = o->idle_last;
-    if (o->idle_last)
+    if (o->idle_last != NULL)
         o->idle_last->idle_next = peer;
     else
         o->idle_first = peer;
@@ -83,14 +83,14 @@ static void push_idle(struct http_peer *peer)
 static void drop_idle(struct http_peer *peer)
 {
     struct http_origin *o = peer->origin;
-    if (!o || !peer->is_idle)
+    if (o == NULL || !peer->is_idle)
         return;
     peer->is_idle = false;
-    if (peer->idle_previous)
+    if (peer->idle_previous != NULL)
         peer->idle_previous->idle_next = peer->idle_next;
     else
         o->idle_first = peer->idle_next;
-    if (peer->idle_next)
+    if (peer->idle_next != NULL)
         peer->idle_next->idle_previous = peer->idle_previous;
     else
         o->idle_last = peer->idle_previous;
@@ -101,9 +101,9 @@ void http_admit_add(struct http_peer *peer, const struct sockaddr *address)
     struct http_server *s = peer->server;
     struct http_origin_key key = http_origin_key(address);
     struct http_origin *o = find_origin(s, &key);
-    if (!o) {
+    if (o == NULL) {
         o = calloc(1, sizeof(*o));
-        if (!o)
+        if (o == NULL)
             return; /* served, but never closed for another */
         o->key = key;
         o->next = s->origins[bucket_of(&key)];
@@ -136,7 +136,7 @@ void http_admit_remove(struct http_peer *peer)
     struct http_origin *o = peer->origin;
     drop_idle(peer);
     peer->origin = NULL;
-    if (o && --o->count == 0)
+    if (o != NULL && --o->count == 0)
         free_origin(s, o);
     if (peer->is_evicted)
         s->evicted--;
@@ -169,8 +169,8 @@ static struct http_origin *heaviest(const struct http_server *s, bool with_idle)
 {
     struct http_origin *found = NULL;
     for (size_t i = 0; i < HTTP_ORIGIN_BUCKETS; i++) {
-        for (struct http_origin *o = s->origins[i]; o; o = o->next)
-            if ((!with_idle || o->idle_first) && (!found || o->count > found->count))
+        for (struct http_origin *o = s->origins[i]; o != NULL; o = o->next)
+            if ((!with_idle || o->idle_first != NULL) && (found == NULL || o->count > found->count))
                 found = o;
     }
     return found;
@@ -181,7 +181,7 @@ static struct http_peer *oldest_idle(const struct http_origin *o)
 {
     enum { LOOKS = 8 };
     struct http_peer *peer = o->idle_first;
-    for (int i = 0; i < LOOKS && peer; i++, peer = peer->idle_next)
+    for (int i = 0; i < LOOKS && peer != NULL; i++, peer = peer->idle_next)
         if (http_watch_unread(peer) == 0)
             return peer;
     return o->idle_first;
@@ -191,11 +191,11 @@ static struct http_peer *oldest_idle(const struct http_origin *o)
 static bool evict_slow(struct http_server *s, const struct http_origin_key *newcomer)
 {
     struct http_origin *most = heaviest(s, false), *mine = find_origin(s, newcomer);
-    unsigned count = mine ? mine->count : 0;
+    unsigned count = mine != NULL ? mine->count : 0;
     int evicted = 0;
-    if (!most || most->count <= s->options.max_connections / 2 || count >= most->count / 2)
+    if (most == NULL || most->count <= s->options.max_connections / 2 || count >= most->count / 2)
         return false;
-    for (struct http_peer *p = s->peers; p && evicted < SLOW_AT_ONCE; p = p->next) {
+    for (struct http_peer *p = s->peers; p != NULL && evicted < SLOW_AT_ONCE; p = p->next) {
         if (p->origin == most && !p->is_evicted && atomic_load(&p->wants_body)) {
             evict(p);
             evicted++;
@@ -213,7 +213,7 @@ static bool admits(struct http_server *s, const struct http_origin_key *newcomer
         ok = true;
     } else if (s->evicted < EVICTED_MAX) {
         struct http_origin *o = heaviest(s, true);
-        if (o) {
+        if (o != NULL) {
             evict(oldest_idle(o));
             ok = true;
         } else {
@@ -264,7 +264,7 @@ void http_admit_waiting(struct http_server *s)
 static unsigned weight_of(const struct http_server *s, const struct http_origin_key *key)
 {
     const struct http_origin *o = find_origin(s, key);
-    return o ? o->count : 0;
+    return o != NULL ? o->count : 0;
 }
 
 /* Whoever has most already. */

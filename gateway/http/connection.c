@@ -30,11 +30,11 @@ static void unlink_exchange(struct exchange *x)
 {
     struct http_server *s = x->server;
     pthread_mutex_lock(&s->lock);
-    if (x->previous)
+    if (x->previous != NULL)
         x->previous->next = x->next;
     else
         s->exchanges = x->next;
-    if (x->next)
+    if (x->next != NULL)
         x->next->previous = x->previous;
     x->peer->exchange = NULL;
     http_admit_idle(x->peer);
@@ -99,7 +99,7 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
     atomic_fetch_add(&x->server->refused_total, 1);
     http_reply_reset(r);
     r->reply.status = status;
-    if (h->refuse) {
+    if (h->refuse != NULL) {
         h->refuse(r, status, why);
     } else {
         struct str text = arena_str(r->arena, str_of(why));
@@ -135,7 +135,7 @@ enum outcome { GO_ON, SUSPENDED /* on_access will be called again */, CLOSE };
 static enum outcome settle(struct exchange *x)
 {
     while (x->next_step == HTTP_WORK) {
-        if (!x->server->options.pool) {
+        if (x->server->options.pool == NULL) {
             x->next_step = x->server->handler.work(&x->r);
             continue;
         }
@@ -169,7 +169,7 @@ static bool must_send_early(const struct exchange *x)
 static enum MHD_Result send_early(struct exchange *x)
 {
     bool is_sending = !x->r.wants_100 && x->r.content_length > 0;
-    if (is_sending && !x->r.reply.body)
+    if (is_sending && x->r.reply.body == NULL)
         return http_send_abruptly(x) ? MHD_YES : MHD_NO;
     return http_send(x);
 }
@@ -319,7 +319,7 @@ static bool is_in_time_later(const struct exchange *x)
 /* False when the chunk's line is broken. */
 static bool look_at_framing(struct exchange *x, const char *data)
 {
-    bool may_look = x->r.is_chunked && x->body_start && !x->fed_up;
+    bool may_look = x->r.is_chunked && x->body_start != NULL && !x->fed_up;
     enum err err = may_look ? http_strict_chunk(x->body_start, data) : OK;
     if (err == OK)
         return true;
@@ -365,7 +365,7 @@ enum MHD_Result http_on_access(void *cls, struct MHD_Connection *mhd, const char
     (void)mhd;
     (void)url;
     struct exchange *x = *exchange;
-    if (!x)
+    if (x == NULL)
         return MHD_NO;
     log_set_request_id(x->r.id);
     enum MHD_Result result = take_step(x, method, version, data, size);
@@ -400,7 +400,7 @@ static void finish(struct exchange *x, struct MHD_Connection *mhd,
     struct http_request *r = &x->r;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
-    unsigned answered = info ? info->http_status : 0;
+    unsigned answered = info != NULL ? info->http_status : 0;
     if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
         atomic_fetch_add(&x->server->timeouts_total, 1);
     /* A worker may have said HTTP_BODY and the connection ended before that was obeyed. */
@@ -425,7 +425,7 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **exchange,
     struct http_server *s = cls;
     struct exchange *x = *exchange;
     *exchange = NULL;
-    if (!x)
+    if (x == NULL)
         return;
     unlink_exchange(x);
     land(x);

@@ -25,7 +25,7 @@ static void link_exchange(struct exchange *x)
     atomic_fetch_add(&s->requests_total, 1);
     pthread_mutex_lock(&s->lock);
     x->next = s->exchanges;
-    if (x->next)
+    if (x->next != NULL)
         x->next->previous = x;
     s->exchanges = x;
     x->peer->exchange = x;
@@ -36,7 +36,7 @@ static struct http_peer *peer_of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
+    return info != NULL ? info->socket_context : NULL;
 }
 
 /*
@@ -56,9 +56,9 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     struct http_server *s = cls;
     struct http_peer *peer = peer_of(mhd);
     struct arena *arena = arena_new(s->options.arena_max_bytes);
-    struct exchange *x = arena ? arena_alloc(arena, sizeof(*x)) : NULL;
-    struct str raw = x ? arena_str(arena, str_of(target)) : STR_NONE;
-    if (!x || !raw.ptr || !peer) {
+    struct exchange *x = arena != NULL ? arena_alloc(arena, sizeof(*x)) : NULL;
+    struct str raw = x != NULL ? arena_str(arena, str_of(target)) : STR_NONE;
+    if (x == NULL || raw.ptr == NULL || peer == NULL) {
         arena_free(arena);
         return NULL; /* on_access closes the connection */
     }
@@ -98,7 +98,7 @@ static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char 
     struct field_list *list = cls;
     if (list->count < list->room) {
         list->fields[list->count].name = (struct str){name, name_size};
-        list->fields[list->count].value = (struct str){value ? value : "", value_size};
+        list->fields[list->count].value = (struct str){value != NULL ? value : "", value_size};
         list->count++;
     }
     return MHD_YES;
@@ -114,7 +114,7 @@ enum err http_collect_fields(struct exchange *x, enum MHD_ValueKind kind,
     if (list.room == 0)
         return OK;
     list.fields = arena_array(x->r.arena, list.room, sizeof(*list.fields));
-    if (!list.fields)
+    if (list.fields == NULL)
         return err_set(ERR_NOMEM, "no memory for header fields");
     (void)MHD_get_connection_values_n(x->mhd, kind, add_field, &list);
     *out = list.fields;
@@ -128,7 +128,7 @@ static enum err check_layout(struct exchange *x, const char *method, const char 
         return OK;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    if (!info)
+    if (info == NULL)
         return err_set(ERR_BUG, "libmicrohttpd does not tell the size of the header");
     struct http_layout layout = {str_of(method), x->mhd_target, str_of(version),
                                  method + info->header_size};

@@ -89,7 +89,7 @@ static int open_first(const struct addrinfo *list)
     int families[2] = {AF_INET6, AF_INET};
     errno = EADDRNOTAVAIL;
     for (int f = 0; f < 2; f++) {
-        for (const struct addrinfo *a = list; a; a = a->ai_next) {
+        for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
             int fd = a->ai_family == families[f] ? open_socket(a) : -1;
             if (fd >= 0)
                 return fd;
@@ -116,7 +116,7 @@ static void print_address(struct http_server *s)
 
 enum err http_bind(struct http_server *s)
 {
-    const char *text = s->options.listen ? s->options.listen : "";
+    const char *text = s->options.listen != NULL ? s->options.listen : "";
     char host[256];
     const char *port;
     if (!split_address(text, host, sizeof(host), &port)) {

@@ -13,7 +13,7 @@ static const struct sockaddr *address_of(struct MHD_Connection *mhd)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    return info ? info->client_addr : NULL;
+    return info != NULL ? info->client_addr : NULL;
 }
 
 static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
@@ -21,7 +21,7 @@ static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
     char ip[INET6_ADDRSTRLEN] = "?";
     unsigned port = 0;
     const struct sockaddr *address = address_of(mhd);
-    bool is_v6 = address && address->sa_family == AF_INET6;
+    bool is_v6 = address != NULL && address->sa_family == AF_INET6;
     if (is_v6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
         inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
@@ -30,7 +30,7 @@ static void print_remote(struct MHD_Connection *mhd, struct http_peer *peer)
             is_v6 = false;
             memmove(ip, ip + strlen("::ffff:"), strlen(ip + strlen("::ffff:")) + 1);
         }
-    } else if (address && address->sa_family == AF_INET) {
+    } else if (address != NULL && address->sa_family == AF_INET) {
         const struct sockaddr_in *in4 = (const struct sockaddr_in *)(const void *)address;
         inet_ntop(AF_INET, &in4->sin_addr, ip, sizeof(ip));
         port = ntohs(in4->sin_port);
@@ -45,17 +45,17 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
     atomic_fetch_add(&s->connections_total, 1);
     struct http_peer *peer = calloc(1, sizeof(*peer));
     *context = peer;
-    if (!peer)
+    if (peer == NULL)
         return; /* on_target refuses */
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     peer->server = s;
-    peer->fd = info ? info->connect_fd : -1;
+    peer->fd = info != NULL ? info->connect_fd : -1;
     print_remote(mhd, peer);
     atomic_init(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     pthread_mutex_lock(&s->lock);
     peer->next = s->peers;
-    if (peer->next)
+    if (peer->next != NULL)
         peer->next->previous = peer;
     s->peers = peer;
     http_watch_add(peer);
@@ -68,16 +68,16 @@ static void peer_close(struct http_server *s, void **context)
     atomic_fetch_sub(&s->connections, 1);
     struct http_peer *peer = *context;
     *context = NULL;
-    if (!peer)
+    if (peer == NULL)
         return;
     pthread_mutex_lock(&s->lock);
     http_watch_remove(peer);
     http_admit_remove(peer);
-    if (peer->previous)
+    if (peer->previous != NULL)
         peer->previous->next = peer->next;
     else
         s->peers = peer->next;
-    if (peer->next)
+    if (peer->next != NULL)
         peer->next->previous = peer->previous;
     pthread_mutex_unlock(&s->lock);
     free(peer);

@@ -30,7 +30,7 @@ void http_receive_waits(struct exchange *x, bool waits)
 enum err http_receive_begin(struct exchange *x)
 {
     struct http_request *r = &x->r;
-    if (r->sink)
+    if (r->sink != NULL)
         return OK;
     r->body.max = r->collect_max;
     if (r->content_length > 0 && (uint64_t)r->content_length > r->collect_max) {
@@ -83,7 +83,7 @@ static bool has_more_to_read(const struct exchange *x)
     int unread = 0;
     (void)ioctl(x->peer->fd, FIONREAD, &unread);
     return unread > HTTP_CLOSE_NOTIFY_MAX ||
-           (info && gnutls_record_check_pending(info->tls_session) > 0);
+           (info != NULL && gnutls_record_check_pending(info->tls_session) > 0);
 }
 
 /*
@@ -110,7 +110,7 @@ bool http_receive_keep(struct exchange *x, const char *data, size_t *size)
         x->kept_given = 0;
     }
     char *room = buf_reserve(&x->kept, *size);
-    if (!room) {
+    if (room == NULL) {
         x->kept.failed = OK; /* suspending will do */
         return false;
     }
@@ -139,7 +139,7 @@ static enum err consume(struct exchange *x, struct str *data)
     enum err err;
     if (data->len == 0)
         return OK;
-    err = sink ? sink->write(sink, *data, &taken) : collect(x, *data);
+    err = sink != NULL ? sink->write(sink, *data, &taken) : collect(x, *data);
     if (err == OK)
         taken = data->len;
     if (err == OK || err == ERR_AGAIN)
@@ -237,7 +237,7 @@ enum err http_receive_end(struct exchange *x)
     if (!r->is_chunked)
         return OK;
     enum err err = http_collect_fields(x, MHD_FOOTER_KIND, &r->trailers, &r->trailer_count);
-    if (err == OK && x->body_start) {
+    if (err == OK && x->body_start != NULL) {
         err = http_strict_trailers(r->trailers, r->trailer_count);
         x->bad_framing = err != OK;
     }

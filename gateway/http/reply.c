@@ -17,11 +17,11 @@ enum err http_reply_header(struct http_request *r, const char *name, struct str 
     struct http_reply_field *field = arena_alloc(r->arena, sizeof(*field));
     struct str name_copy = arena_str(r->arena, str_of(name));
     struct str value_copy = arena_str(r->arena, value);
-    if (!field || !name_copy.ptr || !value_copy.ptr)
+    if (field == NULL || name_copy.ptr == NULL || value_copy.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory for the answer's %s", name);
     field->name = name_copy;
     field->value = value_copy;
-    if (reply->fields_end)
+    if (reply->fields_end != NULL)
         *reply->fields_end = field;
     else
         reply->fields = field;
@@ -44,9 +44,9 @@ enum err http_reply_printf(struct http_request *r, const char *name, const char 
 /* Lets go of the body that was set before, if any. */
 static void drop_body(struct http_reply *reply)
 {
-    if (reply->body)
+    if (reply->body != NULL)
         reply->body->close(reply->body);
-    if (reply->bytes_free)
+    if (reply->bytes_free != NULL)
         reply->bytes_free(reply->bytes_arg);
     reply->body = NULL;
     reply->bytes = STR_NONE;

@@ -17,7 +17,7 @@
 const char *http_reason(unsigned status)
 {
     const char *reason = MHD_get_reason_phrase_for(status);
-    return reason ? reason : "Unknown";
+    return reason != NULL ? reason : "Unknown";
 }
 
 /*
@@ -32,7 +32,7 @@ static enum err fetch_piece(struct exchange *x, bool can_suspend)
         enum err err = body->next(body, false, &x->piece);
         if (err != ERR_AGAIN || !can_suspend)
             return err;
-        if (!x->server->options.pool)
+        if (x->server->options.pool == NULL)
             return body->next(body, true, &x->piece);
         if (!http_hold(x))
             return err_set(ERR_CANCELLED, "the server is stopping");
@@ -55,7 +55,7 @@ static bool is_short(const struct exchange *x)
 static void rest(struct exchange *x)
 {
     struct http_body *body = x->r.reply.body;
-    if (!body->rest || !x->piece.ptr)
+    if (body->rest == NULL || x->piece.ptr == NULL)
         return;
     body->rest(body, x->piece.len);
     x->piece = STR_NONE;
@@ -117,13 +117,14 @@ static ssize_t read_nothing(void *cls, uint64_t position, char *block, size_t ro
 /* A head that announces a body which is not sent (HEAD, 304). */
 static struct MHD_Response *make_bodyless(const struct http_reply *reply)
 {
-    uint64_t length = reply->body || reply->has_length ? reply->content_length : reply->bytes.len;
+    uint64_t length =
+        reply->body != NULL || reply->has_length ? reply->content_length : reply->bytes.len;
     if (length == 0)
         return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
     bool is_known = length != HTTP_LENGTH_UNKNOWN;
     struct MHD_Response *response = MHD_create_response_from_callback(
         is_known ? length : MHD_SIZE_UNKNOWN, 1, read_nothing, NULL, NULL);
-    if (response && !is_known) {
+    if (response != NULL && !is_known) {
         /* Else 0.9.75 sends the last chunk of a body that a HEAD must not have. */
         (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     }
@@ -133,7 +134,7 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
 static uint64_t block_bytes(struct exchange *x, uint64_t wanted)
 {
     const struct http_options *o = &x->server->options;
-    if (wanted <= BLOCK_SMALL_BYTES || !o->block_take)
+    if (wanted <= BLOCK_SMALL_BYTES || o->block_take == NULL)
         return wanted;
     x->has_block = o->block_take(o->block_arg);
     return x->has_block ? wanted : BLOCK_SMALL_BYTES;
@@ -152,7 +153,7 @@ static struct MHD_Response *make_response(struct exchange *x)
     const struct http_reply *reply = &x->r.reply;
     if (str_eq(x->r.method, STR("HEAD")) || reply->status == 304)
         return make_bodyless(reply);
-    if (reply->body && reply->status != 204) {
+    if (reply->body != NULL && reply->status != 204) {
         uint64_t length = reply->content_length;
         bool is_known = length != HTTP_LENGTH_UNKNOWN;
         uint64_t block = block_bytes(x, is_known && length < BLOCK_BYTES ? length : BLOCK_BYTES);
@@ -160,7 +161,7 @@ static struct MHD_Response *make_response(struct exchange *x)
                                                  block > 0 ? (size_t)block : 1, read_generator, x,
                                                  NULL);
     }
-    struct str bytes = reply->status == 204 || reply->body ? STR_NONE : reply->bytes;
+    struct str bytes = reply->status == 204 || reply->body != NULL ? STR_NONE : reply->bytes;
     x->r.bytes_out = bytes.len;
     return MHD_create_response_from_buffer(
         bytes.len, (void *)(uintptr_t)(bytes.len ? bytes.ptr : ""), MHD_RESPMEM_PERSISTENT);
@@ -183,7 +184,7 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
 {
     bool ok = MHD_add_response_header(response, "Server", "Kiseki") == MHD_YES;
     const struct http_reply_field *f = x->r.reply.fields;
-    for (; ok && f; f = f->next) {
+    for (; ok && f != NULL; f = f->next) {
         /* libmicrohttpd takes no empty value; a blank is the same to whoever reads it. */
         ok = MHD_add_response_header(response, f->name.ptr, f->value.len ? f->value.ptr : " ") ==
              MHD_YES;
@@ -191,7 +192,7 @@ static bool add_fields(struct exchange *x, struct MHD_Response *response)
             log_error("libmicrohttpd does not take the answer's header %s", f->name.ptr);
     }
     bool close = x->r.reply.close || atomic_load(&x->server->draining) ||
-                 atomic_load(&x->peer->half_closed) || (x->r.is_chunked && x->body_start);
+                 atomic_load(&x->peer->half_closed) || (x->r.is_chunked && x->body_start != NULL);
     if (close && x->all_came)
         drop_input(x);
     if (ok && close)
@@ -218,7 +219,7 @@ static size_t head_size(const struct exchange *x)
 {
     enum { OWN_FIELDS = 400 }; /* status line, Date, Server, lengths, Connection */
     size_t size = OWN_FIELDS;
-    for (const struct http_reply_field *f = x->r.reply.fields; f; f = f->next)
+    for (const struct http_reply_field *f = x->r.reply.fields; f != NULL; f = f->next)
         size += f->name.len + f->value.len + sizeof(":  \r\n");
     return size;
 }
@@ -228,7 +229,7 @@ static size_t room_for_head(const struct exchange *x)
     enum { RECORD = 96 }; /* what it keeps of a field, and rounding */
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    size_t used = info ? info->header_size : 0;
+    size_t used = info != NULL ? info->header_size : 0;
     used += RECORD * (x->r.header_count + x->r.trailer_count + 4);
     return used < HTTP_CONNECTION_MEMORY ? HTTP_CONNECTION_MEMORY - used : 0;
 }
@@ -247,13 +248,13 @@ static enum MHD_Result queue(struct exchange *x)
 {
     struct MHD_Response *response = make_response(x);
     enum MHD_Result result = MHD_NO;
-    if (response && add_fields(x, response)) {
+    if (response != NULL && add_fields(x, response)) {
         x->phase = PHASE_REPLY;
         atomic_store(&x->answers, true);
         x->r.first_byte_us = clock_mono_us();
         result = MHD_queue_response(x->mhd, x->r.reply.status, response);
     }
-    if (response)
+    if (response != NULL)
         MHD_destroy_response(response);
     return result;
 }

@@ -37,14 +37,15 @@ static enum err copy_options(struct http_server *s, const struct http_options *f
     struct http_options *o = &s->options;
     *o = *from;
     fill_defaults(o);
-    o->listen = from->listen ? strdup(from->listen) : NULL;
-    o->tls_cert_path = from->tls_cert_path ? strdup(from->tls_cert_path) : NULL;
-    o->tls_key_path = from->tls_key_path ? strdup(from->tls_key_path) : NULL;
-    if ((from->listen && !o->listen) || (from->tls_cert_path && !o->tls_cert_path) ||
-        (from->tls_key_path && !o->tls_key_path)) {
+    o->listen = from->listen != NULL ? strdup(from->listen) : NULL;
+    o->tls_cert_path = from->tls_cert_path != NULL ? strdup(from->tls_cert_path) : NULL;
+    o->tls_key_path = from->tls_key_path != NULL ? strdup(from->tls_key_path) : NULL;
+    if ((from->listen != NULL && o->listen == NULL) ||
+        (from->tls_cert_path != NULL && o->tls_cert_path == NULL) ||
+        (from->tls_key_path != NULL && o->tls_key_path == NULL)) {
         return err_set(ERR_NOMEM, "no memory for a server");
     }
-    if (!o->tls_cert_path != !o->tls_key_path)
+    if ((o->tls_cert_path == NULL) != (o->tls_key_path == NULL))
         return err_set(ERR_INVALID, "a certificate needs its key and a key its certificate");
     return OK;
 }
@@ -124,12 +125,13 @@ static enum err start_daemon(struct http_server *s)
         MHD_OPTION_URI_LOG_CALLBACK, http_on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
         NULL, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
         http_on_connection, s, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-    return s->daemon ? OK : err_set(ERR_IO, "libmicrohttpd does not start: %s", strerror(errno));
+    return s->daemon != NULL ? OK
+                             : err_set(ERR_IO, "libmicrohttpd does not start: %s", strerror(errno));
 }
 
 void http_server_free(struct http_server *s)
 {
-    if (!s)
+    if (s == NULL)
         return;
     http_tls_free(s);
     http_watch_stop(s); /* not before: peers are taken out of it to the end */
@@ -146,7 +148,7 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
 {
     *out = NULL;
     struct http_server *s = calloc(1, sizeof(*s));
-    if (!s)
+    if (s == NULL)
         return err_set(ERR_NOMEM, "no memory for a server");
     s->listen_fd = s->wake_fd = s->watch_fd = -1;
     s->handler = *handler;
@@ -154,7 +156,7 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->deaf, NULL);
     enum err err = copy_options(s, options);
-    if (err == OK && s->options.tls_cert_path)
+    if (err == OK && s->options.tls_cert_path != NULL)
         err = http_tls_load(s);
     if (err == OK)
         err = http_bind(s);
@@ -180,7 +182,7 @@ enum err http_server_start(const struct http_options *options, const struct http
     enum err err = http_server_prepare(options, handler, out);
     if (err == OK)
         err = http_server_begin(*out);
-    if (err != OK && *out) {
+    if (err != OK && *out != NULL) {
         struct err_info why;
         err_save(err, &why);
         http_server_stop(*out, 0);
@@ -203,7 +205,7 @@ const char *http_server_address(const struct http_server *s)
 
 enum err http_server_reload_tls(struct http_server *s)
 {
-    if (!s->options.tls_cert_path)
+    if (s->options.tls_cert_path == NULL)
         return OK;
     enum err err = http_tls_load(s);
     if (err == OK)
@@ -228,14 +230,14 @@ static void nap(void)
 static void wake_all(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    for (struct exchange *x = s->exchanges; x; x = x->next)
+    for (struct exchange *x = s->exchanges; x != NULL; x = x->next)
         http_request_resume_body(&x->r);
     pthread_mutex_unlock(&s->lock);
 }
 
 void http_server_stop(struct http_server *s, unsigned deadline_ms)
 {
-    if (!s)
+    if (s == NULL)
         return;
     atomic_store(&s->closing, true);
     http_server_quiesce(s);
@@ -246,14 +248,14 @@ void http_server_stop(struct http_server *s, unsigned deadline_ms)
     if (left > 0)
         log_warn("stopping: %llu requests are cut off", (unsigned long long)left);
     atomic_store(&s->cutting, true);
-    if (s->handler.cut && s->daemon) /* what never began has nothing to cut */
+    if (s->handler.cut != NULL && s->daemon != NULL) /* what never began has nothing to cut */
         s->handler.cut(s->handler.ctx);
     while (atomic_load(&s->held) > 0) {
         wake_all(s);
         nap();
     }
     http_accept_stop(s);
-    if (s->daemon)
+    if (s->daemon != NULL)
         MHD_stop_daemon(s->daemon);
 }
 

@@ -60,7 +60,7 @@ static enum err check_host(const struct seen *seen, bool is_1_1)
         return err_set(ERR_INVALID, "no Host field");
     for (size_t i = 0; i < seen->host.len; i++) {
         unsigned char c = (unsigned char)seen->host.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("/?#@\\,\"<>", c))
+        if (c <= 0x20 || c >= 0x7f || strchr("/?#@\\,\"<>", c) != NULL)
             return err_set(ERR_INVALID, "the Host field is malformed");
     }
     return OK;

@@ -18,9 +18,9 @@ static enum err check_bytes(struct str raw)
 /* Decodes into the arena; text without escapes is borrowed from `s` as it is. */
 static enum err decode(struct str s, enum percent_plus plus, struct arena *arena, struct str *out)
 {
-    bool plain = memchr(s.ptr ? s.ptr : "", '%', s.len) == NULL;
+    bool plain = memchr(s.ptr != NULL ? s.ptr : "", '%', s.len) == NULL;
     if (plain && plus == PERCENT_PLUS_SPACE)
-        plain = memchr(s.ptr ? s.ptr : "", '+', s.len) == NULL;
+        plain = memchr(s.ptr != NULL ? s.ptr : "", '+', s.len) == NULL;
     if (plain) {
         *out = s;
         return OK;
@@ -32,7 +32,7 @@ static enum err decode(struct str s, enum percent_plus plus, struct arena *arena
         err = buf_check(&text);
     if (err == OK) {
         *out = arena_str(arena, buf_str(&text));
-        if (!out->ptr)
+        if (out->ptr == NULL)
             err = err_set(ERR_NOMEM, "no memory for a request target");
     }
     buf_fini(&text);
@@ -85,7 +85,7 @@ static enum err parse_query(struct arena *arena, struct http_target *out)
     if (pieces == 0)
         return OK;
     struct http_arg *args = arena_array(arena, pieces, sizeof(*args));
-    if (!args)
+    if (args == NULL)
         return err_set(ERR_NOMEM, "no memory for query arguments");
     out->args = args;
     rest = out->raw_query;
@@ -105,7 +105,7 @@ static enum err parse_path(struct arena *arena, struct http_target *out)
     enum err err = decode(out->raw_path, PERCENT_PLUS_LITERAL, arena, &out->path);
     if (err == ERR_INVALID)
         return err_set(err, "broken escape in the path");
-    if (err == OK && memchr(out->path.ptr, '\0', out->path.len))
+    if (err == OK && memchr(out->path.ptr, '\0', out->path.len) != NULL)
         return err_set(ERR_INVALID, "a NUL byte in the path");
     return err;
 }

@@ -29,7 +29,7 @@ struct tls_keys {
 
 static void keys_free(struct tls_keys *k)
 {
-    if (!k)
+    if (k == NULL)
         return;
     for (unsigned i = 0; i < k->chain_len; i++)
         gnutls_pcert_deinit(&k->chain[i]);
@@ -128,7 +128,7 @@ static int64_t expiry_of(gnutls_pcert_st *cert)
 int64_t http_server_certificate_expiry(struct http_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    int64_t expires = s->tls ? s->tls->expires_s : 0;
+    int64_t expires = s->tls != NULL ? s->tls->expires_s : 0;
     pthread_mutex_unlock(&s->lock);
     return expires;
 }
@@ -136,7 +136,7 @@ int64_t http_server_certificate_expiry(struct http_server *s)
 static enum err load_keys(const struct http_options *o, struct tls_keys **out)
 {
     struct tls_keys *k = calloc(1, sizeof(*k));
-    if (!k)
+    if (k == NULL)
         return err_set(ERR_NOMEM, "no memory for a certificate");
     enum err err = load_chain(k, o->tls_cert_path);
     if (err == OK)
@@ -157,7 +157,7 @@ static struct tls_keys *cut_expired(struct http_server *s)
 {
     int64_t grace_ms = ((int64_t)s->options.head_timeout_s + s->options.idle_timeout_s) * 2000;
     int64_t before = clock_boot_ms() - grace_ms;
-    for (struct tls_keys *k = s->tls; k && k->next; k = k->next) {
+    for (struct tls_keys *k = s->tls; k != NULL && k->next != NULL; k = k->next) {
         if (k->next->retired_ms < before) {
             struct tls_keys *expired = k->next; /* and all behind it, which are older */
             k->next = NULL;
@@ -169,7 +169,7 @@ static struct tls_keys *cut_expired(struct http_server *s)
 
 static void free_list(struct tls_keys *k)
 {
-    while (k) {
+    while (k != NULL) {
         struct tls_keys *next = k->next;
         keys_free(k);
         k = next;
@@ -180,11 +180,11 @@ enum err http_tls_load(struct http_server *s)
 {
     struct tls_keys *fresh = NULL;
     enum err err = load_keys(&s->options, &fresh);
-    if (err != OK || !fresh)
+    if (err != OK || fresh == NULL)
         return err;
     pthread_mutex_lock(&s->lock);
     fresh->next = s->tls;
-    if (fresh->next)
+    if (fresh->next != NULL)
         fresh->next->retired_ms = clock_boot_ms();
     s->tls = fresh;
     struct tls_keys *expired = cut_expired(s);
@@ -210,9 +210,9 @@ static int retrieve(gnutls_session_t session, const gnutls_datum_t *ca_names, in
     (void)algorithm_count;
     struct MHD_Connection *mhd = gnutls_session_get_ptr(session);
     const union MHD_ConnectionInfo *info =
-        mhd ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
-    struct http_peer *peer = info ? info->socket_context : NULL;
-    if (!peer)
+        mhd != NULL ? MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT) : NULL;
+    struct http_peer *peer = info != NULL ? info->socket_context : NULL;
+    if (peer == NULL)
         return -1;
     pthread_mutex_lock(&peer->server->lock);
     struct tls_keys *k = peer->server->tls;

@@ -103,7 +103,7 @@ static struct pool *pool_of(struct exchange *x)
                         : x->r.lane == HTTP_LANE_LONG ? o->long_pool
                                                       : o->pool;
     x->job.owner = x->r.owner;
-    return pool ? pool : o->pool;
+    return pool != NULL ? pool : o->pool;
 }
 
 /* True when the job is to be queued now: it has been called for already. */

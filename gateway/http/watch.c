@@ -65,11 +65,11 @@ static void leave_ended(struct http_peer *peer)
     if (peer->ended_ms == 0)
         return;
     peer->ended_ms = 0;
-    if (peer->ended_previous)
+    if (peer->ended_previous != NULL)
         peer->ended_previous->ended_next = peer->ended_next;
     else
         s->ended = peer->ended_next;
-    if (peer->ended_next)
+    if (peer->ended_next != NULL)
         peer->ended_next->ended_previous = peer->ended_previous;
     peer->ended_previous = peer->ended_next = NULL;
 }
@@ -96,7 +96,7 @@ void http_watch_cut(struct http_peer *peer)
 static void client_left(struct http_peer *peer)
 {
     struct exchange *x = peer->exchange;
-    if (x && !atomic_exchange(&x->gone, true)) {
+    if (x != NULL && !atomic_exchange(&x->gone, true)) {
         atomic_fetch_add(&peer->server->gone_total, 1);
         http_request_resume_body(&x->r);
     }
@@ -105,15 +105,15 @@ static void client_left(struct http_peer *peer)
 /* For a while nothing more was read, of a body or of what comes after a request. */
 static bool is_stuck(struct http_peer *peer, struct exchange *x, int64_t now)
 {
-    bool in_body = x && atomic_load(&peer->wants_body);
+    bool in_body = x != NULL && atomic_load(&peer->wants_body);
     int64_t missing = in_body ? atomic_load(&x->missing) : 0;
     if (peer->stuck_since_ms == 0 || missing != peer->stuck_missing) {
         peer->stuck_since_ms = now;
         peer->stuck_missing = missing;
     }
-    int64_t patience_ms = in_body ? STUCK_MS
-                          : x     ? (int64_t)peer->server->options.gone_after_s * 1000
-                                  : IDLE_STUCK_MS;
+    int64_t patience_ms = in_body     ? STUCK_MS
+                          : x != NULL ? (int64_t)peer->server->options.gone_after_s * 1000
+                                      : IDLE_STUCK_MS;
     return now - peer->stuck_since_ms >= patience_ms;
 }
 
@@ -129,7 +129,7 @@ static void stream_ended(struct http_peer *peer, int64_t now)
     struct http_server *s = peer->server;
     struct exchange *x = peer->exchange;
     size_t unread = http_watch_unread(peer);
-    bool is_suspended = x && atomic_load(&peer->deadline_ms) == 0 &&
+    bool is_suspended = x != NULL && atomic_load(&peer->deadline_ms) == 0 &&
                         !atomic_load(&peer->wants_body) && !atomic_load(&x->answers);
     if (is_suspended) {
         peer->stuck_since_ms = 0;
@@ -138,8 +138,8 @@ static void stream_ended(struct http_peer *peer, int64_t now)
             client_left(peer);
         return;
     }
-    bool is_read = unread <= (s->options.tls_cert_path ? HTTP_CLOSE_NOTIFY_MAX : 0);
-    if (is_read && !(x && atomic_load(&x->answers)) && is_stuck(peer, x, now)) {
+    bool is_read = unread <= (s->options.tls_cert_path != NULL ? HTTP_CLOSE_NOTIFY_MAX : 0);
+    if (is_read && !(x != NULL && atomic_load(&x->answers)) && is_stuck(peer, x, now)) {
         leave_ended(peer);
         http_watch_cut(peer);
     }
@@ -155,7 +155,7 @@ static void on_event(struct http_peer *peer, uint32_t events, int64_t now)
     atomic_store(&peer->half_closed, true);
     peer->ended_ms = now > 0 ? now : 1;
     peer->ended_next = s->ended;
-    if (s->ended)
+    if (s->ended != NULL)
         s->ended->ended_previous = peer;
     s->ended = peer;
     stream_ended(peer, now);
@@ -182,7 +182,7 @@ void http_watch_events(struct http_server *s)
 static void look_at_deadlines(struct http_server *s, int64_t now)
 {
     bool closing = atomic_load(&s->closing);
-    for (struct http_peer *peer = s->peers; peer; peer = peer->next) {
+    for (struct http_peer *peer = s->peers; peer != NULL; peer = peer->next) {
         int64_t deadline = atomic_load(&peer->deadline_ms);
         bool overdue = deadline != 0 && now >= deadline;
         if (overdue || (deadline != 0 && closing && http_watch_unread(peer) == 0)) {
@@ -225,7 +225,7 @@ static void look_at_pace(struct http_peer *peer, int64_t elapsed_ms)
 {
     const struct http_options *o = &peer->server->options;
     struct exchange *x = peer->exchange;
-    if (!x || atomic_load(&peer->deadline_ms) != 0) {
+    if (x == NULL || atomic_load(&peer->deadline_ms) != 0) {
         peer->paced = NULL;
         return;
     }
@@ -256,7 +256,7 @@ void http_watch_sweep(struct http_server *s)
     int64_t now = clock_boot_ms();
     pthread_mutex_lock(&s->lock);
     look_at_deadlines(s, now);
-    for (struct http_peer *peer = s->peers; peer; peer = peer->next)
+    for (struct http_peer *peer = s->peers; peer != NULL; peer = peer->next)
         look_at_pace(peer, now - s->swept_ms);
     s->swept_ms = now;
     pthread_mutex_unlock(&s->lock);
@@ -270,7 +270,7 @@ bool http_watch_ended(struct http_server *s)
 {
     int64_t now = clock_boot_ms();
     pthread_mutex_lock(&s->lock);
-    for (struct http_peer *peer = s->ended, *next; peer; peer = next) {
+    for (struct http_peer *peer = s->ended, *next; peer != NULL; peer = next) {
         next = peer->ended_next;
         stream_ended(peer, now);
     }

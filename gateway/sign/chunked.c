@@ -245,7 +245,8 @@ static enum s3_code add_trailer(struct chunked *c, struct str name, struct str v
 
     if (c->trailer_count >= CHUNKED_TRAILERS_MAX || seen_before(c, name) || !is_announced(c, name))
         return fail(c, S3_MALFORMED_TRAILER, NULL, error);
-    if (!b->data && !buf_reserve(b, CHUNKED_TRAILER_MAX)) /* all at once: it must not move */
+    if (b->data == NULL &&
+        buf_reserve(b, CHUNKED_TRAILER_MAX) == NULL) /* all at once: it must not move */
         return fail(c, S3_SLOW_DOWN, S3_NO_MEMORY, error);
     size_t at = b->len;
     for (size_t i = 0; i < name.len; i++) {

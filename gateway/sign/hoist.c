@@ -76,15 +76,16 @@ enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
                           const struct sigv4_header **out, size_t *out_count,
                           struct s3_error *error)
 {
-    bool is_v2 = auth_arg(r, STR("AWSAccessKeyId")) && auth_arg(r, STR("Signature"));
+    bool is_v2 =
+        auth_arg(r, STR("AWSAccessKeyId")) != NULL && auth_arg(r, STR("Signature")) != NULL;
     size_t count = r->header_count;
 
     *out = r->headers;
     *out_count = r->header_count;
-    if (!is_v2 && !auth_arg(r, STR("X-Amz-Signature")))
+    if (!is_v2 && auth_arg(r, STR("X-Amz-Signature")) == NULL)
         return S3_OK;
     struct sigv4_header *all = arena_array(arena, count + r->arg_count + 1, sizeof(*all));
-    if (!all)
+    if (all == NULL)
         return s3_fail_memory(error);
     for (size_t i = 0; i < count; i++)
         all[i] = r->headers[i];
@@ -95,7 +96,7 @@ enum s3_code auth_headers(const struct auth_request *r, struct arena *arena,
         enum s3_code code = check_arg(r, arg, error);
         if (code != S3_OK)
             return code;
-        if (stands_for_header(arg->name) && !auth_header(r, arg->name).ptr)
+        if (stands_for_header(arg->name) && auth_header(r, arg->name).ptr == NULL)
             all[count++] = (struct sigv4_header){arg->name, arg->value};
     }
     *out = all;

@@ -38,7 +38,7 @@ static enum s3_code parse_decoded_length(const struct auth_request *r, struct au
 {
     struct str text = auth_header(r, STR("x-amz-decoded-content-length"));
 
-    if (!text.ptr)
+    if (text.ptr == NULL)
         return s3_fail(error, S3_MISSING_CONTENT_LENGTH,
                        "You must provide the x-amz-decoded-content-length HTTP header.");
     if (str_to_u64(str_trim(text), &out->decoded_length) != OK || out->decoded_length > INT64_MAX)
@@ -54,7 +54,8 @@ static enum s3_code parse_decoded_length(const struct auth_request *r, struct au
  */
 static enum s3_code check_pinned(struct str pinned, struct str header, struct s3_error *error)
 {
-    if (!header.ptr || str_eq(str_trim(header), pinned) || str_eq(pinned, STR("UNSIGNED-PAYLOAD")))
+    if (header.ptr == NULL || str_eq(str_trim(header), pinned) ||
+        str_eq(pinned, STR("UNSIGNED-PAYLOAD")))
         return S3_OK;
     return auth_not_signed(STR("x-amz-content-sha256"), error);
 }
@@ -75,19 +76,19 @@ enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
     out->payload = AUTH_PAYLOAD_UNSIGNED;
     out->payload_text = STR("UNSIGNED-PAYLOAD");
     if (out->kind == AUTH_HEADER_V4) {
-        if (!value.ptr)
+        if (value.ptr == NULL)
             return s3_fail(error, S3_INVALID_REQUEST,
                            "Missing required header for this request: x-amz-content-sha256");
         out->payload_text = str_trim(value);
-    } else if ((presigned || out->kind == AUTH_PRESIGNED_V2) && arg) {
+    } else if ((presigned || out->kind == AUTH_PRESIGNED_V2) && arg != NULL) {
         out->payload_text = arg->value;
         code = check_pinned(arg->value, value, error);
-        if (!value.ptr)
-            value = arg->value.ptr ? arg->value : STR("");
-    } else if (presigned && value.ptr && auth_v4_is_signed(out->signed_headers, name)) {
+        if (value.ptr == NULL)
+            value = arg->value.ptr != NULL ? arg->value : STR("");
+    } else if (presigned && value.ptr != NULL && auth_v4_is_signed(out->signed_headers, name)) {
         out->payload_text = str_trim(value);
     }
-    if (code != S3_OK || !value.ptr)
+    if (code != S3_OK || value.ptr == NULL)
         return code;
     code = parse_kind(str_trim(value), out, error);
     if (code == S3_OK && out->framed)

@@ -9,7 +9,7 @@ static enum err decode(struct str raw, enum percent_plus plus, struct arena *are
     enum err err = percent_decode(&b, raw, plus);
     if (err == OK) {
         *out = arena_str(arena, buf_str(&b));
-        if (!out->ptr)
+        if (out->ptr == NULL)
             err = err_set(ERR_NOMEM, "no memory for query arguments");
     }
     buf_fini(&b);
@@ -29,7 +29,7 @@ enum err auth_query_args(struct str raw_query, enum percent_plus plus, struct ar
     if (count == 0)
         return OK;
     struct sigv4_arg *args = arena_array(arena, count, sizeof(*args));
-    if (!args)
+    if (args == NULL)
         return err_set(ERR_NOMEM, "no memory for query arguments");
     rest = raw_query;
     for (size_t i = 0; str_split(&rest, '&', &piece);) {

@@ -113,7 +113,7 @@ static struct str header_or_arg(const struct signing *s, struct str name)
 {
     struct str value = auth_header(s->r, name);
 
-    if (value.ptr || s->auth->kind != AUTH_PRESIGNED_V2)
+    if (value.ptr != NULL || s->auth->kind != AUTH_PRESIGNED_V2)
         return str_trim(value);
     for (size_t i = 0; i < s->arg_count; i++)
         if (str_eq_nocase(s->args[i].name, name))
@@ -131,7 +131,7 @@ static bool put_amz(const struct signing *s, struct buf *out)
     size_t count = 0, max = s->r->header_count + s->arg_count;
     struct amz *list = arena_array(s->arena, max + 1, sizeof(*list));
 
-    if (!list)
+    if (list == NULL)
         return false;
     for (size_t i = 0; i < s->r->header_count; i++) {
         const struct sigv4_header *h = &s->r->headers[i];
@@ -140,7 +140,7 @@ static bool put_amz(const struct signing *s, struct buf *out)
     }
     for (size_t i = 0; s->auth->kind == AUTH_PRESIGNED_V2 && i < s->arg_count; i++) {
         const struct sigv4_arg *a = &s->args[i];
-        if (is_amz(a->name) && !auth_header(s->r, a->name).ptr)
+        if (is_amz(a->name) && auth_header(s->r, a->name).ptr == NULL)
             list[count++] = (struct amz){a->name, a->value, s->r->header_count + i};
     }
     qsort(list, count, sizeof(*list), compare_amz);
@@ -227,7 +227,7 @@ static bool put_resource(const struct signing *s, enum path_form form, struct bu
     struct sigv4_arg *list = arena_array(s->arena, s->arg_count + 1, sizeof(*list));
     size_t count = 0;
 
-    if (!list)
+    if (list == NULL)
         return false;
     put_path(s, form, out);
     for (size_t i = 0; i < s->arg_count; i++)
@@ -237,7 +237,7 @@ static bool put_resource(const struct signing *s, enum path_form form, struct bu
     for (size_t i = 0; i < count; i++) {
         buf_append_char(out, i == 0 ? '?' : '&');
         buf_append_str(out, list[i].name);
-        if (list[i].value.ptr) {
+        if (list[i].value.ptr != NULL) {
             buf_append_char(out, '=');
             buf_append_str(out, list[i].value);
         }
@@ -256,7 +256,7 @@ static enum err string_to_sign(const struct signing *s, enum path_form form, str
     struct str date = s->auth->timestamp; /* Expires */
 
     if (s->auth->kind == AUTH_HEADER_V2)
-        date = auth_header(s->r, STR("x-amz-date")).ptr
+        date = auth_header(s->r, STR("x-amz-date")).ptr != NULL
                    ? STR_NONE /* it is among the x-amz- headers */
                    : str_trim(auth_header(s->r, STR("date")));
     put_line(out, s->r->method);

@@ -34,7 +34,7 @@ enum s3_code auth_v2_parse_header(const struct auth_request *r, struct arena *ar
     out->access_key = str_sub(value, 0, colon - 1);
     out->signature = str_sub(value, colon, value.len);
     date = auth_header(r, STR("x-amz-date"));
-    if (!date.ptr)
+    if (date.ptr == NULL)
         date = auth_header(r, STR("date"));
     date = str_trim(date);
     if (!parse_date(date, &signed_ms))
@@ -51,7 +51,7 @@ enum s3_code auth_v2_parse_query(const struct auth_request *r, struct arena *are
     int64_t seconds;
 
     out->kind = AUTH_PRESIGNED_V2;
-    if (!key || !signature || !expires || key->value.len == 0)
+    if (key == NULL || signature == NULL || expires == NULL || key->value.len == 0)
         return s3_fail(error, S3_ACCESS_DENIED,
                        "Query-string authentication requires the Signature, Expires and "
                        "AWSAccessKeyId parameters");

@@ -27,7 +27,7 @@ static bool pick_headers(const struct auth_request *r, const struct auth *a, str
     size_t count = 0;
 
     out->headers = arena_array(arena, r->header_count + 1, sizeof(*out->headers));
-    if (!out->headers)
+    if (out->headers == NULL)
         return false;
     for (size_t i = 0; i < r->header_count; i++) {
         struct str name = r->headers[i].name;
@@ -71,7 +71,7 @@ static bool set_args(struct reading *out, struct arena *arena, const struct sigv
     struct sigv4_arg *kept = arena_array(arena, count + 1, sizeof(*kept));
     size_t kept_count = 0;
 
-    if (!kept)
+    if (kept == NULL)
         return false;
     for (size_t i = 0; i < count; i++)
         if (!str_eq(args[i].name, STR("X-Amz-Signature")))
@@ -141,27 +141,27 @@ static enum err try_headers(struct reading *reading, struct auth *a, struct aren
 {
     struct str hosts[HOSTS_MAX], encodings[ENCODINGS_MAX] = {{0}};
     size_t host_count = 1, encoding_count = 1;
-    struct str host = reading->host ? *reading->host : STR_NONE;
-    struct str encoding = reading->encoding ? *reading->encoding : STR_NONE;
+    struct str host = reading->host != NULL ? *reading->host : STR_NONE;
+    struct str encoding = reading->encoding != NULL ? *reading->encoding : STR_NONE;
     enum err err = OK;
 
     host_count = host_readings(host, arena, hosts);
-    if (reading->encoding)
+    if (reading->encoding != NULL)
         encoding_count = encoding_readings(encoding, encodings);
     for (size_t h = 0; err == OK && !*out_match && h < host_count; h++) {
         for (size_t c = h == 0; err == OK && !*out_match && c < encoding_count; c++) {
             if (a->hashed_bytes + canonical->len > READ_AGAIN_MAX)
                 break;
-            if (reading->host)
+            if (reading->host != NULL)
                 *reading->host = hosts[h];
-            if (reading->encoding)
+            if (reading->encoding != NULL)
                 *reading->encoding = encodings[c];
             err = try_one(reading, a, canonical, out_match);
         }
     }
-    if (reading->host)
+    if (reading->host != NULL)
         *reading->host = host;
-    if (reading->encoding)
+    if (reading->encoding != NULL)
         *reading->encoding = encoding;
     return err;
 }

@@ -113,7 +113,7 @@ static enum s3_code check_signed_headers(const struct auth_request *r, const str
         if (name.len == 0 || ++count > AUTH_SIGNED_HEADERS_MAX)
             return malformed(a, HEADER_MALFORMED "the SignedHeaders are mal-formed.",
                              "X-Amz-SignedHeaders is mal-formed.", error);
-        if (!auth_header(r, name).ptr) {
+        if (auth_header(r, name).ptr == NULL) {
             s3_fail(error, S3_SIGNATURE_DOES_NOT_MATCH,
                     "A header that is in SignedHeaders is not in the request");
             s3_error_add(error, "HeaderName", name);
@@ -156,9 +156,9 @@ static bool split_header(struct str value, struct str *out_credential, struct au
                          : str_eq(name, STR("SignedHeaders")) ? &out->signed_headers
                          : str_eq(name, STR("Signature"))     ? &out->signature
                                                               : NULL;
-        if (field.len > 0 && (!to || to->ptr))
+        if (field.len > 0 && (to == NULL || to->ptr != NULL))
             return false;
-        if (to)
+        if (to != NULL)
             *to = content;
     }
     return out_credential->len > 0 && out->signed_headers.len > 0 && out->signature.len > 0;
@@ -179,7 +179,7 @@ static enum s3_code header_date(const struct auth_request *r, struct arena *aren
                            "AWS authentication requires a valid Date or x-amz-date header");
         clock_amz(*out_ms, amz);
         text = arena_str(arena, str_of(amz));
-        if (!text.ptr)
+        if (text.ptr == NULL)
             return s3_fail_memory(error);
     }
     out->timestamp = text;
@@ -229,7 +229,7 @@ static struct str arg_text(const struct auth_request *r, struct str name)
 {
     const struct sigv4_arg *arg = auth_arg(r, name);
 
-    return arg ? arg->value : STR_NONE;
+    return arg != NULL ? arg->value : STR_NONE;
 }
 
 /* Each of the signature's own arguments once: a second one could mean something to others. */

@@ -7,7 +7,7 @@ struct str auth_header(const struct auth_request *r, struct str name)
 {
     for (size_t i = 0; i < r->header_count; i++)
         if (str_eq_nocase(r->headers[i].name, name))
-            return r->headers[i].value.ptr ? r->headers[i].value : STR("");
+            return r->headers[i].value.ptr != NULL ? r->headers[i].value : STR("");
     return STR_NONE;
 }
 
@@ -101,9 +101,11 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
 {
     struct str name = STR("Authorization");
     struct str header = str_trim(auth_header(r, name));
-    bool by_v4 = auth_arg(r, STR("X-Amz-Algorithm")) || auth_arg(r, STR("X-Amz-Credential")) ||
-                 auth_arg(r, STR("X-Amz-Signature"));
-    bool by_v2 = auth_arg(r, STR("AWSAccessKeyId")) || auth_arg(r, STR("Signature"));
+    bool by_v4 = auth_arg(r, STR("X-Amz-Algorithm")) != NULL ||
+                 auth_arg(r, STR("X-Amz-Credential")) != NULL ||
+                 auth_arg(r, STR("X-Amz-Signature")) != NULL;
+    bool by_v2 =
+        auth_arg(r, STR("AWSAccessKeyId")) != NULL || auth_arg(r, STR("Signature")) != NULL;
 
     *out = (struct auth){.kind = AUTH_ANONYMOUS};
     if ((header.len > 0) + by_v4 + by_v2 > 1 || count_headers(r, name) > 1)
@@ -113,7 +115,7 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
                        "should be specified");
     /* Tokens belong to temporary keys, which this gateway does not issue. */
     if (auth_header(r, STR("x-amz-security-token")).len > 0 ||
-        auth_arg_nocase(r, STR("x-amz-security-token")))
+        auth_arg_nocase(r, STR("x-amz-security-token")) != NULL)
         return s3_fail(error, S3_INVALID_TOKEN, NULL);
 
     enum s3_code code = S3_OK;
@@ -152,7 +154,7 @@ enum s3_code auth_check(const struct auth_request *r, struct arena *arena,
 {
     if (auth->kind == AUTH_ANONYMOUS)
         return s3_fail(error, S3_ACCESS_DENIED, NULL);
-    if (!key || !key->enabled) {
+    if (key == NULL || !key->enabled) {
         s3_fail(error, S3_INVALID_ACCESS_KEY_ID, NULL);
         s3_error_add(error, "AWSAccessKeyId", auth->access_key);
         return S3_INVALID_ACCESS_KEY_ID;

@@ -395,7 +395,7 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     uint8_t *back = malloc(200000);
-    enum err err = back ? OK : ERR_NOMEM;
+    enum err err = back != NULL ? OK : ERR_NOMEM;
 
     for (int round = 0; round < 10 && err == OK; round++)
         err = work_once(w, round, back);
@@ -466,7 +466,7 @@ static int open_dir(void **state)
     char url[128];
 
     snprintf(b.folder, sizeof(b.folder), "/tmp/kiseki-store-XXXXXX");
-    if (!mkdtemp(b.folder))
+    if (mkdtemp(b.folder) == NULL)
         return -1;
     snprintf(url, sizeof(url), "dir:%s/new/folder", b.folder);
     *state = &b;
@@ -537,7 +537,7 @@ int main(void)
     int failed = cmocka_run_group_tests_name("dir", tests, open_dir, close_backend);
 
     failed += cmocka_run_group_tests_name("fault", tests, open_fault, close_backend);
-    if (getenv("KISEKI_TEST_S3"))
+    if (getenv("KISEKI_TEST_S3") != NULL)
         failed += cmocka_run_group_tests_name("s3", tests, open_s3, close_backend);
     else
         print_message("skipped: s3 (KISEKI_TEST_S3 is not set)\n");

@@ -31,7 +31,7 @@ static void check_decoded(struct str raw, struct str text, enum percent_plus plu
 static void check(const struct http_target *t)
 {
     must(t->path.len > 0 && (t->path.ptr[0] == '/' || str_eq(t->path, STR("*"))));
-    must(!memchr(t->path.ptr, '\0', t->path.len));
+    must(memchr(t->path.ptr, '\0', t->path.len) == NULL);
     must(t->raw_path.len + t->raw_query.len <= t->raw.len + 1);
     must(t->arg_count <= HTTP_ARGS_MAX);
     check_decoded(t->raw_path, t->path, PERCENT_PLUS_LITERAL);
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *arena = arena_new((size_t)16 * 1024 * 1024);
     char *copy = malloc(size ? size : 1); /* its own block, so that a byte too far is seen */
-    if (arena && copy) {
+    if (arena != NULL && copy != NULL) {
         if (size > 0)
             memcpy(copy, data, size);
         struct http_target t;

@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&object, data, sizeof(object));
     struct str text = {(const char *)data + sizeof(object), size - sizeof(object)};
     struct arena *arena = arena_new(16 << 20);
-    if (!arena)
+    if (arena == NULL)
         return 0;
     check_range(text, object);
     check_conditions(text);

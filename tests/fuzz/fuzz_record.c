@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct record *records;
     size_t count;
 
-    if (!arena)
+    if (arena == NULL)
         return 0;
     if (record_unpack(arena, packed, &records, &count) == OK)
         check(records, count, packed);

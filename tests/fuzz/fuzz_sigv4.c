@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct auth_request r;
         struct auth auth;
         struct s3_error error;
-        if (arena && auth_text_parse(arena, (struct str){(const char *)data, size}, times[t], &r)) {
+        if (arena != NULL &&
+            auth_text_parse(arena, (struct str){(const char *)data, size}, times[t], &r)) {
             r.domains = domains;
             r.domain_count = 1;
             const struct sigv4_header *headers;

@@ -19,7 +19,7 @@ static void check_round_trip(struct arena *arena, const struct xml_node *node)
     xml_begin(&b);
     xml_text(&b, "Text", node->text);
     if (buf_check(&b) == OK && xml_read(arena, buf_str(&b), &again) != ERR_NOMEM &&
-        (!again || !str_eq(again->text, node->text)))
+        (again == NULL || !str_eq(again->text, node->text)))
         abort();
     buf_fini(&b);
 }
@@ -34,11 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str location;
     struct s3_error error;
 
-    if (!arena)
+    if (arena == NULL)
         return 0;
     if (xml_read(arena, document, &root) == OK) {
         check_round_trip(arena, root);
-        if (root->child)
+        if (root->child != NULL)
             check_round_trip(arena, root->child);
     }
     if (xml_parse_delete(arena, document, &del, &error) == S3_OK &&

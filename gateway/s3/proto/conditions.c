@@ -12,8 +12,8 @@ static void pick_headers(const struct sigv4_header *headers, size_t count, const
 {
     for (size_t i = 0; i < count; i++) {
         for (size_t p = 0; p < pick_count; p++)
-            if (!picks[p].to->ptr && str_eq_nocase(headers[i].name, picks[p].name))
-                *picks[p].to = headers[i].value.ptr ? headers[i].value : STR("");
+            if (picks[p].to->ptr == NULL && str_eq_nocase(headers[i].name, picks[p].name))
+                *picks[p].to = headers[i].value.ptr != NULL ? headers[i].value : STR("");
     }
 }
 
@@ -46,8 +46,8 @@ void conditions_of_copy_headers(const struct sigv4_header *headers, size_t count
 
 bool conditions_any(const struct conditions *c)
 {
-    return c->if_match.ptr || c->if_none_match.ptr || c->if_modified_since.ptr ||
-           c->if_unmodified_since.ptr;
+    return c->if_match.ptr != NULL || c->if_none_match.ptr != NULL ||
+           c->if_modified_since.ptr != NULL || c->if_unmodified_since.ptr != NULL;
 }
 
 /* --- ETags -------------------------------------------------------------------------------------*/
@@ -154,9 +154,9 @@ static bool match_fails(const struct conditions *c, struct str etag, int64_t mti
 {
     int64_t since;
 
-    if (c->if_match.ptr)
+    if (c->if_match.ptr != NULL)
         return !conditions_etag_listed(c->if_match, etag);
-    if (c->if_unmodified_since.ptr && parse_date(c->if_unmodified_since, &since))
+    if (c->if_unmodified_since.ptr != NULL && parse_date(c->if_unmodified_since, &since))
         return whole_seconds(mtime_ms) > since;
     return false;
 }
@@ -167,9 +167,9 @@ static bool none_match_fails(const struct conditions *c, struct str etag, int64_
 {
     int64_t since;
 
-    if (c->if_none_match.ptr)
+    if (c->if_none_match.ptr != NULL)
         return conditions_etag_listed(c->if_none_match, etag);
-    if (c->if_modified_since.ptr && parse_date(c->if_modified_since, &since) &&
+    if (c->if_modified_since.ptr != NULL && parse_date(c->if_modified_since, &since) &&
         since <= whole_seconds(now_ms))
         return whole_seconds(mtime_ms) <= since;
     return false;
@@ -196,13 +196,14 @@ enum condition_result conditions_write(const struct conditions *c, struct str et
 {
     if (guards_nothing(c->if_none_match))
         return CONDITION_FAILED;
-    if (c->if_match.ptr) {
-        if (!etag.ptr)
+    if (c->if_match.ptr != NULL) {
+        if (etag.ptr == NULL)
             return CONDITION_NO_OBJECT;
         if (!conditions_etag_listed(c->if_match, etag))
             return CONDITION_FAILED;
     }
-    if (c->if_none_match.ptr && etag.ptr && conditions_etag_listed(c->if_none_match, etag))
+    if (c->if_none_match.ptr != NULL && etag.ptr != NULL &&
+        conditions_etag_listed(c->if_none_match, etag))
         return CONDITION_FAILED;
     return CONDITION_PROCEED;
 }

@@ -100,7 +100,7 @@ enum s3_code names_check_key(struct str key, struct s3_error *error)
         s3_error_add(error, "MaxSizeAllowed", STR("1024"));
         return S3_KEY_TOO_LONG;
     }
-    if (memchr(key.ptr, 0, key.len))
+    if (memchr(key.ptr, 0, key.len) != NULL)
         return s3_fail_argument(error, "The key must not hold a NUL byte", "Key", STR_NONE);
     if (!str_is_utf8(key))
         return s3_fail(error, S3_INVALID_URI, "The key is not valid UTF-8.");
@@ -206,7 +206,7 @@ static struct str decoded(struct arena *arena, struct str s, enum percent_plus p
         *ok = false;
     else
         out = arena_str(arena, buf_str(&b));
-    if (!out.ptr)
+    if (out.ptr == NULL)
         *ok = false;
     buf_fini(&b);
     return out;

@@ -153,7 +153,7 @@ enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
     if (a.has_md5 && base64_decode(a.md5, p->md5, sizeof(p->md5)) != OK)
         return s3_fail(error, S3_INVALID_DIGEST, NULL);
     p->check_sha256 = spec->sha256 != NULL;
-    if (spec->sha256)
+    if (spec->sha256 != NULL)
         memcpy(p->sha256, spec->sha256, sizeof(p->sha256));
     p->check_sum = a.has_sum || a.has_trailer;
     p->by_trailer = a.has_trailer;

@@ -28,7 +28,7 @@ static size_t count_children(const struct xml_node *node, const char *name)
 {
     size_t count = 0;
 
-    for (const struct xml_node *c = node->child; c; c = c->next)
+    for (const struct xml_node *c = node->child; c != NULL; c = c->next)
         count += xml_is(c, name);
     return count;
 }
@@ -42,18 +42,18 @@ static bool read_delete_item(const struct xml_node *node, struct delete_item *ou
     const struct xml_node *mtime = xml_child(node, "LastModifiedTime");
     const struct xml_node *size = xml_child(node, "Size");
 
-    if (!key || key->child)
+    if (key == NULL || key->child != NULL)
         return false;
     out->key = key->text;
     out->version_id = xml_child_text(node, "VersionId");
     out->has_etag = etag != NULL;
     out->has_mtime = mtime != NULL;
     out->has_size = size != NULL;
-    if (etag)
+    if (etag != NULL)
         out->etag = etag->text.ptr != NULL ? etag->text : STR("");
-    if (mtime && clock_parse_any(mtime->text, &out->mtime_ms) != OK)
+    if (mtime != NULL && clock_parse_any(mtime->text, &out->mtime_ms) != OK)
         return false;
-    return !size || str_to_u64(str_trim(size->text), &out->size) == OK;
+    return size == NULL || str_to_u64(str_trim(size->text), &out->size) == OK;
 }
 
 enum s3_code xml_parse_delete(struct arena *arena, struct str body, struct delete_body *out,
@@ -70,9 +70,9 @@ enum s3_code xml_parse_delete(struct arena *arena, struct str body, struct delet
         return malformed(error);
     out->quiet = str_eq_nocase(str_trim(xml_child_text(root, "Quiet")), STR("true"));
     out->items = arena_array(arena, count, sizeof(*out->items));
-    if (!out->items)
+    if (out->items == NULL)
         return s3_fail_memory(error);
-    for (const struct xml_node *c = root->child; c; c = c->next) {
+    for (const struct xml_node *c = root->child; c != NULL; c = c->next) {
         if (!xml_is(c, "Object"))
             continue;
         if (!read_delete_item(c, &out->items[out->count++]))
@@ -86,7 +86,7 @@ enum s3_code xml_parse_delete(struct arena *arena, struct str body, struct delet
 static enum s3_code read_part_sum(const struct xml_node *node, struct complete_part *out,
                                   struct s3_error *error)
 {
-    for (const struct xml_node *c = node->child; c; c = c->next) {
+    for (const struct xml_node *c = node->child; c != NULL; c = c->next) {
         enum checksum_algo algo;
         bool known;
         if (!checksum_of_element(c->name, &algo, &known))
@@ -109,7 +109,7 @@ static enum s3_code read_part(const struct xml_node *node, struct complete_part 
     struct str text = str_trim(xml_child_text(node, "PartNumber"));
     uint64_t number;
 
-    if (!etag || str_to_u64(text, &number) != OK)
+    if (etag == NULL || str_to_u64(text, &number) != OK)
         return malformed(error);
     if (number < 1 || number > XML_COMPLETE_MAX)
         return s3_fail_argument(error, "Part number must be an integer between 1 and 10000",
@@ -132,9 +132,9 @@ enum s3_code xml_parse_complete(struct arena *arena, struct str body, struct com
     if (count == 0 || count > XML_COMPLETE_MAX)
         return malformed(error);
     out->parts = arena_array(arena, count, sizeof(*out->parts));
-    if (!out->parts)
+    if (out->parts == NULL)
         return s3_fail_memory(error);
-    for (const struct xml_node *c = root->child; c && code == S3_OK; c = c->next)
+    for (const struct xml_node *c = root->child; c != NULL && code == S3_OK; c = c->next)
         if (xml_is(c, "Part"))
             code = read_part(c, &out->parts[out->count++], error);
     return code;
@@ -154,7 +154,8 @@ enum s3_code xml_parse_create_bucket(struct arena *arena, struct str body, struc
     if (code != S3_OK)
         return code;
     /* Directory buckets, and tags at creation: they change what is made, so not ignored. */
-    if (xml_child(root, "Location") || xml_child(root, "Bucket") || xml_child(root, "Tags"))
+    if (xml_child(root, "Location") != NULL || xml_child(root, "Bucket") != NULL ||
+        xml_child(root, "Tags") != NULL)
         return s3_fail(error, S3_NOT_IMPLEMENTED,
                        "Only LocationConstraint is implemented in a CreateBucketConfiguration");
     *out_location = str_trim(xml_child_text(root, "LocationConstraint"));

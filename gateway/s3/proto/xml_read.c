@@ -32,7 +32,7 @@ static struct str local_name(const char *name)
 {
     const char *colon = strrchr(name, ':');
 
-    return str_of(colon ? colon + 1 : name);
+    return str_of(colon != NULL ? colon + 1 : name);
 }
 
 static void append(struct reader *r, struct xml_node *node)
@@ -42,7 +42,7 @@ static void append(struct reader *r, struct xml_node *node)
         return;
     }
     struct xml_node **last = &r->last[r->depth - 1];
-    if (*last)
+    if (*last != NULL)
         (*last)->next = node;
     else
         r->open[r->depth - 1]->child = node;
@@ -61,9 +61,9 @@ static void XMLCALL on_start(void *context, const XML_Char *name, const XML_Char
         return;
     }
     struct xml_node *node = arena_alloc(r->arena, sizeof(*node));
-    if (node)
+    if (node != NULL)
         node->name = arena_str(r->arena, local_name(name));
-    if (!node || !node->name.ptr) {
+    if (node == NULL || node->name.ptr == NULL) {
         stop(r, ERR_NOMEM, "no memory for XML");
         return;
     }
@@ -83,10 +83,10 @@ static void XMLCALL on_end(void *context, const XML_Char *name)
     if (r->failed != OK || r->depth == 0)
         return;
     struct xml_node *node = r->open[--r->depth];
-    if (!node->child) {
+    if (node->child == NULL) {
         if (buf_check(&r->text) == OK)
             node->text = arena_str(r->arena, buf_str(&r->text));
-        if (!node->text.ptr)
+        if (node->text.ptr == NULL)
             stop(r, ERR_NOMEM, "no memory for XML");
     }
     buf_clear(&r->text);
@@ -127,7 +127,7 @@ static enum err parse(struct reader *r, struct str document)
         return err_set(ERR_INVALID, "XML line %lu: %s",
                        (unsigned long)XML_GetCurrentLineNumber(r->parser),
                        XML_ErrorString(XML_GetErrorCode(r->parser)));
-    return r->root ? OK : err_set(ERR_INVALID, "XML without an element");
+    return r->root != NULL ? OK : err_set(ERR_INVALID, "XML without an element");
 }
 
 enum err xml_read(struct arena *arena, struct str document, struct xml_node **out_root)
@@ -136,7 +136,7 @@ enum err xml_read(struct arena *arena, struct str document, struct xml_node **ou
 
     *out_root = NULL;
     r.parser = XML_ParserCreate(NULL);
-    if (!r.parser)
+    if (r.parser == NULL)
         return err_set(ERR_NOMEM, "no memory for an XML parser");
     /* A reference never makes more text than its own, but UTF-16 grows by half. */
     buf_init(&r.text, document.len * 2 + 64);
@@ -150,14 +150,14 @@ enum err xml_read(struct arena *arena, struct str document, struct xml_node **ou
 
 bool xml_is(const struct xml_node *node, const char *name)
 {
-    return node && str_eq(node->name, str_of(name));
+    return node != NULL && str_eq(node->name, str_of(name));
 }
 
 const struct xml_node *xml_child(const struct xml_node *node, const char *name)
 {
-    const struct xml_node *child = node ? node->child : NULL;
+    const struct xml_node *child = node != NULL ? node->child : NULL;
 
-    while (child && !xml_is(child, name))
+    while (child != NULL && !xml_is(child, name))
         child = child->next;
     return child;
 }
@@ -166,5 +166,5 @@ struct str xml_child_text(const struct xml_node *node, const char *name)
 {
     const struct xml_node *child = xml_child(node, name);
 
-    return child ? child->text : STR_NONE;
+    return child != NULL ? child->text : STR_NONE;
 }

@@ -17,7 +17,7 @@ static void tag(struct buf *out, const char *start, size_t start_len, const char
     size_t len = strlen(element);
     char *to = buf_reserve(out, start_len + len + 1);
 
-    if (!to)
+    if (to == NULL)
         return;
     memcpy(to, start, start_len);
     memcpy(to + start_len, element, len);
@@ -94,7 +94,7 @@ void xml_escape(struct buf *out, struct str text)
         size_t len = str_utf8_at(text, at);
         const char *instead = replacement((const unsigned char *)text.ptr + at, len, numeric);
         size_t next = at + (len ? len : 1);
-        if (instead) {
+        if (instead != NULL) {
             buf_append(out, text.ptr + copied, at - copied);
             buf_append_cstr(out, instead);
             copied = next;

@@ -209,12 +209,12 @@ static void check_hmac(struct str key, struct str data, const char *sha256, cons
     uint8_t mac[32];
     char hex[65];
 
-    if (sha256) {
+    if (sha256 != NULL) {
         assert_ok(hmac_sha256(key, data, mac));
         hex_encode(mac, 32, hex);
         assert_string_equal(hex, sha256);
     }
-    if (sha1) {
+    if (sha1 != NULL) {
         assert_ok(hmac_sha1(key, data, mac));
         hex_encode(mac, 20, hex);
         assert_string_equal(hex, sha1);

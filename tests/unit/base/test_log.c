@@ -49,7 +49,7 @@ static json_t *take_json(void)
 
     assert_true(len > 0 && strchr(line, '\n') == line + len - 1);
     json_t *object = json_loads(line, 0, &failure);
-    if (!object)
+    if (object == NULL)
         fail_msg("%s in: %s", failure.text, line);
     return object;
 }
@@ -235,7 +235,7 @@ static void test_log__lines_of_threads_do_not_mix(void **state)
     log_setup(LOG_INFO, LOG_TEXT, pipe_ends[1]);
     rewind(f);
     char line[200];
-    while (fgets(line, sizeof(line), f)) {
+    while (fgets(line, sizeof(line), f) != NULL) {
         assert_int_equal(strlen(line), 25 + 5 + 8 + 1 + 48 + 1);
         assert_memory_equal(line + 30,
                             line[30] == 'a'   ? names[0]

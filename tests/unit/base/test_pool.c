@@ -67,7 +67,7 @@ static void count_and_free(struct pool_job *job)
 {
     struct count_job *c = (struct count_job *)job;
 
-    if (c->again)
+    if (c->again != NULL)
         pool_submit_always(c->again, &count_job(c->count, NULL)->job);
     atomic_fetch_add(c->count, 1);
     free(c);

@@ -65,7 +65,7 @@ static bool fake_read_request(FILE *in, struct fake_request *r)
     if (fake_read_head(in, r->head, sizeof(r->head)) == 0)
         return false;
     const char *length = strcasestr(r->head, "\r\ncontent-length:");
-    size_t left = length ? strtoul(length + 17, NULL, 10) : 0;
+    size_t left = length != NULL ? strtoul(length + 17, NULL, 10) : 0;
     for (; left > 0; left--) {
         int c = fgetc(in);
         if (c == EOF)
@@ -80,7 +80,7 @@ static bool fake_read_request(FILE *in, struct fake_request *r)
 /* False when the connection is to be closed. */
 static bool fake_answer(int fd, const struct fake_reply *reply, bool head_only)
 {
-    const char *body = reply->body ? reply->body : "";
+    const char *body = reply->body != NULL ? reply->body : "";
     size_t len = reply->claimed ? reply->claimed : strlen(body);
     char text[16384];
 
@@ -100,7 +100,7 @@ static void fake_serve(struct fake_s3 *f, int fd)
     struct fake_reply reply;
     FILE *in = fdopen(fd, "r");
 
-    while (in && fake_read_request(in, &request)) {
+    while (in != NULL && fake_read_request(in, &request)) {
         pthread_mutex_lock(&f->lock);
         size_t at = f->request_count < f->script_len ? f->request_count : f->script_len - 1;
         reply = f->script[at];
@@ -110,7 +110,7 @@ static void fake_serve(struct fake_s3 *f, int fd)
         if (!fake_answer(fd, &reply, strncmp(request.head, "HEAD ", 5) == 0))
             break;
     }
-    if (in)
+    if (in != NULL)
         fclose(in);
 }
 

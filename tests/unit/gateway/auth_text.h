@@ -21,7 +21,7 @@ static inline bool auth_text_path(struct arena *arena, struct str raw, struct st
     if (ok)
         *out = arena_str(arena, buf_str(&b));
     buf_fini(&b);
-    return ok && out->ptr;
+    return ok && out->ptr != NULL;
 }
 
 /* False when the text is no request. Headers are split at ':' and trimmed. */
@@ -34,7 +34,7 @@ static inline bool auth_text_parse(struct arena *arena, struct str text, int64_t
     size_t count = 0;
 
     *out = (struct auth_request){.now_ms = now_ms, .headers = headers};
-    if (!headers || !str_split(&rest, '\n', &line))
+    if (headers == NULL || !str_split(&rest, '\n', &line))
         return false;
     size_t space = str_find(line, ' ');
     out->method = str_sub(line, 0, space);

@@ -49,7 +49,7 @@ struct cert_files {
 static inline int cert_files_make(struct cert_files *f)
 {
     snprintf(f->folder, sizeof(f->folder), "/tmp/kiseki-cert-XXXXXX");
-    if (!mkdtemp(f->folder))
+    if (mkdtemp(f->folder) == NULL)
         return -1;
     snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->folder);
     snprintf(f->key, sizeof(f->key), "%s/key.pem", f->folder);

@@ -33,7 +33,7 @@ struct answer {
 static inline void client_handshake(struct client *c)
 {
     static gnutls_certificate_credentials_t nobody;
-    if (!nobody)
+    if (nobody == NULL)
         assert_int_equal(gnutls_certificate_allocate_credentials(&nobody), 0);
     assert_int_equal(gnutls_init(&c->tls, GNUTLS_CLIENT), 0);
     assert_int_equal(gnutls_set_default_priority(c->tls), 0);
@@ -75,7 +75,7 @@ static inline struct client *client_connect(const struct rig *rig)
 static inline void client_close(struct client *c)
 {
     close(c->fd);
-    if (c->tls)
+    if (c->tls != NULL)
         gnutls_deinit(c->tls);
     free(c);
 }
@@ -91,7 +91,7 @@ static inline void client_reset(struct client *c)
 /* All is sent; answers are still read. */
 static inline void client_end_stream(struct client *c)
 {
-    if (c->tls)
+    if (c->tls != NULL)
         assert_int_equal(gnutls_bye(c->tls, GNUTLS_SHUT_WR), 0);
     if (shutdown(c->fd, SHUT_WR) < 0)
         assert_true(c->tls && errno == ENOTCONN); /* answered and closed at the close_notify */
@@ -102,8 +102,8 @@ static inline bool client_try_send(struct client *c, const void *data, size_t le
 {
     const char *at = data;
     while (len > 0) {
-        ssize_t n =
-            c->tls ? gnutls_record_send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n = c->tls != NULL ? gnutls_record_send(c->tls, at, len)
+                                   : send(c->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0)
             return false;
         at += n;
@@ -123,13 +123,13 @@ static inline bool client_more(struct client *c)
     struct pollfd p = {c->fd, POLLIN, 0};
     char *to = c->buf + c->len;
     size_t room = sizeof(c->buf) - 1 - c->len;
-    bool has_more = c->tls && gnutls_record_check_pending(c->tls) > 0;
+    bool has_more = c->tls != NULL && gnutls_record_check_pending(c->tls) > 0;
     if (room == 0 || (!has_more && poll(&p, 1, 5000) <= 0))
         return false;
     ssize_t n;
     do { /* session tickets come between, and are nothing to read */
-        n = c->tls ? gnutls_record_recv(c->tls, to, room) : recv(c->fd, to, room, 0);
-    } while (c->tls && (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED));
+        n = c->tls != NULL ? gnutls_record_recv(c->tls, to, room) : recv(c->fd, to, room, 0);
+    } while (c->tls != NULL && (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED));
     if (n <= 0)
         return false;
     c->len += (size_t)n;
@@ -148,7 +148,7 @@ static inline bool client_line(struct client *c, char *out, size_t size)
 {
     for (;;) {
         char *end = memmem(c->buf, c->len, "\r\n", 2);
-        if (end) {
+        if (end != NULL) {
             size_t len = (size_t)(end - c->buf);
             assert_true(len < size);
             memcpy(out, c->buf, len);
@@ -181,7 +181,7 @@ static inline const char *answer_header(const struct answer *a, const char *name
 {
     static _Thread_local char value[1024];
     size_t name_len = strlen(name);
-    for (const char *line = a->head; line && *line; line = strchr(line, '\n')) {
+    for (const char *line = a->head; line != NULL && *line; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncasecmp(line, name, name_len) == 0 && line[name_len] == ':') {
             const char *at = line + name_len + 1;
@@ -207,12 +207,12 @@ static inline struct answer client_read_as(struct client *c, bool is_head)
     while (client_line(c, line, sizeof(line)) && line[0])
         used += (size_t)snprintf(a.head + used, sizeof(a.head) - used, "%s\n", line);
     const char *length = answer_header(&a, "Content-Length");
-    uint64_t len = length ? strtoull(length, NULL, 10) : 0;
+    uint64_t len = length != NULL ? strtoull(length, NULL, 10) : 0;
     if (is_head || a.status < 200 || a.status == 204 || a.status == 304) {
         a.whole = true;
-    } else if (length) {
+    } else if (length != NULL) {
         a.whole = client_bytes(c, &a, len);
-    } else if (answer_header(&a, "Transfer-Encoding")) {
+    } else if (answer_header(&a, "Transfer-Encoding") != NULL) {
         do {
             if (!client_line(c, line, sizeof(line)))
                 return a;
@@ -245,7 +245,7 @@ static inline bool client_is_closed(struct client *c)
 static inline void client_expect(struct client *c, unsigned status, const char *body)
 {
     struct answer a = client_read(c);
-    if (a.status != status || !a.whole || (body && strcmp(a.body, body) != 0)) {
+    if (a.status != status || !a.whole || (body != NULL && strcmp(a.body, body) != 0)) {
         fail_msg("got %u '%s' (%s), not %u '%s'", a.status, a.body, a.whole ? "whole" : "cut",
                  status, body ? body : "");
     }

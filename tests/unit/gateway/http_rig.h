@@ -65,7 +65,7 @@ static inline uint64_t rig_number(const struct http_request *r, const char *name
 {
     const struct http_arg *arg = http_target_arg(&r->target, name);
     uint64_t value = other;
-    return arg && str_to_u64(arg->value, &value) == OK ? value : other;
+    return arg != NULL && str_to_u64(arg->value, &value) == OK ? value : other;
 }
 
 static inline void *rig_resume_later(void *arg)
@@ -252,7 +252,7 @@ static inline enum http_next rig_body_end(struct http_request *r, enum err resul
     }
     if (str_eq(r->target.path, STR("/workecho")))
         return HTTP_WORK;
-    if (r->sink) {
+    if (r->sink != NULL) {
         struct rig_sink *s = r->user;
         http_reply_bytes(r, 200,
                          str_of(arena_printf(r->arena, "%llu", (unsigned long long)s->total)));
@@ -295,11 +295,11 @@ static inline void rig_start_with(struct rig *rig, struct http_options *options)
 {
     memset(rig, 0, sizeof(*rig));
     rig->is_tls = options->tls_cert_path != NULL;
-    log_setup(getenv("RIG_DEBUG") ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, 2);
+    log_setup(getenv("RIG_DEBUG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT, 2);
     assert_ok(pool_new("rig", 4, options->pool ? 1 : 4096, &rig->pool));
     options->pool = rig->pool;
     options->linger_s = options->linger_s ? options->linger_s : 1;
-    if (!options->listen)
+    if (options->listen == NULL)
         options->listen = "127.0.0.1:0";
     struct http_handler handler = {rig_head,   rig_work, rig_body_end, rig_done,
                                    rig_refuse, NULL,     rig};

@@ -34,7 +34,7 @@ static void note(const char *what, int fd)
     if (fd >= 0 && readlink(link, target, sizeof(target) - 1) < 0)
         target[0] = '\0';
     size_t skip = strncmp(target, root, strlen(root)) == 0 ? strlen(root) : 0;
-    const char *shown = strstr(target, "/.tmp/") ? "/.tmp/T" : target + skip;
+    const char *shown = strstr(target, "/.tmp/") != NULL ? "/.tmp/T" : target + skip;
     snprintf(trace + at, sizeof(trace) - at, "%s%s ", what, shown);
 }
 
@@ -75,7 +75,7 @@ static int make_root(void **state)
 {
     (void)state;
     snprintf(root, sizeof(root), "/tmp/kiseki-dir-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
+    return mkdtemp(root) != NULL ? 0 : -1;
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -341,7 +341,7 @@ static int put_as_nobody(struct store *s)
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(99);
         enum err err = store_put_bytes(s, "denied/x", "x", 1);
-        _exit(strstr(err_text(err), "ermission") ? (int)err : 98);
+        _exit(strstr(err_text(err), "ermission") != NULL ? (int)err : 98);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -23,7 +23,7 @@ static int set_up(void **state)
     char url[128];
 
     snprintf(f.root, sizeof(f.root), "/tmp/kiseki-fault-XXXXXX");
-    if (!mkdtemp(f.root))
+    if (mkdtemp(f.root) == NULL)
         return -1;
     snprintf(url, sizeof(url), "dir:%s", f.root);
     *state = &f;

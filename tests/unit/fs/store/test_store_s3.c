@@ -180,7 +180,7 @@ static void test_store_s3__maps_final_errors_at_once(void **state)
 
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(cases); i++) {
-        print_message("%d %s\n", cases[i].status, cases[i].body ? cases[i].body : "");
+        print_message("%d %s\n", cases[i].status, cases[i].body != NULL ? cases[i].body : "");
         fake_s3_reset(&fake);
         expect(cases[i].status, cases[i].body);
         assert_int_equal(store_put_bytes(s, "a", "x", 1), cases[i].put);
@@ -447,7 +447,7 @@ static void expect_open(enum err expected, const char *words)
 {
     enum err err = open_with("", 2);
 
-    if (err != expected || (err != OK && !strstr(err_text(err), words)))
+    if (err != expected || (err != OK && strstr(err_text(err), words) == NULL))
         fail_msg("%s: %s", err_name(err), err_text(err));
     assert_true(err == OK || s == NULL);
 }

@@ -89,7 +89,7 @@ static struct answer final_answer(struct client *c)
 static void expect_answer(const struct half_case *k, struct client *c)
 {
     struct answer a = final_answer(c);
-    if (a.status != 200 || !a.whole || (k->answer && strcmp(a.body, k->answer) != 0)) {
+    if (a.status != 200 || !a.whole || (k->answer != NULL && strcmp(a.body, k->answer) != 0)) {
         fail_msg("%s %s, %zu bytes%s: %u '%.100s'%s", k->method, k->target, k->body,
                  k->chunked ? " in chunks" : "", a.status, a.body, a.whole ? "" : ", cut off");
     }

@@ -298,7 +298,7 @@ static void test_server__refuses_what_smuggles_requests(void **state)
         /* 0.9.75 sends the head of its answer to a bad Content-Length twice: let it. */
         while (client_more(c)) {
         }
-        if (strstr(c->buf, "hello"))
+        if (strstr(c->buf, "hello") != NULL)
             fail_msg("row %zu: the next request was answered: %s", i, rows[i].request.ptr);
         answer_free(&a);
         client_close(c);
@@ -413,10 +413,10 @@ static unsigned thread_count(void)
     char line[200];
     unsigned count = 0;
     FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof(line), f))
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
         if (strncmp(line, "Threads:", 8) == 0)
             count = (unsigned)strtoul(line + 8, NULL, 10);
-    if (f)
+    if (f != NULL)
         fclose(f);
     return count;
 }

@@ -24,12 +24,13 @@ static void drip(struct dripping *list, size_t count)
         usleep(50000);
         for (size_t i = 0; i < count; i++) {
             struct dripping *d = &list[i];
-            struct pollfd p = {d->c ? d->c->fd : -1, POLLIN, 0};
-            if (d->c && (poll(&p, 1, 0) > 0 || !client_try_send(d->c, d->drop, strlen(d->drop)))) {
+            struct pollfd p = {d->c != NULL ? d->c->fd : -1, POLLIN, 0};
+            if (d->c != NULL &&
+                (poll(&p, 1, 0) > 0 || !client_try_send(d->c, d->drop, strlen(d->drop)))) {
                 client_close(d->c);
                 d->c = NULL;
                 left--;
-            } else if (d->c && clock_boot_ms() - begun > CUT_MS) {
+            } else if (d->c != NULL && clock_boot_ms() - begun > CUT_MS) {
                 fail_msg("%s '%s%s' may drip for ever", d->target, d->begin, d->drop);
             }
         }
@@ -98,8 +99,8 @@ static size_t sip(struct client *c, size_t sip_bytes, int64_t most_ms)
     size_t got = 0;
     while (clock_boot_ms() - begun < most_ms) {
         usleep(50000);
-        ssize_t n = c->tls ? gnutls_record_recv(c->tls, bytes, sip_bytes)
-                           : recv(c->fd, bytes, sip_bytes, 0);
+        ssize_t n = c->tls != NULL ? gnutls_record_recv(c->tls, bytes, sip_bytes)
+                                   : recv(c->fd, bytes, sip_bytes, 0);
         if (n <= 0)
             break;
         got += (size_t)n;

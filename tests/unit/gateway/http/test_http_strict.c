@@ -6,7 +6,7 @@
 static size_t split(const char *const *lines, struct http_header *out)
 {
     size_t n = 0;
-    for (; lines[n]; n++) {
+    for (; lines[n] != NULL; n++) {
         const char *colon = strstr(lines[n], ": ");
         out[n].name = (struct str){lines[n], (size_t)(colon - lines[n])};
         out[n].value = str_of(colon + 2);

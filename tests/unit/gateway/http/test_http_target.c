@@ -8,7 +8,7 @@ static int setup(void **state)
 {
     (void)state;
     arena = arena_new(1024 * 1024);
-    return arena ? 0 : -1;
+    return arena != NULL ? 0 : -1;
 }
 
 static int teardown(void **state)

@@ -30,7 +30,7 @@ static int setup(void **state)
 {
     (void)state;
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (!mkdtemp(folder))
+    if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", folder);
     snprintf(key_path, sizeof(key_path), "%s/key.pem", folder);

@@ -15,7 +15,7 @@
 
 static struct str given(const char *text)
 {
-    return text ? str_of(text) : STR_NONE;
+    return text != NULL ? str_of(text) : STR_NONE;
 }
 
 struct row {

@@ -8,7 +8,7 @@ static int make_arena(void **state)
 {
     (void)state;
     arena = arena_new(64 << 20);
-    return arena ? 0 : -1;
+    return arena != NULL ? 0 : -1;
 }
 
 static int drop_arena(void **state)
