@@ -1,12 +1,11 @@
 #include "gateway/app/config.h"
 
 #include "gateway/app/options.h"
+#include "gateway/app/private_file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SECRET_MAX ((size_t)4096)
 
@@ -38,28 +37,14 @@ static enum err set_option(struct config *c, const struct option_row *o, const c
     return *out != NULL ? OK : err_set(ERR_NOMEM, "out of memory");
 }
 
-/* The file's text without the line end that editors add. */
 static enum err set_from_file(struct config *c, const struct option_row *o, const char *path)
 {
     char text[SECRET_MAX + 1];
-    ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    enum err err;
+    enum err err = private_file_read(path, text, sizeof(text));
 
-    if (fd >= 0) {
-        n = read(fd, text, sizeof(text));
-        close(fd);
-    }
-    if (n < 0)
-        return err_set(ERR_INVALID, "cannot read %s: %m", path);
-    if ((size_t)n > SECRET_MAX)
-        return err_set(ERR_INVALID, "%s holds more than %zu bytes", path, SECRET_MAX);
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-        n--;
-    text[n] = '\0';
-    if (n == 0 || strlen(text) != (size_t)n)
-        return err_set(ERR_INVALID, "%s %s", path, n == 0 ? "is empty" : "holds a NUL byte");
-    err = set_option(c, o, text);
+    if (err != OK)
+        return err;
+    err = text[0] != '\0' ? set_option(c, o, text) : err_set(ERR_INVALID, "%s is empty", path);
     explicit_bzero(text, sizeof(text));
     return err;
 }
@@ -161,38 +146,8 @@ static enum err take_word(struct line *l)
     return take_option(l, o, value);
 }
 
-static void split_address(struct str address, struct str *host, struct str *port)
+static enum err check_together(const struct config *c)
 {
-    size_t colon = address.len;
-
-    while (colon > 0 && address.ptr[colon - 1] != ':')
-        colon--;
-    *port = str_sub(address, colon, address.len);
-    *host = str_sub(address, 0, colon > 0 ? colon - 1 : 0);
-}
-
-static bool is_any_host(struct str host)
-{
-    return host.len == 0 || str_eq(host, STR("0.0.0.0")) || str_eq(host, STR("[::]"));
-}
-
-/* Both are bound before either listens, which is when the kernel would refuse the second. */
-static bool is_same_port(struct str a, struct str b)
-{
-    struct str host_a, port_a, host_b, port_b;
-
-    split_address(a, &host_a, &port_a);
-    split_address(b, &host_b, &port_b);
-    return str_eq(port_a, port_b) && !str_eq(port_a, STR("0")) &&
-           (str_eq(host_a, host_b) || is_any_host(host_a) || is_any_host(host_b));
-}
-
-static enum err check_together(const struct config *c, unsigned command)
-{
-    if (command == COMMAND_SERVE && c->metrics_listen != NULL &&
-        is_same_port(str_of(c->listen), str_of(c->metrics_listen)))
-        return err_set(ERR_INVALID, "--listen %s and --metrics-listen %s need different ports",
-                       c->listen, c->metrics_listen);
     if ((c->tls_cert == NULL) != (c->tls_key == NULL))
         return err_set(ERR_INVALID, "set both --tls-cert and --tls-key, or neither");
     if (c->wait && !c->apply)
@@ -211,7 +166,7 @@ enum err config_load(int argc, char **argv, int first, unsigned command, struct 
             err = load_environment(out, &option_rows[i]);
     while (err == OK && line.at < argc && !out->help)
         err = take_word(&line);
-    return err == OK && !out->help ? check_together(out, command) : err;
+    return err == OK && !out->help ? check_together(out) : err;
 }
 
 void config_free(struct config *c)

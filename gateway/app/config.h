@@ -40,7 +40,8 @@ struct config {
 
 /*
  * Fills *out from argv[first..], the environment and defaults, as far as options belong to the
- * command (one bit of options.h). ERR_INVALID with a line that names the option; free with
+ * command (one bit of options.h). ERR_INVALID with a line that names the option, or
+ * why a file cannot be read (gateway/app/private_file.h); free with
  * config_free() in every case. After --help nothing more is looked at.
  */
 MUST_USE enum err config_load(int argc, char **argv, int first, unsigned command,

@@ -1,21 +1,16 @@
 #include "gateway/app/endpoint.h"
 
+#include "gateway/http/address.h"
+
 #include <stdio.h>
-#include <string.h>
 
 void endpoint_url(const char *scheme, const char *listen, const char *path, char *out, size_t size)
 {
-    static const char *const any[] = {":", "*:", "0.0.0.0:", "[::]:", "0:"};
-    const char *host = "", *rest = listen;
+    struct http_address a;
+    bool known = http_address_parse(str_of(listen), &a) == OK; /* the options' table has checked */
 
-    for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++) {
-        size_t len = strlen(any[i]);
-
-        if (strncmp(listen, any[i], len) != 0)
-            continue;
-        host = "127.0.0.1";
-        rest = listen + len - 1;
-        break;
-    }
-    snprintf(out, size, "%s://%s%s%s", scheme, host, rest, path);
+    if (known && http_address_is_any(&a))
+        a = (struct http_address){.host = STR("127.0.0.1"), .port = a.port};
+    snprintf(out, size, known && a.is_ipv6 ? "%s://[" STR_FMT "]:%u%s" : "%s://" STR_FMT ":%u%s",
+             scheme, STR_ARG(a.host), a.port, path);
 }

@@ -4,6 +4,7 @@
 #include "gateway/app/commands.h"
 #include "gateway/app/config.h"
 #include "gateway/app/suggest.h"
+#include "gateway/http/address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,19 +26,11 @@ static bool all_of(struct str s, const char *more)
     return true;
 }
 
-/* HOST:PORT by its form; gateway/http/listen.c resolves it. */
 static enum err check_address(const char *label, struct str s)
 {
-    size_t colon = s.len;
-    uint64_t port;
+    struct http_address a;
 
-    while (colon > 0 && s.ptr[colon - 1] != ':')
-        colon--;
-    if (colon == 0 || str_to_u64(str_sub(s, colon, s.len), &port) != OK || port > 65535)
-        return err_set(ERR_INVALID,
-                       "%s: \"" STR_FMT "\" is no address to listen on (HOST:PORT, [IPV6]:PORT)",
-                       label, STR_ARG(s));
-    return OK;
+    return http_address_parse(s, &a) == OK ? OK : err_prefix(ERR_INVALID, "%s", label);
 }
 
 static enum err check_region(const char *label, struct str s)

@@ -9,6 +9,7 @@
 #include "gateway/app/endpoint.h"
 #include "gateway/app/monitor.h"
 #include "gateway/app/options.h"
+#include "gateway/http/address.h"
 #include "gateway/s3/core/pipeline.h"
 #include "gateway/app/volume.h"
 #include "meta/access/account.h"
@@ -110,6 +111,15 @@ static void set_up_s3(struct gateway *g)
     while (g->s3.domain_count < CONFIG_DOMAINS_MAX && str_split(&rest, ',', &domain))
         g->domains[g->s3.domain_count++] = str_trim(domain);
     rand_hex(g->s3.host_id, 32);
+}
+
+/* Both are bound before either listens, which is when the kernel would refuse the second. */
+static enum err check_ports(const struct config *c)
+{
+    return c->metrics_listen == NULL || !http_addresses_collide(c->listen, c->metrics_listen)
+               ? OK
+               : err_set(ERR_INVALID, "--listen %s and --metrics-listen %s need different ports",
+                         c->listen, c->metrics_listen);
 }
 
 static enum err prepare_monitor(struct gateway *g)
@@ -228,6 +238,8 @@ static enum err start(struct gateway *g)
 
     if (err == OK)
         err = take_test_users(g);
+    if (err == OK)
+        err = check_ports(g->config);
     if (err == OK)
         err = prepare_monitor(g);
     if (err == OK)

@@ -3,10 +3,10 @@
 #include "base/codec.h"
 #include "base/rand.h"
 #include "fs/marker.h"
+#include "gateway/app/private_file.h"
 #include "meta/access/account.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,66 +20,6 @@ static enum err copy_text(char *out, size_t size, const char *text, const char *
         return err_set(ERR_INVALID, "%s is too long", what);
     memcpy(out, text, str_of(text).len + 1);
     return OK;
-}
-
-/* --- small private files ---------------------------------------------------------------------- */
-
-/* The file as a text. */
-static enum err read_file(const char *path, char *out, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0)
-        return err_set(errno == ENOENT ? ERR_NOT_FOUND : ERR_DENIED, "cannot read %s: %m", path);
-    n = read(fd, out, size - 1);
-    close(fd);
-    if (n < 0)
-        return err_set(ERR_IO, "cannot read %s: %m", path);
-    out[n] = '\0';
-    if (str_of(out).len != (size_t)n) /* what stands behind it would be lost without a word */
-        return err_set(ERR_INVALID, "%s holds a NUL byte", path);
-    return OK;
-}
-
-/* A new name in the folder of `path` is on disk. */
-static enum err sync_folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char folder[4096] = ".";
-    int fd;
-    enum err err = OK;
-
-    if (slash != NULL)
-        snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        err = err_set(ERR_IO, "cannot write %s: %m", folder);
-    if (fd >= 0)
-        close(fd);
-    return err;
-}
-
-/* Whole or not at all, also when the machine stops: a new name, synced, renamed, synced. */
-static enum err write_private_file(const char *path, const char *text)
-{
-    char fresh[4096 + 8];
-    size_t len = str_of(text).len;
-    enum err err = OK;
-    int fd;
-
-    snprintf(fresh, sizeof(fresh), "%s.new", path);
-    if (unlink(fresh) != 0 && errno != ENOENT) /* left by a start that was killed */
-        return err_set(ERR_DENIED, "cannot write %s: %m", fresh);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(ERR_DENIED, "cannot write %s: %m", fresh);
-    if (write(fd, text, len) != (ssize_t)len || fsync(fd) != 0)
-        err = err_set(ERR_IO, "cannot write %s: %m", fresh);
-    close(fd);
-    if (err == OK && rename(fresh, path) != 0)
-        err = err_set(ERR_IO, "cannot write %s: %m", path);
-    return err == OK ? sync_folder_of(path) : err;
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
@@ -115,7 +55,7 @@ static enum err load_credentials(struct volume *v, bool create)
 {
     char text[FILE_TEXT_MAX];
     struct str rest, access, secret = STR_NONE;
-    enum err err = read_file(v->credentials_path, text, sizeof(text));
+    enum err err = private_file_read(v->credentials_path, text, sizeof(text));
 
     if (err == ERR_NOT_FOUND && create) {
         rand_text(v->access_key, 20, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
@@ -123,7 +63,7 @@ static enum err load_credentials(struct volume *v, bool create)
                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
         snprintf(text, sizeof(text), "%s\n%s\n", v->access_key, v->secret_key);
         v->made_credentials = true;
-        return write_private_file(v->credentials_path, text);
+        return private_file_write(v->credentials_path, text);
     }
     if (err != OK)
         return err;
@@ -173,12 +113,12 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
     enum err err;
 
     snprintf(path, sizeof(path), "%s/master.key", data);
-    err = read_file(path, text, sizeof(text));
+    err = private_file_read(path, text, sizeof(text));
     if (err == ERR_NOT_FOUND && create && !is_there(data, "meta.db")) {
         rand_hex(text, 64);
         err = parse_master_key(v, str_of(text), path);
         snprintf(text + 64, 2, "\n");
-        return err == OK ? write_private_file(path, text) : err;
+        return err == OK ? private_file_write(path, text) : err;
     }
     if (err == ERR_NOT_FOUND)
         return err_set(ERR_DENIED,
@@ -187,8 +127,6 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
                        path);
     if (err != OK)
         return err;
-    while (str_of(text).len > 0 && text[str_of(text).len - 1] == '\n')
-        text[str_of(text).len - 1] = '\0';
     return parse_master_key(v, str_of(text), path);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/http/address.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -26,31 +27,6 @@
 #define ENDED_MS       50 /* between two looks at clients that ended their stream, if any did */
 #define BACKOFF_MS     50 /* out of descriptors */
 #define ACCEPT_AT_ONCE 64 /* before the watch has its turn */
-
-/* "[::1]:9000", "host:9000", ":9000" into host and port; false when it is none of them. */
-static bool split_address(const char *text, char *host, size_t host_size, const char **out_port)
-{
-    struct str s = str_of(text);
-    size_t colon = s.len;
-    while (colon > 0 && s.ptr[colon - 1] != ':')
-        colon--;
-    uint64_t port;
-    if (colon == 0 || str_to_u64(str_sub(s, colon, s.len), &port) != OK || port > 65535)
-        return false;
-    struct str name = str_sub(s, 0, colon - 1);
-    bool in_brackets = str_starts(name, STR("[")) && str_ends(name, STR("]")) && name.len > 2;
-    if (in_brackets)
-        name = str_sub(name, 1, name.len - 2);
-    else if (str_find(name, ':') < name.len)
-        return false;
-    if (name.len >= host_size)
-        return false;
-    if (name.len > 0)
-        memcpy(host, name.ptr, name.len);
-    host[name.len] = '\0';
-    *out_port = text + colon;
-    return true;
-}
 
 static enum err of_errno(int number)
 {
@@ -117,18 +93,10 @@ static void print_address(struct http_server *s)
 enum err http_bind(struct http_server *s)
 {
     const char *text = s->options.listen != NULL ? s->options.listen : "";
-    char host[256];
-    const char *port;
-    if (!split_address(text, host, sizeof(host), &port)) {
-        return err_set(ERR_INVALID, "'%s' is no address to listen on (HOST:PORT, [IPV6]:PORT)",
-                       text);
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    struct addrinfo *list = NULL;
-    int failed = getaddrinfo(host[0] ? host : NULL, port, &hints, &list);
-    if (failed != 0)
-        return err_set(ERR_INVALID, "cannot listen on %s: %s", text, gai_strerror(failed));
+    struct addrinfo *list;
+    enum err err = http_address_resolve(text, &list);
+    if (err != OK)
+        return err;
     s->listen_fd = open_first(list);
     int number = errno;
     freeaddrinfo(list);

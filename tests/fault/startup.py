@@ -112,6 +112,10 @@ class Startup:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             self.refused(port, args=("--listen", "127.0.0.1:" + port))
+        port = free_port()  # of both listeners, in two spellings
+        for listen in (f"localhost:{port}", f"127.1:{port}", f":{port}", f"*:{port}"):
+            self.refused("need different ports", listen,
+                         args=("--listen", listen, "--metrics-listen", f"127.0.0.1:{port}"))
 
     def wrong_master_key(self):
         self.refused("KISEKI_MASTER_KEY", KISEKI_MASTER_KEY=OTHER_KEY)
