@@ -3,7 +3,7 @@
  * copy, a completion and a deletion, each of a key that is there and of one that is not.
  */
 #include "gateway/s3/proto/conditions.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/core/write_conditions.h"
 #include "tests/conditions_cases.h"
 #include "tests/contract/upload_fixture.h"
 
@@ -74,8 +74,8 @@ static void try(struct world *w, struct meta *m, write_call call, const struct c
     static unsigned number;
     struct str key = str_of(arena_printf(w->arena, "key %u", number++));
     struct object_cond cond =
-        stored_cond_of(c->match != NULL ? str_of(c->match) : STR_NONE,
-                       c->none_match != NULL ? str_of(c->none_match) : STR_NONE);
+        write_conditions(c->match != NULL ? str_of(c->match) : STR_NONE,
+                         c->none_match != NULL ? str_of(c->none_match) : STR_NONE);
     enum case_result result = there ? c->on_there : c->on_missing;
     enum meta_missing missing = META_MISSING_NONE;
     struct object_put p = put_of(m, key, small(STR("old")));

@@ -1,6 +1,7 @@
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/object_headers.h"
 #include "gateway/s3/proto/xml_write.h"
 #include "meta/names/upload.h"
 
@@ -63,14 +64,13 @@ static void write_attr(const struct s3_request *r, const struct object_attr *att
     xml_time(xml, "LastModified", attr->mtime_ms);
     xml_etag(xml, "ETag", attr->etag);
     if (attr->checksum != 0) {
-        xml_cstr(xml, "ChecksumAlgorithm",
-                 checksum_algo_name(stored_checksum_algo(attr->checksum)));
-        xml_cstr(xml, "ChecksumType", checksum_type_name(stored_checksum_type(attr->checksum)));
+        xml_cstr(xml, "ChecksumAlgorithm", checksum_algo_name(checksum_code_algo(attr->checksum)));
+        xml_cstr(xml, "ChecksumType", checksum_type_name(checksum_code_type(attr->checksum)));
     }
     xml_u64(xml, "Size", (uint64_t)attr->size);
     if (owner)
-        stored_xml_owner(r, "Owner", attr->owner, xml);
-    xml_text(xml, "StorageClass", stored_class_name(attr->storage_class));
+        s3_xml_owner(r, "Owner", attr->owner, xml);
+    xml_text(xml, "StorageClass", storage_class_name(attr->storage_class));
 }
 
 static void write_contents(const struct s3_request *r, const struct object_list *list,
@@ -101,7 +101,7 @@ static enum s3_code run_list(struct s3_request *r, const struct listing *l, stru
     };
     enum err err = object_list(r->s3->meta, r->arena, &query, out);
 
-    return stored_commit_code(r, err, META_MISSING_BUCKET, "list the bucket");
+    return s3_fail_commit(r, err, META_MISSING_BUCKET, "list the bucket");
 }
 
 /*
@@ -294,14 +294,14 @@ static void write_upload(const struct s3_request *r, const struct upload_entry *
     xml_open(xml, "Upload");
     xml_name(xml, "Key", e->key, url);
     xml_text(xml, "UploadId", e->upload.upload);
-    stored_xml_owner(r, "Initiator", e->upload.owner, xml);
-    stored_xml_owner(r, "Owner", e->upload.owner, xml);
-    xml_text(xml, "StorageClass", stored_class_name(e->upload.storage_class));
+    s3_xml_owner(r, "Initiator", e->upload.owner, xml);
+    s3_xml_owner(r, "Owner", e->upload.owner, xml);
+    xml_text(xml, "StorageClass", storage_class_name(e->upload.storage_class));
     xml_time(xml, "Initiated", e->upload.initiated_ms);
     if (e->upload.checksum != 0) {
         xml_cstr(xml, "ChecksumAlgorithm",
-                 checksum_algo_name(stored_checksum_algo(e->upload.checksum)));
-        xml_cstr(xml, "ChecksumType", checksum_type_name(stored_checksum_type(e->upload.checksum)));
+                 checksum_algo_name(checksum_code_algo(e->upload.checksum)));
+        xml_cstr(xml, "ChecksumType", checksum_type_name(checksum_code_type(e->upload.checksum)));
     }
     xml_close(xml, "Upload");
 }
@@ -334,9 +334,8 @@ enum s3_code op_list_multipart_uploads(struct s3_request *r)
     query.prefix = l.prefix;
     query.delimiter = l.delimiter;
     query.max = (size_t)l.max;
-    code =
-        stored_commit_code(r, upload_list(r->s3->meta, r->arena, &query, &entries, &count, &more),
-                           META_MISSING_BUCKET, "list the uploads");
+    code = s3_fail_commit(r, upload_list(r->s3->meta, r->arena, &query, &entries, &count, &more),
+                          META_MISSING_BUCKET, "list the uploads");
     if (code != S3_OK)
         return code;
     buf_init(&xml, ANSWER_MAX);

@@ -1,5 +1,4 @@
 #include "gateway/s3/core/ops.h"
-#include "gateway/s3/proto/stored.h"
 #include "gateway/s3/proto/xml_write.h"
 #include "meta/names/bucket.h"
 
@@ -64,14 +63,14 @@ static enum s3_code find_owner(struct s3_request *r, bool of_bucket, uint64_t *o
     if (of_bucket) {
         err = bucket_get(r->s3->meta, r->arena, r->bucket, &bucket);
         *out_owner = err == OK ? bucket.owner : 0;
-        return stored_commit_code(r, err, missing, "look at the bucket");
+        return s3_fail_commit(r, err, missing, "look at the bucket");
     }
-    code = stored_version_of(r, &get.version);
+    code = s3_version_id(r, &get.version);
     if (code != S3_OK)
         return code;
     err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
     *out_owner = err == OK ? object.attr.owner : 0;
-    return stored_commit_code(r, err, missing, "look at the object");
+    return s3_fail_commit(r, err, missing, "look at the object");
 }
 
 static void write_user(struct buf *xml, const struct account *owner)

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/proto/xml_write.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,17 @@ void s3_reply_etag(struct s3_request *r, struct str etag)
 {
     if (http_reply_printf(r->http, "ETag", "\"" STR_FMT "\"", STR_ARG(etag)) != OK)
         log_warn("response header ETag was left out: it cannot be sent");
+}
+
+void s3_reply_checksum(struct s3_request *r, const struct checksum *sum, bool with_parts)
+{
+    char text[CHECKSUM_TEXT_MAX];
+
+    if (sum->algo == CHECKSUM_NONE)
+        return;
+    checksum_text(sum, with_parts, text);
+    s3_reply_header_cstr(r, checksum_header_name(sum->algo), text);
+    s3_reply_header_cstr(r, "x-amz-checksum-type", checksum_type_name(sum->type));
 }
 
 void s3_reply_ids(struct s3_request *r)
@@ -147,4 +159,43 @@ enum s3_code s3_fail_missing(struct s3_request *r, enum meta_missing missing)
         s3_error_add(&r->error, "BucketName", r->bucket);
         return code;
     }
+}
+
+enum s3_code s3_fail_commit(struct s3_request *r, enum err err, enum meta_missing missing,
+                            const char *what)
+{
+    switch (err) {
+    case OK:
+        return S3_OK;
+    case ERR_NOT_FOUND:
+        return s3_fail_missing(r, missing);
+    case ERR_CONDITION:
+        return s3_fail(&r->error, S3_PRECONDITION_FAILED, NULL);
+    case ERR_CONFLICT:
+        return s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL);
+    default:
+        return s3_fail_err(r, err, what);
+    }
+}
+
+void s3_xml_checksum(struct buf *xml, const struct checksum *sum, bool with_parts)
+{
+    char text[CHECKSUM_TEXT_MAX];
+
+    if (sum->algo == CHECKSUM_NONE)
+        return;
+    checksum_text(sum, with_parts, text);
+    xml_cstr(xml, checksum_element_name(sum->algo), text);
+}
+
+void s3_xml_owner(const struct s3_request *r, const char *element, uint64_t id, struct buf *xml)
+{
+    struct account account;
+
+    if (account_find(r->s3->meta, id, &account) != OK)
+        return;
+    xml_open(xml, element);
+    xml_cstr(xml, "ID", account.canonical_id);
+    xml_cstr(xml, "DisplayName", account.name);
+    xml_close(xml, element);
 }

@@ -157,3 +157,17 @@ enum s3_code s3_arg_number(struct s3_request *r, const char *name, int64_t max, 
     *out = value > (uint64_t)max ? max : (int64_t)value;
     return S3_OK;
 }
+
+enum s3_code s3_version_id(struct s3_request *r, struct str *out)
+{
+    *out = s3_arg(r, "versionId");
+    if (out->len == 0) {
+        if (out->ptr == NULL)
+            return S3_OK;
+        return s3_fail_argument(&r->error, "Version id cannot be the empty string", "versionId",
+                                *out);
+    }
+    if (str_eq(*out, STR("null")))
+        return S3_OK;
+    return s3_fail_argument(&r->error, "Invalid version id specified", "versionId", *out);
+}

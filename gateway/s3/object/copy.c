@@ -1,7 +1,9 @@
 #include "base/clock.h"
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/object/copy_source.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/object_headers.h"
+#include "gateway/s3/core/write_conditions.h"
 #include "gateway/s3/proto/xml_write.h"
 
 #define RESULT_MAX ((size_t)4 << 10)
@@ -38,7 +40,7 @@ static enum s3_code choose_checksum(struct s3_request *r, struct copy *c)
     enum s3_code code;
 
     c->asked = CHECKSUM_NONE;
-    c->sum = stored_checksum_unpack(r->file.object.checksum);
+    c->sum = checksum_unpack(r->file.object.checksum);
     if (asked.len == 0)
         return S3_OK;
     code = checksum_algo_parse(asked, &c->asked, &r->error);
@@ -51,18 +53,18 @@ static enum s3_code describe(struct s3_request *r, struct copy *c)
 {
     const struct object *source = &r->file.object;
     struct object_put *put = &c->put;
-    enum s3_code code = stored_class_of(r, &put->attr.storage_class);
+    enum s3_code code = storage_class_of(r, &put->attr.storage_class);
 
     put->headers = source->headers;
     if (code == S3_OK && c->replace)
-        code = stored_headers_of(r, &put->headers);
+        code = object_headers_of(r, &put->headers);
     if (code != S3_OK)
         return code;
     put->bucket = r->bucket;
     put->key = r->key;
     put->tags = source->tags;
     put->parts = source->parts;
-    put->cond = stored_write_cond(r);
+    put->cond = write_conditions_of(r);
     put->attr.size = source->attr.size;
     put->attr.etag = source->attr.etag;
     put->attr.owner = r->access.account.id;
@@ -78,7 +80,7 @@ static enum s3_code answer(struct s3_request *r, const struct copy *c)
     xml_open_root(&xml, "CopyObjectResult");
     xml_time(&xml, "LastModified", c->put.attr.mtime_ms);
     xml_etag(&xml, "ETag", c->put.attr.etag);
-    stored_xml_checksum(&xml, &c->sum, true);
+    s3_xml_checksum(&xml, &c->sum, true);
     if (c->sum.algo != CHECKSUM_NONE)
         xml_cstr(&xml, "ChecksumType", checksum_type_name(c->sum.type));
     xml_close(&xml, "CopyObjectResult");
@@ -93,9 +95,9 @@ static enum s3_code commit(struct s3_request *r)
     enum s3_code code;
     enum err err;
 
-    put->checksum = stored_checksum_pack(r->arena, &c->sum);
+    put->checksum = checksum_pack(r->arena, &c->sum);
     put->attr.mtime_ms = clock_wall_ms();
-    put->attr.checksum = stored_checksum_code(c->sum.algo, c->sum.type);
+    put->attr.checksum = checksum_code(c->sum.algo, c->sum.type);
     if (put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
     err = meta_next_id(r->s3->meta, &put->inode);
@@ -105,7 +107,7 @@ static enum s3_code commit(struct s3_request *r)
         put->cond.no_wait = false;
         return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
-    code = stored_commit_code(r, err, missing, "commit the copy");
+    code = s3_fail_commit(r, err, missing, "commit the copy");
     return code == S3_OK ? answer(r, c) : code;
 }
 

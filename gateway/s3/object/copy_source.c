@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/owner.h"
-#include "gateway/s3/proto/stored.h"
 
 /* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
 #define LOOK_BYTES ((uint64_t)1 << 20)

@@ -1,7 +1,7 @@
 #include "base/clock.h"
 #include "gateway/s3/proto/names.h"
 #include "gateway/s3/core/ops.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/core/write_conditions.h"
 #include "gateway/s3/proto/xml_bodies.h"
 #include "gateway/s3/proto/xml_write.h"
 
@@ -13,7 +13,7 @@ static enum s3_code delete_cond(struct s3_request *r, struct object_cond *out)
     struct str mtime = s3_header(r, "x-amz-if-match-last-modified-time");
     int64_t ms;
 
-    *out = stored_write_cond(r);
+    *out = write_conditions_of(r);
     if (size.ptr != NULL) {
         out->has_size = true;
         if (str_to_i64(size, &out->if_size) != OK)
@@ -34,13 +34,13 @@ static enum s3_code delete_code(struct s3_request *r, const struct object_delete
 {
     if (item->result == ERR_NOT_FOUND && item->missing == META_MISSING_KEY)
         return S3_OK;
-    return stored_commit_code(r, item->result, item->missing, "delete an object");
+    return s3_fail_commit(r, item->result, item->missing, "delete an object");
 }
 
 enum s3_code op_delete_object(struct s3_request *r)
 {
     struct object_delete item = {.bucket = r->bucket, .key = r->key};
-    enum s3_code code = stored_version_of(r, &item.version);
+    enum s3_code code = s3_version_id(r, &item.version);
 
     if (code == S3_OK)
         code = delete_cond(r, &item.cond);
@@ -78,7 +78,7 @@ static void fill_item(struct s3_request *r, const struct delete_item *asked,
     *out = (struct object_delete){
         .bucket = r->bucket, .key = asked->key, .version = asked->version_id};
     if (asked->has_etag)
-        out->cond = stored_cond_of(asked->etag, STR_NONE);
+        out->cond = write_conditions(asked->etag, STR_NONE);
     out->cond.has_size = asked->has_size;
     out->cond.if_size = (int64_t)asked->size;
     out->cond.has_mtime = asked->has_mtime;

@@ -2,7 +2,8 @@
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/proto/range.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/object_headers.h"
 #include "gateway/s3/proto/xml_write.h"
 
 #include <stdio.h>
@@ -65,9 +66,9 @@ static enum s3_code unsatisfiable(struct s3_request *r, uint64_t size)
 static enum s3_code select_part(struct s3_request *r, const struct object *o, int64_t number,
                                 struct selection *out)
 {
-    struct stored_part *parts;
+    struct object_part *parts;
     size_t count;
-    enum err err = stored_parts_unpack(r->arena, o->parts, &parts, &count);
+    enum err err = object_parts_unpack(r->arena, o->parts, &parts, &count);
 
     if (err != OK)
         return s3_fail_err(r, err, "read the list of parts");
@@ -80,7 +81,7 @@ static enum s3_code select_part(struct s3_request *r, const struct object *o, in
     out->partial = out->range.len > 0; /* a 206 names a byte in its Content-Range */
     if (count > 0) {
         out->sum = parts[number - 1].sum;
-        out->sum.type = stored_checksum_unpack(o->checksum).type;
+        out->sum.type = checksum_unpack(o->checksum).type;
     }
     return S3_OK;
 }
@@ -110,7 +111,7 @@ static enum s3_code select_bytes(struct s3_request *r, const struct object *o,
     int64_t number;
     enum s3_code code;
 
-    *out = (struct selection){.sum = stored_checksum_unpack(o->checksum)};
+    *out = (struct selection){.sum = checksum_unpack(o->checksum)};
     if (!s3_has_arg(r, "partNumber"))
         return select_range(r, o, out);
     if (s3_header(r, "range").len > 0)
@@ -139,14 +140,14 @@ static enum s3_code open_object(struct s3_request *r, enum object_want want)
 {
     struct object_get get = {.bucket = r->bucket, .key = r->key, .want = want};
     enum meta_missing missing = META_MISSING_NONE;
-    enum s3_code code = stored_version_of(r, &get.version);
+    enum s3_code code = s3_version_id(r, &get.version);
     enum err err;
 
     if (code != S3_OK)
         return code;
     hint_range(r, &get);
     err = file_open(r->s3->fs, r->arena, &get, &r->file, &missing);
-    return stored_commit_code(r, err, missing, "open the object");
+    return s3_fail_commit(r, err, missing, "open the object");
 }
 
 /* 304 and 412 by the request's conditions. S3_OK with *out_done: the answer is made. */
@@ -167,7 +168,7 @@ static enum s3_code check_conditions(struct s3_request *r, const struct object *
         clock_http(o->attr.mtime_ms, date);
         s3_reply_header_cstr(r, "Last-Modified", date);
         s3_reply_etag(r, o->attr.etag);
-        stored_reply_caching(r, o);
+        object_headers_reply_caching(r, o);
         return S3_OK;
     }
     default:
@@ -179,11 +180,11 @@ static enum s3_code check_conditions(struct s3_request *r, const struct object *
 static unsigned reply_head(struct s3_request *r, const struct object *o,
                            const struct selection *selection)
 {
-    stored_reply(r, o);
+    object_headers_reply(r, o);
     if ((!selection->partial || selection->part_count > 0 ||
          selection->range.len == (uint64_t)o->attr.size) &&
         str_eq_nocase(s3_header(r, "x-amz-checksum-mode"), STR("ENABLED")))
-        stored_reply_checksum(r, &selection->sum, selection->part_count == 0);
+        s3_reply_checksum(r, &selection->sum, selection->part_count == 0);
     if (selection->part_count > 0) {
         char count[24];
 
@@ -361,10 +362,10 @@ static enum s3_code header_number(struct s3_request *r, const char *name, uint64
 
 static enum s3_code write_parts(struct s3_request *r, const struct object *o, struct buf *xml)
 {
-    struct stored_part *parts;
+    struct object_part *parts;
     size_t count, i = 0, shown = 0;
     uint64_t marker, max;
-    enum err err = stored_parts_unpack(r->arena, o->parts, &parts, &count);
+    enum err err = object_parts_unpack(r->arena, o->parts, &parts, &count);
     enum s3_code code = header_number(r, "x-amz-part-number-marker", 0, &marker);
 
     if (code == S3_OK)
@@ -386,7 +387,7 @@ static enum s3_code write_parts(struct s3_request *r, const struct object *o, st
         xml_open(xml, "Part");
         xml_u64(xml, "PartNumber", parts[i].number);
         xml_u64(xml, "Size", parts[i].size);
-        stored_xml_checksum(xml, &parts[i].sum, false);
+        s3_xml_checksum(xml, &parts[i].sum, false);
         xml_close(xml, "Part");
     }
     xml_u64(xml, "NextPartNumberMarker", i > 0 ? parts[i - 1].number : 0);
@@ -398,7 +399,7 @@ static enum s3_code write_parts(struct s3_request *r, const struct object *o, st
 static enum s3_code write_attributes(struct s3_request *r, const struct object *o,
                                      const struct wanted *wanted, struct buf *xml)
 {
-    struct checksum sum = stored_checksum_unpack(o->checksum);
+    struct checksum sum = checksum_unpack(o->checksum);
     enum s3_code code = S3_OK;
 
     xml_begin(xml);
@@ -407,14 +408,14 @@ static enum s3_code write_attributes(struct s3_request *r, const struct object *
         xml_text(xml, "ETag", o->attr.etag);
     if (wanted->checksum && sum.algo != CHECKSUM_NONE) {
         xml_open(xml, "Checksum");
-        stored_xml_checksum(xml, &sum, true);
+        s3_xml_checksum(xml, &sum, true);
         xml_cstr(xml, "ChecksumType", checksum_type_name(sum.type));
         xml_close(xml, "Checksum");
     }
     if (wanted->parts)
         code = write_parts(r, o, xml);
     if (wanted->storage_class)
-        xml_text(xml, "StorageClass", stored_class_name(o->attr.storage_class));
+        xml_text(xml, "StorageClass", storage_class_name(o->attr.storage_class));
     if (wanted->size)
         xml_u64(xml, "ObjectSize", (uint64_t)o->attr.size);
     xml_close(xml, "GetObjectAttributesResponse");

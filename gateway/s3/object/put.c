@@ -2,7 +2,9 @@
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/object/range_write.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/object_headers.h"
+#include "gateway/s3/core/write_conditions.h"
 
 /*
  * PutObject. The commit checks bucket and conditions again; this only spares a client that waits
@@ -10,30 +12,30 @@
  */
 enum s3_code op_put_object_before_body(struct s3_request *r)
 {
-    return range_is_append(r) ? range_append_before_body(r) : stored_check_early(r);
+    return range_is_append(r) ? range_append_before_body(r) : write_conditions_check_early(r);
 }
 
 /* Everything but the content. */
 static enum s3_code describe(struct s3_request *r, struct object_put *put)
 {
     char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
-    enum s3_code code = stored_headers_of(r, &put->headers);
+    enum s3_code code = object_headers_of(r, &put->headers);
 
     if (code == S3_OK)
-        code = stored_class_of(r, &put->attr.storage_class);
+        code = storage_class_of(r, &put->attr.storage_class);
     if (code != S3_OK)
         return code;
     put->bucket = r->bucket;
     put->key = r->key;
-    put->cond = stored_write_cond(r);
-    put->checksum = stored_checksum_pack(r->arena, &r->digest.sum);
+    put->cond = write_conditions_of(r);
+    put->checksum = checksum_pack(r->arena, &r->digest.sum);
     if (etag == NULL || put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
     hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
     put->attr.etag = str_of(etag);
     put->attr.mtime_ms = clock_wall_ms();
     put->attr.owner = r->access.account.id;
-    put->attr.checksum = stored_checksum_code(r->digest.sum.algo, r->digest.sum.type);
+    put->attr.checksum = checksum_code(r->digest.sum.algo, r->digest.sum.type);
     return S3_OK;
 }
 
@@ -41,7 +43,7 @@ static enum s3_code answer(struct s3_request *r, const struct object_put *put)
 {
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put->attr.etag);
-    stored_reply_checksum(r, &r->digest.sum, true);
+    s3_reply_checksum(r, &r->digest.sum, true);
     return S3_OK;
 }
 
@@ -57,7 +59,7 @@ static enum s3_code commit(struct s3_request *r)
         return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
     writer_settle(r->writer, err);
-    code = stored_commit_code(r, err, missing, "commit the object");
+    code = s3_fail_commit(r, err, missing, "commit the object");
     return code == S3_OK ? answer(r, put) : code;
 }
 

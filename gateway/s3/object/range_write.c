@@ -10,7 +10,6 @@
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/proto/range.h"
 #include "gateway/s3/object/range_write.h"
-#include "gateway/s3/proto/stored.h"
 #include "gateway/s3/proto/xml_write.h"
 
 #include <stdio.h>
@@ -78,7 +77,7 @@ static enum s3_code check_early(struct s3_request *r, struct terms *t, bool *out
     if (*out_missing)
         return S3_OK;
     if (err != OK)
-        return stored_commit_code(r, err, missing, "look at the key");
+        return s3_fail_commit(r, err, missing, "look at the key");
     code = check_object(t, &object);
     return code == S3_OK ? S3_OK : refuse(r, code);
 }
@@ -138,7 +137,7 @@ static enum s3_code write_code(struct s3_request *r, const struct terms *t, enum
 {
     if (err == ERR_CONDITION && t->code != S3_OK)
         return refuse(r, t->code);
-    return stored_commit_code(r, err, missing, "write into the object");
+    return s3_fail_commit(r, err, missing, "write into the object");
 }
 
 static struct write_op *new_write(struct s3_request *r)
@@ -298,7 +297,7 @@ static enum s3_code make_object(struct s3_request *r)
     writer_settle(r->writer, err);
     if (err == ERR_CONDITION)
         return s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL);
-    code = stored_commit_code(r, err, missing, "commit the object");
+    code = s3_fail_commit(r, err, missing, "commit the object");
     return code == S3_OK ? op->made(r, op->put) : code;
 }
 

@@ -1,7 +1,8 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/write_conditions.h"
 #include "gateway/s3/proto/xml_bodies.h"
 #include "gateway/s3/proto/xml_write.h"
 #include "meta/names/upload.h"
@@ -31,7 +32,7 @@ static enum s3_code load(struct s3_request *r, struct completion *c)
     enum err err = part_list(r->s3->meta, r->arena, r->bucket, r->key, s3_arg(r, "uploadId"), 0,
                              PARTS_MAX, &c->upload, &c->stored, &c->stored_count, &more, &missing);
 
-    return stored_commit_code(r, err, missing, "list the parts");
+    return s3_fail_commit(r, err, missing, "list the parts");
 }
 
 static const struct part *find_part(const struct completion *c, uint32_t number)
@@ -70,7 +71,7 @@ static enum s3_code check_part(struct s3_request *r, const struct complete_part 
         return invalid_part(r, asked);
     if (asked->sum.algo == CHECKSUM_NONE)
         return S3_OK;
-    sum = stored_checksum_unpack(part->checksum);
+    sum = checksum_unpack(part->checksum);
     if (sum.algo != asked->sum.algo ||
         memcmp(sum.bytes, asked->sum.bytes, checksum_size(sum.algo)) != 0)
         return invalid_part(r, asked);
@@ -160,18 +161,16 @@ static enum s3_code make_etag(struct s3_request *r, struct completion *c)
 /* From the parts' checksums, if every part has one of the upload's algorithm. */
 static enum s3_code make_checksum(struct s3_request *r, struct completion *c)
 {
-    int code = c->upload.checksum != 0
-                   ? c->upload.checksum
-                   : stored_checksum_code(CHECKSUM_CRC64NVME, CHECKSUM_FULL_OBJECT);
+    int code = c->upload.checksum != 0 ? c->upload.checksum
+                                       : checksum_code(CHECKSUM_CRC64NVME, CHECKSUM_FULL_OBJECT);
     struct checksum_join join;
-    enum err err =
-        checksum_join_init(&join, stored_checksum_algo(code), stored_checksum_type(code));
+    enum err err = checksum_join_init(&join, checksum_code_algo(code), checksum_code_type(code));
 
     c->sum = (struct checksum){0};
     if (err != OK)
         return s3_fail_err(r, err, "combine the parts' checksums");
     for (size_t i = 0; err == OK && i < c->asked.count; i++) {
-        struct checksum part = stored_checksum_unpack(c->chosen[i].checksum);
+        struct checksum part = checksum_unpack(c->chosen[i].checksum);
 
         err = checksum_join_add(&join, &part, (uint64_t)c->chosen[i].size);
     }
@@ -223,7 +222,7 @@ static enum s3_code check_claims(struct s3_request *r, const struct completion *
 
 static struct str pack_parts(struct s3_request *r, const struct completion *c)
 {
-    struct stored_part *parts = arena_array(r->arena, c->asked.count + 1, sizeof(*parts));
+    struct object_part *parts = arena_array(r->arena, c->asked.count + 1, sizeof(*parts));
 
     if (parts == NULL)
         return STR_NONE;
@@ -232,9 +231,9 @@ static struct str pack_parts(struct s3_request *r, const struct completion *c)
         parts[i].size = (uint64_t)c->chosen[i].size;
         /* without an asked-for checksum S3 shows none of the parts' */
         if (c->upload.checksum != 0)
-            parts[i].sum = stored_checksum_unpack(c->chosen[i].checksum);
+            parts[i].sum = checksum_unpack(c->chosen[i].checksum);
     }
-    return stored_parts_pack(r->arena, parts, c->asked.count);
+    return object_parts_pack(r->arena, parts, c->asked.count);
 }
 
 static enum s3_code describe(struct s3_request *r, struct completion *c)
@@ -245,13 +244,13 @@ static enum s3_code describe(struct s3_request *r, struct completion *c)
     put->key = r->key;
     put->headers = c->upload.headers;
     put->tags = c->upload.tags;
-    put->cond = stored_write_cond(r);
+    put->cond = write_conditions_of(r);
     put->parts = pack_parts(r, c);
-    put->checksum = stored_checksum_pack(r->arena, &c->sum);
+    put->checksum = checksum_pack(r->arena, &c->sum);
     put->attr.mtime_ms = clock_wall_ms();
     put->attr.owner = c->upload.owner;
     put->attr.storage_class = c->upload.storage_class;
-    put->attr.checksum = stored_checksum_code(c->sum.algo, c->sum.type);
+    put->attr.checksum = checksum_code(c->sum.algo, c->sum.type);
     put->content.size = (uint64_t)put->attr.size;
     if (put->parts.ptr == NULL || put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
@@ -280,7 +279,7 @@ static struct str make_result(struct s3_request *r, const struct completion *c)
     xml_text(&xml, "Bucket", r->bucket);
     xml_text(&xml, "Key", r->key);
     xml_etag(&xml, "ETag", c->put.attr.etag);
-    stored_xml_checksum(&xml, &c->sum, true);
+    s3_xml_checksum(&xml, &c->sum, true);
     if (c->sum.algo != CHECKSUM_NONE)
         xml_cstr(&xml, "ChecksumType", checksum_type_name(c->sum.type));
     xml_close(&xml, "CompleteMultipartUploadResult");
@@ -326,7 +325,7 @@ static enum s3_code attempt(struct s3_request *r, struct completion *c, bool *ou
         err = upload_complete(r->s3->meta, &c->put, s3_arg(r, "uploadId"), c->chosen,
                               c->asked.count, result, &missing);
     *out_again = err == ERR_CONFLICT;
-    code = stored_commit_code(r, err, missing, "complete the upload");
+    code = s3_fail_commit(r, err, missing, "complete the upload");
     return code == S3_OK ? reply_result(r, result) : code;
 }
 

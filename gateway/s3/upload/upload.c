@@ -3,7 +3,9 @@
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/proto/range.h"
 #include "gateway/s3/object/copy_source.h"
-#include "gateway/s3/proto/stored.h"
+#include "gateway/s3/proto/checksum_pack.h"
+#include "gateway/s3/core/object_headers.h"
+#include "gateway/s3/core/write_conditions.h"
 #include "gateway/s3/proto/xml_write.h"
 #include "meta/names/upload.h"
 
@@ -29,7 +31,7 @@ static enum s3_code asked_checksum(struct s3_request *r, int *out)
     if (code != S3_OK || (algo == CHECKSUM_NONE && type == CHECKSUM_TYPE_NONE))
         return code;
     code = checksum_upload_rule(algo, type, &algo, &type, &r->error);
-    *out = stored_checksum_code(algo, type);
+    *out = checksum_code(algo, type);
     return code;
 }
 
@@ -48,9 +50,9 @@ static enum s3_code answer_created(struct s3_request *r, const struct upload *up
     code = s3_reply_xml(r, &xml);
     if (upload->checksum != 0) {
         s3_reply_header_cstr(r, "x-amz-checksum-algorithm",
-                             checksum_algo_name(stored_checksum_algo(upload->checksum)));
+                             checksum_algo_name(checksum_code_algo(upload->checksum)));
         s3_reply_header_cstr(r, "x-amz-checksum-type",
-                             checksum_type_name(stored_checksum_type(upload->checksum)));
+                             checksum_type_name(checksum_code_type(upload->checksum)));
     }
     return code;
 }
@@ -58,20 +60,20 @@ static enum s3_code answer_created(struct s3_request *r, const struct upload *up
 enum s3_code op_create_multipart_upload(struct s3_request *r)
 {
     struct upload upload = {.key = r->key, .owner = r->access.account.id};
-    enum s3_code code = stored_headers_of(r, &upload.headers);
+    enum s3_code code = object_headers_of(r, &upload.headers);
     enum err err;
 
     if (code == S3_OK)
-        code = stored_class_of(r, &upload.storage_class);
+        code = storage_class_of(r, &upload.storage_class);
     if (code == S3_OK)
         code = asked_checksum(r, &upload.checksum);
     if (code == S3_OK && s3_has_conditions(r)) /* the completion decides, on its own conditions */
-        code = stored_check_early(r);
+        code = write_conditions_check_early(r);
     if (code != S3_OK)
         return code;
     upload.initiated_ms = clock_wall_ms();
     err = upload_create(r->s3->meta, r->arena, r->bucket, r->key, &upload);
-    code = stored_commit_code(r, err, META_MISSING_BUCKET, "create the upload");
+    code = s3_fail_commit(r, err, META_MISSING_BUCKET, "create the upload");
     return code == S3_OK ? answer_created(r, &upload) : code;
 }
 
@@ -96,7 +98,7 @@ static enum s3_code get_upload(struct s3_request *r, struct upload *out)
     enum err err =
         upload_get(r->s3->meta, r->arena, r->bucket, r->key, s3_arg(r, "uploadId"), out, &missing);
 
-    return stored_commit_code(r, err, missing, "look at the upload");
+    return s3_fail_commit(r, err, missing, "look at the upload");
 }
 
 static enum s3_code open_upload(struct s3_request *r, struct upload *out)
@@ -118,7 +120,7 @@ enum s3_code op_upload_part_before_body(struct s3_request *r)
     if (code == S3_OK)
         code = open_upload(r, &upload);
     if (code == S3_OK && upload.checksum != 0) {
-        r->default_algo = stored_checksum_algo(upload.checksum);
+        r->default_algo = checksum_code_algo(upload.checksum);
         r->algo_is_fixed = true;
     }
     return code;
@@ -134,7 +136,7 @@ static enum s3_code commit_part(struct s3_request *r, struct part_put *put)
     if (err == OK)
         err = part_put(r->s3->meta, put, &missing);
     writer_settle(r->writer, err);
-    return stored_commit_code(r, err, missing, "commit the part");
+    return s3_fail_commit(r, err, missing, "commit the part");
 }
 
 enum s3_code op_upload_part(struct s3_request *r)
@@ -143,7 +145,7 @@ enum s3_code op_upload_part(struct s3_request *r)
     char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
     enum s3_code code = part_number(r, &put.part.number);
 
-    put.part.checksum = stored_checksum_pack(r->arena, &r->digest.sum);
+    put.part.checksum = checksum_pack(r->arena, &r->digest.sum);
     if (code == S3_OK && (etag == NULL || put.part.checksum.ptr == NULL))
         code = s3_fail_memory(&r->error);
     if (code != S3_OK)
@@ -158,7 +160,7 @@ enum s3_code op_upload_part(struct s3_request *r)
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put.part.etag);
     if (r->digest.client_sum)
-        stored_reply_checksum(r, &r->digest.sum, true);
+        s3_reply_checksum(r, &r->digest.sum, true);
     return S3_OK;
 }
 
@@ -202,8 +204,8 @@ struct part_copy {
 static void copied_checksum(struct s3_request *r, struct part_copy *c)
 {
     const struct object *source = &r->file.object;
-    struct checksum whole = stored_checksum_unpack(source->checksum);
-    enum checksum_algo algo = stored_checksum_algo(c->upload.checksum);
+    struct checksum whole = checksum_unpack(source->checksum);
+    enum checksum_algo algo = checksum_code_algo(c->upload.checksum);
     enum checksum_algo wanted = algo != CHECKSUM_NONE ? algo : CHECKSUM_CRC64NVME;
 
     c->sum = (struct checksum){0};
@@ -225,7 +227,7 @@ static enum s3_code answer_copied(struct s3_request *r, const struct part *part,
     xml_open_root(&xml, "CopyPartResult");
     xml_time(&xml, "LastModified", part->mtime_ms);
     xml_etag(&xml, "ETag", part->etag);
-    stored_xml_checksum(&xml, sum, false);
+    s3_xml_checksum(&xml, sum, false);
     xml_close(&xml, "CopyPartResult");
     return s3_reply_xml(r, &xml);
 }
@@ -247,12 +249,12 @@ static enum s3_code commit_copy(struct s3_request *r, struct part_copy *c)
 
     c->put.part.size = (int64_t)c->range.len;
     c->put.part.mtime_ms = clock_wall_ms();
-    c->put.part.checksum = stored_checksum_pack(r->arena, &c->sum);
+    c->put.part.checksum = checksum_pack(r->arena, &c->sum);
     err = meta_next_id(r->s3->meta, &c->put.part.inode);
     if (err == OK)
         err = part_copy(r->s3->meta, &c->put, &r->file.object, c->range.first, c->range.len,
                         &missing);
-    code = stored_commit_code(r, err, missing, "commit the copied part");
+    code = s3_fail_commit(r, err, missing, "commit the copied part");
     return code == S3_OK ? answer_copied(r, &c->put.part, &c->sum) : code;
 }
 
@@ -297,14 +299,14 @@ enum s3_code op_upload_part_copy(struct s3_request *r)
 
 static void write_part(const struct part *part, struct buf *xml)
 {
-    struct checksum sum = stored_checksum_unpack(part->checksum);
+    struct checksum sum = checksum_unpack(part->checksum);
 
     xml_open(xml, "Part");
     xml_u64(xml, "PartNumber", (uint64_t)part->number);
     xml_time(xml, "LastModified", part->mtime_ms);
     xml_etag(xml, "ETag", part->etag);
     xml_u64(xml, "Size", (uint64_t)part->size);
-    stored_xml_checksum(xml, &sum, false);
+    s3_xml_checksum(xml, &sum, false);
     xml_close(xml, "Part");
 }
 
@@ -313,12 +315,12 @@ static void write_parts(struct s3_request *r, const struct upload *upload, const
 {
     if (upload->checksum != 0) {
         xml_cstr(xml, "ChecksumAlgorithm",
-                 checksum_algo_name(stored_checksum_algo(upload->checksum)));
-        xml_cstr(xml, "ChecksumType", checksum_type_name(stored_checksum_type(upload->checksum)));
+                 checksum_algo_name(checksum_code_algo(upload->checksum)));
+        xml_cstr(xml, "ChecksumType", checksum_type_name(checksum_code_type(upload->checksum)));
     }
-    stored_xml_owner(r, "Initiator", upload->owner, xml);
-    stored_xml_owner(r, "Owner", upload->owner, xml);
-    xml_text(xml, "StorageClass", stored_class_name(upload->storage_class));
+    s3_xml_owner(r, "Initiator", upload->owner, xml);
+    s3_xml_owner(r, "Owner", upload->owner, xml);
+    xml_text(xml, "StorageClass", storage_class_name(upload->storage_class));
     xml_u64(xml, "NextPartNumberMarker", count > 0 ? (uint64_t)parts[count - 1].number : 0);
     xml_bool(xml, "IsTruncated", more);
     for (size_t i = 0; i < count; i++)
@@ -343,7 +345,7 @@ enum s3_code op_list_parts(struct s3_request *r)
         return code;
     err = part_list(r->s3->meta, r->arena, r->bucket, r->key, s3_arg(r, "uploadId"), (int)marker,
                     (size_t)max, &upload, &parts, &count, &more, &missing);
-    code = stored_commit_code(r, err, missing, "list the parts");
+    code = s3_fail_commit(r, err, missing, "list the parts");
     if (code == S3_OK && upload.result.ptr != NULL)
         code = s3_fail_missing(r, META_MISSING_UPLOAD);
     if (code != S3_OK)
@@ -367,7 +369,7 @@ enum s3_code op_abort_multipart_upload(struct s3_request *r)
 {
     enum meta_missing missing = META_MISSING_NONE;
     enum err err = upload_abort(r->s3->meta, r->bucket, r->key, s3_arg(r, "uploadId"), &missing);
-    enum s3_code code = stored_commit_code(r, err, missing, "abort the upload");
+    enum s3_code code = s3_fail_commit(r, err, missing, "abort the upload");
 
     return code == S3_OK ? s3_reply_empty(r, 204) : code;
 }
