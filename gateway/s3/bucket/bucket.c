@@ -143,7 +143,7 @@ enum s3_code op_create_bucket(struct s3_request *r)
     }
     if (code != S3_OK)
         return code;
-    err = bucket_create(r->s3->meta, r->arena, r->bucket, r->access.account.id,
+    err = bucket_create(r->s3->meta, r->arena, r->bucket, r->grant.owns,
                         location.len > 0 ? location : r->s3->region, &bucket);
     code =
         err == ERR_EXISTS ? bucket_is_there(r, &bucket) : bucket_code(r, err, "create the bucket");

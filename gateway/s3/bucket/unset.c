@@ -2,8 +2,6 @@
 #include "gateway/s3/proto/xml_write.h"
 #include "meta/names/bucket.h"
 
-#include <string.h>
-
 #define ANSWER_MAX ((size_t)8 << 10)
 
 #define NO_LOCK "Bucket is missing Object Lock Configuration"
@@ -13,42 +11,33 @@
  * of its own. `body` is what stands inside the root element.
  */
 static const struct unset {
-    const char *op;
     enum s3_code code; /* S3_OK: the document below */
     const char *root;
     const char *body;
     /* of the code: the bucket's state decides, whether the key is there or not */
     const char *message;
-} unset[] = {
-    {"GetBucketVersioning", S3_OK, "VersioningConfiguration", "", NULL},
-    {"GetBucketRequestPayment", S3_OK, "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>",
-     NULL},
-    {"GetBucketLogging", S3_OK, "BucketLoggingStatus", "", NULL},
-    {"GetBucketNotificationConfiguration", S3_OK, "NotificationConfiguration", "", NULL},
-    {"GetBucketAccelerateConfiguration", S3_OK, "AccelerateConfiguration", "", NULL},
-    {"GetObjectTagging", S3_OK, "Tagging", "<TagSet></TagSet>", NULL},
-    {"GetBucketPolicy", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
-    {"GetBucketPolicyStatus", S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
-    {"GetBucketCors", S3_NO_SUCH_CORS, NULL, NULL, NULL},
-    {"GetBucketLifecycleConfiguration", S3_NO_SUCH_LIFECYCLE, NULL, NULL, NULL},
-    {"GetBucketTagging", S3_NO_SUCH_TAG_SET, NULL, NULL, NULL},
-    {"GetObjectLockConfiguration", S3_OBJECT_LOCK_NOT_FOUND, NULL, NULL, NULL},
-    {"GetObjectRetention", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
-    {"GetObjectLegalHold", S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
-    {"GetBucketWebsite", S3_NO_SUCH_WEBSITE, NULL, NULL, NULL},
-    {"GetBucketEncryption", S3_SSE_NOT_FOUND, NULL, NULL, NULL},
-    {"GetBucketReplication", S3_REPLICATION_NOT_FOUND, NULL, NULL, NULL},
-    {"GetPublicAccessBlock", S3_NO_SUCH_PUBLIC_ACCESS_BLOCK, NULL, NULL, NULL},
-    {"GetBucketOwnershipControls", S3_OWNERSHIP_CONTROLS_NOT_FOUND, NULL, NULL, NULL},
+} unset[S3_DOCUMENTS] = {
+    [S3_DOCUMENT_VERSIONING] = {S3_OK, "VersioningConfiguration", "", NULL},
+    [S3_DOCUMENT_REQUEST_PAYMENT] = {S3_OK, "RequestPaymentConfiguration",
+                                     "<Payer>BucketOwner</Payer>", NULL},
+    [S3_DOCUMENT_LOGGING] = {S3_OK, "BucketLoggingStatus", "", NULL},
+    [S3_DOCUMENT_NOTIFICATION] = {S3_OK, "NotificationConfiguration", "", NULL},
+    [S3_DOCUMENT_ACCELERATE] = {S3_OK, "AccelerateConfiguration", "", NULL},
+    [S3_DOCUMENT_OBJECT_TAGS] = {S3_OK, "Tagging", "<TagSet></TagSet>", NULL},
+    [S3_DOCUMENT_POLICY] = {S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    [S3_DOCUMENT_POLICY_STATUS] = {S3_NO_SUCH_BUCKET_POLICY, NULL, NULL, NULL},
+    [S3_DOCUMENT_CORS] = {S3_NO_SUCH_CORS, NULL, NULL, NULL},
+    [S3_DOCUMENT_LIFECYCLE] = {S3_NO_SUCH_LIFECYCLE, NULL, NULL, NULL},
+    [S3_DOCUMENT_BUCKET_TAGS] = {S3_NO_SUCH_TAG_SET, NULL, NULL, NULL},
+    [S3_DOCUMENT_LOCK] = {S3_OBJECT_LOCK_NOT_FOUND, NULL, NULL, NULL},
+    [S3_DOCUMENT_RETENTION] = {S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    [S3_DOCUMENT_LEGAL_HOLD] = {S3_INVALID_REQUEST, NULL, NULL, NO_LOCK},
+    [S3_DOCUMENT_WEBSITE] = {S3_NO_SUCH_WEBSITE, NULL, NULL, NULL},
+    [S3_DOCUMENT_ENCRYPTION] = {S3_SSE_NOT_FOUND, NULL, NULL, NULL},
+    [S3_DOCUMENT_REPLICATION] = {S3_REPLICATION_NOT_FOUND, NULL, NULL, NULL},
+    [S3_DOCUMENT_PUBLIC_ACCESS_BLOCK] = {S3_NO_SUCH_PUBLIC_ACCESS_BLOCK, NULL, NULL, NULL},
+    [S3_DOCUMENT_OWNERSHIP] = {S3_OWNERSHIP_CONTROLS_NOT_FOUND, NULL, NULL, NULL},
 };
-
-static const struct unset *find_row(const struct s3_request *r)
-{
-    for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
-        if (strcmp(r->op->name, unset[i].op) == 0)
-            return &unset[i];
-    return NULL;
-}
 
 /* The bucket, and the object where it matters, must be there. */
 static enum s3_code find_owner(struct s3_request *r, bool of_bucket, uint64_t *out_owner)
@@ -108,15 +97,15 @@ static enum s3_code reply_acl(struct s3_request *r, uint64_t owner_id)
 
 enum s3_code op_get_unset(struct s3_request *r)
 {
-    const struct unset *row = find_row(r);
-    bool of_bucket = r->op->scope == S3_BUCKET || (row != NULL && row->message != NULL);
+    const struct unset *row = &unset[r->op->document];
+    bool of_bucket = r->op->scope == S3_BUCKET || row->message != NULL;
     uint64_t owner;
     struct buf xml;
     enum s3_code code = find_owner(r, of_bucket, &owner);
 
     if (code != S3_OK)
         return code;
-    if (row == NULL)
+    if (r->op->document == S3_DOCUMENT_ACL)
         return reply_acl(r, owner);
     if (row->code != S3_OK) {
         code = s3_fail(&r->error, row->code, row->message);

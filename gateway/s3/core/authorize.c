@@ -1,7 +1,7 @@
 #include "gateway/s3/core/authorize.h"
 
+#include "base/log.h"
 #include "gateway/s3/proto/names.h"
-#include "gateway/s3/core/ops.h"
 #include "gateway/s3/core/owner.h"
 #include "gateway/s3/core/pipeline.h"
 
@@ -15,8 +15,42 @@ enum s3_code authorize_signature(struct s3_request *r)
     enum s3_code code;
 
     r->http->owner = r->access.account.id;
+    r->who = (struct principal){
+        .kind = account_is_root(&r->access.account) ? PRINCIPAL_OPERATOR : PRINCIPAL_ACCOUNT,
+        .account = r->access.account.id,
+    };
     code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
     return code == S3_OK ? s3_request_as_signed(r) : code;
+}
+
+static struct authorize_answer ask(const struct s3_request *r, const char *action,
+                                   enum resource resource)
+{
+    struct authorize_question question = {
+        .who = r->who, .action = action, .resource = resource, .everybody = r->op->everybody};
+    struct authorize_answer answer = authorize(&question);
+
+    if (!answer.allowed)
+        log_debug("%s is denied: %s", action, answer.reason);
+    return answer;
+}
+
+enum s3_code authorize_request(struct s3_request *r)
+{
+    const struct s3_op *op = r->op;
+    bool of_version = op->version_action != NULL && s3_has_arg(r, "versionId");
+
+    r->grant = ask(r, of_version ? op->version_action : op->action, op->resource);
+    if (op->source_action != NULL)
+        r->source_grant = ask(r, op->source_action, RESOURCE_OBJECT);
+    if (r->grant.allowed && (op->source_action == NULL || r->source_grant.allowed))
+        return S3_OK;
+    return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
+}
+
+bool authorize_wants_owner(const struct s3_request *r)
+{
+    return r->grant.bucket_owner != 0 || r->source_grant.bucket_owner != 0;
 }
 
 /* The bucket that a copy reads from; "" when there is none, or none that the handler would take. */
@@ -25,19 +59,19 @@ static struct str source_bucket(struct s3_request *r)
     struct copy_source source;
     struct s3_error ignored;
 
-    if (r->op->header == NULL || s3_header(r, "x-amz-copy-source").ptr == NULL ||
+    if (r->op->source_action == NULL || s3_header(r, "x-amz-copy-source").ptr == NULL ||
         names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), PERCENT_PLUS_LITERAL,
                           &source, &ignored) != S3_OK)
         return STR_NONE;
     return source.bucket;
 }
 
-/* Whose the bucket must be: the account's own; or as owner.c found it. 0: anybody's. */
+/* Whose the bucket must be: as the decision has it; or as owner.c found it. 0: anybody's. */
 static uint64_t owner_of(const struct s3_request *r, enum owner_of which)
 {
-    if (account_is_root(&r->access.account) || r->op->handle == op_create_bucket)
-        return r->expected_owner[which];
-    return r->access.account.id;
+    const struct authorize_answer *grant = which == OWNER_OF_SOURCE ? &r->source_grant : &r->grant;
+
+    return grant->bucket_owner != 0 ? grant->bucket_owner : r->expected_owner[which];
 }
 
 void authorize_begin(struct s3_request *r)

@@ -1,24 +1,27 @@
 /*
- * Who may do what: asked by the pipeline for every operation, never by a handler.
+ * The decision who may do what (gateway/access/authorize.h), for a request.
  *
- * Until there are policies the rule is short. The account `root` may do everything. Any other
- * account may list and make buckets, and act on those that it made: on the bucket of the request
- * and, for a copy, on that of the source. A bucket that does not exist is refused to nobody: the
- * handler answers NoSuchBucket.
- *
- * The decision is not made here but in the statements that do the request's work, which carry the
- * access key and the buckets as a proof (meta/access/access.h): so it costs no round trip, and
- * holds at the moment of the commit. An upload that is long, or that waits for 100 Continue, is
- * decided before its body, too, unless it is root's. So is an owner that the request expects
- * (owner.h).
+ * Where it depends on whose a bucket is, it is not made here but in the statements that do the
+ * request's work, which carry the access key and the buckets as a proof (meta/access/access.h): so
+ * it costs no round trip, and holds at the moment of the commit. An upload that is long, or that
+ * waits for 100 Continue, is decided before its body, too, if it depends on the bucket. So is an
+ * owner that the request expects (owner.h).
  */
 #ifndef KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
 #define KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
 
 #include "gateway/s3/core/op.h"
 
-/* The signature by the key in r->access; then arguments and headers are as they were signed. */
+/*
+ * Checks the signature by the key in r->access. Then r->who is the key's account, and arguments and
+ * headers are as they were signed.
+ */
 enum s3_code authorize_signature(struct s3_request *r);
+
+/* Decides what r->who may do: AccessDenied, or r->grant and r->source_grant. Never blocks. */
+enum s3_code authorize_request(struct s3_request *r);
+/* The decision depends on whose a bucket is. */
+bool authorize_wants_owner(const struct s3_request *r);
 
 /* From here to authorize_end() this thread's statements prove that r->access may do r->op. */
 void authorize_begin(struct s3_request *r);

@@ -131,7 +131,7 @@ static enum s3_code body_headers(struct s3_request *r, const struct sigv4_header
 
     *out = r->headers;
     *out_count = r->header_count;
-    if (!r->op->object_sums)
+    if (r->op->integrity != S3_INTEGRITY_OF_OBJECT)
         return S3_OK;
     kept = arena_array(r->arena, r->header_count + 1, sizeof(*kept));
     if (kept == NULL)
@@ -164,14 +164,13 @@ static enum s3_code check_algo(struct s3_request *r)
 
 static enum s3_code open_payload(struct s3_request *r)
 {
-    bool to_file = r->op->body == S3_BODY_FILE;
     struct payload_spec spec = {
         .has_trailer = r->auth.payload == AUTH_PAYLOAD_CHUNKED_TRAILER ||
                        r->auth.payload == AUTH_PAYLOAD_UNSIGNED_TRAILER,
         .sha256 = r->auth.payload == AUTH_PAYLOAD_SHA256 ? r->auth.payload_sha256 : NULL,
-        .default_algo = to_file && !r->op->patches ? r->default_algo : CHECKSUM_NONE,
-        .want_md5 = to_file && !r->op->patches,
-        .need_integrity = r->op->query != NULL && strcmp(r->op->query, "delete") == 0,
+        .default_algo = r->op->keeps_sums ? r->default_algo : CHECKSUM_NONE,
+        .want_md5 = r->op->keeps_sums,
+        .need_integrity = r->op->integrity == S3_INTEGRITY_REQUIRED,
     };
     enum s3_code code = body_headers(r, &spec.headers, &spec.header_count);
 
@@ -261,13 +260,12 @@ void s3_body_release(struct s3_request *r)
 enum s3_code s3_hold_answer(struct s3_request *r)
 {
     const struct http_reply *reply = &r->http->reply;
-    bool safe = str_eq(r->http->method, STR("GET")) || str_eq(r->http->method, STR("HEAD"));
     uint64_t bytes = arena_used(r->arena) + (reply->bytes_free != NULL ? reply->bytes.len : 0);
     enum err err;
 
     s3_body_release(r);
     err = hold_answer(&r->hold, bytes, reply->body != NULL);
-    return err == OK || !safe ? S3_OK : s3_fail_err(r, err, "keep the answer");
+    return err == OK || !s3_op_reads(r->op) ? S3_OK : s3_fail_err(r, err, "keep the answer");
 }
 
 void s3_body_free(struct s3_request *r)

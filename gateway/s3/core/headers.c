@@ -6,16 +6,16 @@ enum twice { ONCE, LIST, APART };
 
 enum empty { AS_ABSENT, COUNTS };
 
-/* Which operations obey a header. */
+/* Which operations obey a header: all, none, or those whose row takes its group. */
 enum where {
-    NOWHERE,
-    ANYWHERE,
-    AT_COPIES,      /* CopyObject, UploadPartCopy */
-    AT_PART_COPIES, /* UploadPartCopy */
-    AT_APPENDS,     /* op->appends */
-    AT_PATCHES,     /* op->patches; and reads */
-    AT_CONDITIONS,  /* op->conditions; and reads */
-    AT_DELETES      /* DeleteObject */
+    NOWHERE = 0,
+    ANYWHERE = 1u << 30,
+    AT_COPIES = S3_TAKES_SOURCE,
+    AT_PART_COPIES = S3_TAKES_SOURCE_RANGE,
+    AT_APPENDS = S3_TAKES_OFFSET,
+    AT_PATCHES = S3_TAKES_PATCH,
+    AT_CONDITIONS = S3_TAKES_CONDITIONS,
+    AT_DELETES = S3_TAKES_DELETE
 };
 
 static const struct rule {
@@ -184,35 +184,6 @@ enum s3_code headers_settle(struct s3_request *r)
 
 /* --- obeyed, or refused ----------------------------------------------------------------------- */
 
-static bool is_read(const struct s3_request *r)
-{
-    return str_eq(r->http->method, STR("GET")) || str_eq(r->http->method, STR("HEAD"));
-}
-
-static bool is_obeyed(const struct s3_request *r, enum where where)
-{
-    const struct s3_op *op = r->op;
-
-    switch (where) {
-    case ANYWHERE:
-        return true;
-    case AT_COPIES:
-        return op->header != NULL;
-    case AT_PART_COPIES:
-        return op->header != NULL && op->query != NULL;
-    case AT_APPENDS:
-        return op->appends;
-    case AT_PATCHES:
-        return op->patches || is_read(r);
-    case AT_CONDITIONS:
-        return op->conditions || is_read(r);
-    case AT_DELETES:
-        return op->conditions && str_eq(r->http->method, STR("DELETE"));
-    default:
-        return false;
-    }
-}
-
 static bool is_one_of(const char *values, struct str value)
 {
     struct str rest = str_of(values), one;
@@ -229,7 +200,7 @@ enum s3_code headers_check_built(struct s3_request *r)
         const struct sigv4_header *h = &r->headers[i];
         const struct rule *rule = rule_of(h->name);
 
-        if (is_obeyed(r, rule->where) ||
+        if (rule->where == ANYWHERE || (r->op->takes & rule->where) != 0 ||
             (rule->values != NULL && is_one_of(rule->values, h->value)))
             continue;
         if (str_eq_nocase(h->name, STR("x-amz-security-token")))

@@ -20,6 +20,7 @@
 #include "fs/memory/hold.h"
 #include "fs/read/reader.h"
 #include "fs/write/writer.h"
+#include "gateway/access/authorize.h"
 #include "gateway/sign/chunked.h"
 #include "gateway/sign/verify.h"
 #include "gateway/http/request.h"
@@ -42,29 +43,97 @@ enum s3_body {
     S3_BODY_FILE     /* written into r->writer */
 };
 
+/* How a body is checked beyond what its signature says of it. */
+enum s3_integrity {
+    S3_INTEGRITY_OFFERED,   /* Content-MD5 and x-amz-checksum-*, when they are given */
+    S3_INTEGRITY_REQUIRED,  /* one of them must be given */
+    S3_INTEGRITY_OF_OBJECT, /* x-amz-checksum-* describe the object, not this body */
+};
+
 enum s3_early { S3_EARLY_NEVER, S3_EARLY_LARGE, S3_EARLY_ALWAYS };
 
+/* Groups of headers that not every operation obeys (headers.def says which header is of which). */
+enum s3_takes {
+    S3_TAKES_CONDITIONS = 1u << 0,   /* If-Match, If-None-Match */
+    S3_TAKES_PATCH = 1u << 1,        /* Content-Range, If-Unmodified-Since */
+    S3_TAKES_OFFSET = 1u << 2,       /* x-amz-write-offset-bytes */
+    S3_TAKES_SOURCE = 1u << 3,       /* x-amz-copy-source and what goes with it */
+    S3_TAKES_SOURCE_RANGE = 1u << 4, /* x-amz-copy-source-range */
+    S3_TAKES_DELETE = 1u << 5,       /* x-amz-if-match-size, x-amz-if-match-last-modified-time */
+};
+/* A read that has no use for them ignores them, as S3 does: they could only make it fail. */
+#define S3_TAKES_OF_READS (S3_TAKES_CONDITIONS | S3_TAKES_PATCH)
+
+/* A document of a bucket or an object that an operation reads. */
+enum s3_document {
+    S3_DOCUMENT_NONE,
+    S3_DOCUMENT_ACCELERATE,
+    S3_DOCUMENT_ACL,
+    S3_DOCUMENT_BUCKET_TAGS,
+    S3_DOCUMENT_CORS,
+    S3_DOCUMENT_ENCRYPTION,
+    S3_DOCUMENT_LEGAL_HOLD,
+    S3_DOCUMENT_LIFECYCLE,
+    S3_DOCUMENT_LOCK,
+    S3_DOCUMENT_LOGGING,
+    S3_DOCUMENT_NOTIFICATION,
+    S3_DOCUMENT_OBJECT_TAGS,
+    S3_DOCUMENT_OWNERSHIP,
+    S3_DOCUMENT_POLICY,
+    S3_DOCUMENT_POLICY_STATUS,
+    S3_DOCUMENT_PUBLIC_ACCESS_BLOCK,
+    S3_DOCUMENT_REPLICATION,
+    S3_DOCUMENT_REQUEST_PAYMENT,
+    S3_DOCUMENT_RETENTION,
+    S3_DOCUMENT_VERSIONING,
+    S3_DOCUMENT_WEBSITE,
+    S3_DOCUMENTS
+};
+
+/*
+ * A row: all that the pipeline must know of an operation. Nothing elsewhere compares names of
+ * operations or their handlers.
+ */
 struct s3_op {
     const char *name; /* AWS's name of the operation: logs, metrics and docs */
+
+    /* what selects it */
     const char *method;
     enum s3_scope scope;
     const char *query;  /* a query argument that selects it, or NULL */
     const char *query2; /* a second one that must be there too, or NULL */
     const char *header; /* a header that selects it, or NULL */
-    const char *action; /* the IAM action that it needs */
+
+    /*
+     * What it takes. `args`: the other query arguments that it reads, with commas between them, or
+     * NULL. `takes`: of enum s3_takes; headers that are in no group may come with any operation.
+     */
+    const char *args;
+    unsigned takes;
+
+    /*
+     * Who may do it: gateway/access/authorize.h decides by these. `resource` also says whether the
+     * bucket must be there: whoever acts on a bucket or an object acts on one that is.
+     */
+    enum resource resource;
+    const char *action;         /* the IAM action that it needs */
+    const char *version_action; /* instead of it when the request has a versionId; NULL: the same */
+    const char *source_action;  /* of a copy: what it needs for its source's object, or NULL */
+    bool everybody; /* needs no signature and blocks on nothing: runs on the epoll thread */
+
+    /* its body */
     enum s3_body body;
-    size_t body_max;  /* S3_BODY_MEMORY: in bytes */
-    bool object_sums; /* x-amz-checksum-* describe the object, not this body */
-    bool conditions;  /* a write that evaluates If-Match and If-None-Match */
+    size_t body_max; /* S3_BODY_MEMORY: in bytes */
+    enum s3_integrity integrity;
+    bool keeps_sums; /* S3_BODY_FILE: the MD5 and a checksum of the body are kept with it */
+    bool is_form;    /* multipart/form-data, with its signature in a field */
+
+    enum s3_document document;
     /*
      * Whose threads call `handle`, and with S3_BODY_FILE: once the body is too large for the
      * database, HTTP_LANE_STORE in any case. See s3_go_on() for what turns out later.
      */
     enum http_lane lane;
-    bool everybody; /* needs no signature and blocks on nothing: runs on the epoll thread */
-    bool is_form;   /* multipart/form-data, with its signature in a field */
-    bool appends;   /* obeys x-amz-write-offset-bytes */
-    bool patches;   /* obeys Content-Range and If-Unmodified-Since; its ETag is no MD5 */
 
     /*
      * Optional: checked before the body is read, on a worker. S3_EARLY_LARGE: only when refusing
@@ -75,6 +144,15 @@ struct s3_op {
     enum s3_code (*before_body)(struct s3_request *r);
     enum s3_code (*handle)(struct s3_request *r); /* NULL: known, not built: 501 */
 };
+
+/* It changes nothing. */
+static inline bool s3_op_reads(const struct s3_op *op)
+{
+    return op->method[0] == 'G' || op->method[0] == 'H';
+}
+
+/* The query argument belongs to it: it selects the row, or the row names it. */
+bool s3_op_takes_arg(const struct s3_op *op, struct str name);
 
 /* Requests at once that may ask the database for an access key: a quarter of the usual workers. */
 #define S3_ASKING_MAX 16
@@ -107,7 +185,10 @@ struct s3_request {
     const struct sigv4_arg *args;
     size_t arg_count;
     struct auth auth;
-    struct access_key access; /* who asks */
+    struct access_key access;             /* the key of the signature */
+    struct principal who;                 /* who asks; anonymous without a signature */
+    struct authorize_answer grant;        /* what it may do, and what depends on the bucket */
+    struct authorize_answer source_grant; /* of a copy: the same of its source */
     struct access_proof proof;
     uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: found to be as expected; 0: not */
 

@@ -1,6 +1,5 @@
 #include "gateway/s3/core/owner.h"
 
-#include "gateway/s3/core/ops.h"
 #include "meta/names/bucket.h"
 
 static bool names_account(struct str text, uint64_t id, const struct account *account)
@@ -18,8 +17,8 @@ static const char *const headers[] = {
 
 bool owner_expected(const struct s3_request *r)
 {
-    return s3_header(r, headers[OWNER_OF_BUCKET]).ptr != NULL && r->op->scope != S3_SERVICE &&
-           r->op->handle != op_create_bucket;
+    return s3_header(r, headers[OWNER_OF_BUCKET]).ptr != NULL &&
+           resource_has_bucket(r->op->resource);
 }
 
 void owner_prove(struct s3_request *r, enum owner_of which, struct str bucket, uint64_t owner)

@@ -116,7 +116,7 @@ static enum s3_code check_request(struct s3_request *r)
 /* An upload that is to be refused for whose bucket it is: better before its body than after. */
 static bool may_be_foreign(const struct s3_request *r)
 {
-    return !account_is_root(&r->access.account) && r->op->body == S3_BODY_FILE &&
+    return authorize_wants_owner(r) && r->op->body == S3_BODY_FILE &&
            (r->http->wants_100 || r->expected < 0 || r->expected >= EARLY_BYTES);
 }
 
@@ -172,6 +172,8 @@ static enum http_next admitted(struct s3_request *r)
     enum s3_code code = check_memory(r);
 
     if (code == S3_OK)
+        code = authorize_request(r);
+    if (code == S3_OK)
         code = check_request(r);
     if (code == S3_OK)
         code = expect_length(r);
@@ -223,9 +225,9 @@ static enum http_next on_head(struct http_request *http)
     }
     if (code == S3_OK)
         code = auth_parse(&r->auth_request, r->arena, &r->auth, &r->error);
-    if (code == S3_OK && r->auth.kind == AUTH_ANONYMOUS)
-        code = s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
-    return code == S3_OK ? enter(r) : fail(r, code);
+    if (code != S3_OK)
+        return fail(r, code);
+    return r->auth.kind == AUTH_ANONYMOUS ? admitted(r) : enter(r);
 }
 
 static enum http_next look_up(struct s3_request *r)
@@ -256,9 +258,7 @@ static enum http_next before_body(struct s3_request *r)
  */
 static enum err ask_first(struct s3_request *r)
 {
-    bool writes = !str_eq(r->http->method, STR("GET")) && !r->is_head;
-
-    if (!writes || r->proof.proven || account_is_root(&r->access.account))
+    if (s3_op_reads(r->op) || r->proof.proven || !authorize_wants_owner(r))
         return OK;
     return access_check(r->s3->meta);
 }

@@ -49,15 +49,15 @@ static enum s3_code check_dates(struct s3_request *r)
 
 enum s3_code s3_refuse_headers(struct s3_request *r)
 {
-    bool is_read = str_eq(r->http->method, STR("GET")) || r->is_head;
     enum s3_code code = headers_check_built(r);
+    bool conditional = (r->op->takes & S3_TAKES_CONDITIONS) != 0;
 
-    if (code != S3_OK || is_read)
+    if (code != S3_OK || s3_op_reads(r->op))
         return code;
     code = check_dates(r);
-    if (code == S3_OK && r->op->conditions)
+    if (code == S3_OK && conditional)
         code = check_condition(r, "If-Match", false);
-    if (code == S3_OK && r->op->conditions)
+    if (code == S3_OK && conditional)
         code = check_condition(r, "If-None-Match", true);
     return code;
 }

@@ -1,47 +1,19 @@
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/core/pipeline.h"
 
-/*
- * Arguments that may stand without a value and select nothing. Any other bare argument may be a
- * sub-resource that is newer than this table, and is refused rather than ignored: falling through
- * to a plain PUT or DELETE would do something else than was asked, and a listing would not be what
- * was asked for. A GET of an object is distinguished from others by S3's known sub-resources (the
- * rows) only: what else stands there (`?1300000000`) is for caches on the way.
- */
-static const char *const harmless_bare_args[] = {
-    "prefix",
-    "delimiter",
-    "marker",
-    "max-keys",
-    "encoding-type",
-    "start-after",
-    "fetch-owner",
-    "list-type",
-    "versionId",
-    "key-marker",
-    "max-uploads",
-    "continuation-token",
-    "max-parts",
-    "x-id",
-    "max-buckets",
-    "upload-id-marker",
-    "version-id-marker",
-    "part-number-marker",
-};
-
-/* Sub-resources that select an operation, or belong to one, whether they have a value or not. */
-static bool selects_a_row(struct str name)
+static bool is(const char *name, struct str text)
 {
-    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
-        if (op->query != NULL && str_eq(name, str_of(op->query)))
-            return true;
-    return false;
+    return name != NULL && str_eq(text, str_of(name));
 }
 
-static bool is_harmless(struct str name)
+bool s3_op_takes_arg(const struct s3_op *op, struct str name)
 {
-    for (size_t i = 0; i < sizeof(harmless_bare_args) / sizeof(harmless_bare_args[0]); i++)
-        if (str_eq(name, str_of(harmless_bare_args[i])))
+    struct str rest = str_of(op->args != NULL ? op->args : ""), one;
+
+    if (is(op->query, name) || is(op->query2, name))
+        return true;
+    while (str_split(&rest, ',', &one))
+        if (str_eq(one, name))
             return true;
     return false;
 }
@@ -66,17 +38,41 @@ static bool is_write(const struct s3_request *r)
     return !str_eq(r->http->method, STR("GET")) && !str_eq(r->http->method, STR("HEAD"));
 }
 
-/* partNumber belongs to a GET, or to an upload; elsewhere the write would be to the whole key. */
-static bool is_stray_part(const struct s3_op *op, const struct s3_request *r, struct str name)
+/*
+ * Sub-resources that select an operation, whether they have a value or not. partNumber selects only
+ * together with uploadId: without it a write would be to the whole key.
+ */
+static bool selects_a_row(const struct s3_request *r, struct str name)
 {
-    return op->query2 == NULL && is_write(r) && str_eq(name, STR("partNumber"));
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
+        if (is(op->query, name) || (is_write(r) && is(op->query2, name)))
+            return true;
+    return false;
 }
 
-static bool may_be_newer(const struct s3_op *op, const struct s3_request *r,
-                         const struct sigv4_arg *arg)
+/* What some operation of this method and scope takes is no operation of its own. */
+static bool is_known(const struct s3_op *like, struct str name)
 {
-    return arg->value.ptr == NULL && !is_harmless(arg->name) &&
-           (is_write(r) || op->scope != S3_OBJECT);
+    if (str_eq(name, STR("x-id"))) /* SDKs repeat the operation's name in it */
+        return true;
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
+        if (op->scope == like->scope && str_eq(str_of(op->method), str_of(like->method)) &&
+            s3_op_takes_arg(op, name))
+            return true;
+    return false;
+}
+
+/*
+ * An argument without a value may be a sub-resource that is newer than the table, and is refused
+ * rather than ignored: falling through to a plain PUT or DELETE would do something else than was
+ * asked, and a listing would not be what was asked for. A GET of an object is distinguished from
+ * others by S3's known sub-resources (the rows) only: what else stands there (`?1300000000`) is for
+ * caches on the way.
+ */
+static bool may_be_newer(const struct s3_op *op, const struct sigv4_arg *arg)
+{
+    return arg->value.ptr == NULL && (!s3_op_reads(op) || op->scope != S3_OBJECT) &&
+           !is_known(op, arg->name);
 }
 
 /* A sub-resource beside the one that selected the row would be ignored: refuse it. */
@@ -84,22 +80,19 @@ static bool has_foreign_argument(const struct s3_op *op, const struct s3_request
                                  struct str *out_name)
 {
     for (size_t i = 0; i < r->arg_count; i++) {
-        struct str name = r->args[i].name;
-
-        *out_name = name;
-        if (op->query != NULL && str_eq(name, str_of(op->query)))
-            continue;
-        if (selects_a_row(name) || is_stray_part(op, r, name) || may_be_newer(op, r, &r->args[i]))
+        *out_name = r->args[i].name;
+        if (!s3_op_takes_arg(op, r->args[i].name) &&
+            (selects_a_row(r, r->args[i].name) || may_be_newer(op, &r->args[i])))
             return true;
     }
     return false;
 }
 
-/* A write makes a version of its own, so it cannot be to one that is there; DELETE can. */
-static bool takes_no_version(const struct s3_op *op, const struct s3_request *r)
+/* Most writes make a version of their own, so they cannot be to one that is there. */
+static bool refuses_version(const struct s3_op *op, const struct s3_request *r)
 {
-    return op->scope == S3_OBJECT && op->handle != NULL && is_write(r) &&
-           !str_eq(r->http->method, STR("DELETE"));
+    return op->scope == S3_OBJECT && is_write(r) && s3_has_arg(r, "versionId") &&
+           !s3_op_takes_arg(op, STR("versionId"));
 }
 
 static bool method_is_known(struct str method)
@@ -143,7 +136,7 @@ const struct s3_op *s3_route(struct s3_request *r, enum s3_code *out_code)
                 explain_host(r, s3_fail_not_built(&r->error, r->arena, "query argument", foreign));
             return NULL;
         }
-        if (takes_no_version(op, r) && s3_has_arg(r, "versionId")) {
+        if (refuses_version(op, r)) {
             *out_code = s3_fail_argument(&r->error, "This operation does not accept a version-id.",
                                          "versionId", s3_arg(r, "versionId"));
             return NULL;

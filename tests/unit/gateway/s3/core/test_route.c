@@ -1,5 +1,7 @@
 #include "tests/unit/gateway/s3_given.h"
 
+#include "gateway/s3/core/ops.h"
+
 #include <ctype.h>
 
 /* A request line (and headers) for every row of the table, and the operation that it must reach. */
@@ -166,14 +168,46 @@ static void test_route__every_row_has_a_line(void **state)
     assert_int_equal(s3_op_count(), LENGTH_OF(lines));
 }
 
+static void check_permission(const struct s3_op *op)
+{
+    bool makes_bucket = op->resource == RESOURCE_NEW_BUCKET;
+
+    if (op->action == NULL || (strncmp(op->action, "s3:", 3) != 0 && op->handle != NULL))
+        fail_msg("%s has no IAM action", op->name);
+    if ((op->scope == S3_SERVICE) != (op->resource == RESOURCE_NONE) ||
+        (op->scope == S3_OBJECT && op->resource != RESOURCE_OBJECT) ||
+        makes_bucket != (strcmp(op->name, "CreateBucket") == 0))
+        fail_msg("%s acts on %d", op->name, (int)op->resource);
+    if ((op->source_action != NULL) != ((op->takes & S3_TAKES_SOURCE) != 0))
+        fail_msg("%s: a copy needs an action for its source, and nothing else does", op->name);
+    if (op->version_action != NULL && strcmp(op->version_action, op->action) == 0)
+        fail_msg("%s: the action of a version is that of the object", op->name);
+}
+
 static void test_route__every_row_says_what_it_needs(void **state)
 {
     (void)state;
     for (const struct s3_op *op = s3_ops; op->name != NULL; op++) {
-        assert_non_null(op->action);
+        check_permission(op);
         assert_true(op->early == S3_EARLY_NEVER || op->before_body != NULL);
-        assert_true(op->body != S3_BODY_MEMORY || op->body_max > 0);
+        assert_true((op->body == S3_BODY_MEMORY) == (op->body_max > 0));
+        assert_true(op->integrity == S3_INTEGRITY_OFFERED || op->body == S3_BODY_MEMORY);
+        assert_true(!op->keeps_sums || op->body == S3_BODY_FILE);
+        assert_true(!op->everybody || op->body == S3_BODY_IGNORED);
+        if (s3_op_reads(op)) {
+            assert_int_equal(op->body, S3_BODY_IGNORED);
+            assert_true(op->handle == NULL || op->everybody || op->takes == S3_TAKES_OF_READS);
+        }
+        assert_true((op->document != S3_DOCUMENT_NONE) == (op->handle == op_get_unset));
     }
+}
+
+static void test_route__reads_are_get_and_head(void **state)
+{
+    (void)state;
+    for (const struct s3_op *op = s3_ops; op->name != NULL; op++)
+        assert_true(s3_op_reads(op) ==
+                    (strcmp(op->method, "GET") == 0 || strcmp(op->method, "HEAD") == 0));
 }
 
 static void test_route__virtual_hosts_name_the_bucket(void **state)
@@ -289,6 +323,12 @@ static void test_route__unknown_bare_arguments_are_refused(void **state)
     check("GET /b/k?cachebust&versionId=null", "GetObject");
     check("GET /b/k?acl&1300000000", "GetObjectAcl");
     check("GET /b?prefix&delimiter", "ListObjects");
+    check("GET /b?list-type=2&marker", "ListObjectsV2"); /* of another listing */
+    check("PUT /b/k?partNumber&uploadId=u", "UploadPart");
+    check("DELETE /b/k?x-id", "DeleteObject");
+    check("DELETE /b/k?versionId", "DeleteObject");
+    refused("PUT /b/k?prefix", S3_NOT_IMPLEMENTED);
+    refused("PUT /b?max-keys", S3_NOT_IMPLEMENTED);
 }
 
 /* Writes make a version of their own: what names one would be ignored. */
@@ -299,6 +339,7 @@ static void test_route__writes_take_no_version_id(void **state)
     refused("PUT /b/k?versionId=v\nx-amz-copy-source: b/s", S3_INVALID_ARGUMENT);
     refused("PUT /b/k?partNumber=1&uploadId=u&versionId=v", S3_INVALID_ARGUMENT);
     refused("POST /b/k?uploads&versionId=v", S3_INVALID_ARGUMENT);
+    refused("DELETE /b/k?uploadId=u&versionId=v", S3_INVALID_ARGUMENT);
     check("PUT /b/k?acl&versionId=v", "PutObjectAcl");
 }
 
@@ -391,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_route__every_row_is_reached_by_its_line),
         cmocka_unit_test(test_route__every_row_has_a_line),
         cmocka_unit_test(test_route__every_row_says_what_it_needs),
+        cmocka_unit_test(test_route__reads_are_get_and_head),
         cmocka_unit_test(test_route__virtual_hosts_name_the_bucket),
         cmocka_unit_test(test_route__no_sub_resource_falls_through_to_a_plain_operation),
         cmocka_unit_test(test_route__a_second_sub_resource_is_refused),
