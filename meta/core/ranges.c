@@ -4,7 +4,7 @@
  * would leave a row for every few thousand slices that it ever wrote, and its end would doom, once
  * more, all of them that were freed long ago.
  */
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 #include "meta/core/handle.h"
 
 #include <stdlib.h>
@@ -111,7 +111,7 @@ bool ranges_retire(struct meta *m, struct sql_unit *u)
     if (retired == 0)
         return false;
     struct sql_call *c = sql_add(u, SQL_ranges_retire);
-    sql_bind_text(c, each_of(u->arena, firsts, retired));
+    sql_bind_text(c, sql_json_array(u->arena, firsts, retired));
     sql_bind_int(c, (int64_t)session);
     return true;
 }

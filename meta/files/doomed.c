@@ -1,17 +1,17 @@
 /* Slices to be deleted from the store: queued, given to whoever deletes, ticked off. */
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"
 
 #include "base/clock.h"
 
-#define EACH_MAX 4096 /* slices a unit */
+#define SLICES_MAX 4096 /* slices a unit */
 
-/* The run of slices with the same tag at the beginning, at most EACH_MAX. */
+/* The run of slices with the same tag at the beginning, at most SLICES_MAX. */
 static size_t same_tag(const struct slice_name *slices, size_t count)
 {
     size_t n = 1;
-    while (n < count && n < EACH_MAX && slices[n].tag == slices[0].tag)
+    while (n < count && n < SLICES_MAX && slices[n].tag == slices[0].tag)
         n++;
     return n;
 }
@@ -21,7 +21,7 @@ static struct str ids_of(struct arena *a, const struct slice_name *slices, size_
     uint64_t *ids = arena_array(a, count, sizeof(*ids));
     for (size_t i = 0; ids != NULL && i < count; i++)
         ids[i] = slices[i].id;
-    return ids != NULL ? each_of(a, ids, count) : STR_NONE;
+    return ids != NULL ? sql_json_array(a, ids, count) : STR_NONE;
 }
 
 /* What is added to the unit of a run. */

@@ -10,7 +10,7 @@
 #include "meta/files/reclaim_internal.h"
 
 #include "base/clock.h"
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 
 #include <stdlib.h>
 
@@ -102,14 +102,14 @@ static enum err add_stamps(struct sql_unit *u, const struct sql_call *seen, enum
     for (size_t i = 0; ids != NULL && i < seen->rows; i++)
         if (sql_int(seen, i, 0) == (int64_t)kind)
             ids[count++] = (uint64_t)sql_int(seen, i, 1);
-    struct str each = ids != NULL ? each_of(u->arena, ids, count) : STR_NONE;
-    if (each.ptr == NULL)
+    struct str array = ids != NULL ? sql_json_array(u->arena, ids, count) : STR_NONE;
+    if (array.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory to reclaim");
     if (count == 0)
         return OK;
     struct sql_call *c = sql_add(u, SQL_dead_stamp);
     sql_bind_int(c, kind);
-    sql_bind_text(c, each);
+    sql_bind_text(c, array);
     return OK;
 }
 
@@ -176,11 +176,11 @@ enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *number
         size_t n = pick(numbers, count, times, some, &more);
         if (n == 0)
             continue;
-        struct str each = each_of(u->arena, some, n);
-        if (each.ptr == NULL)
+        struct str array = sql_json_array(u->arena, some, n);
+        if (array.ptr == NULL)
             return err_set(ERR_NOMEM, "no memory to reclaim");
         struct sql_call *c = sql_add(u, statement);
-        sql_bind_text(c, each);
+        sql_bind_text(c, array);
         sql_bind_int(c, (int64_t)times);
     }
     return OK;

@@ -7,7 +7,7 @@
  */
 #include "meta/files/reclaim_internal.h"
 
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 
 #define INODES_MAX 512
 #define SETS_MAX   64
@@ -49,11 +49,11 @@ static enum err out_of_memory(void)
 static enum err look_at_inodes(struct work *w)
 {
     struct sql_unit u;
-    struct str each = each_of(w->a, w->ids, w->count);
+    struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
     struct sql_call *c = sql_add(&u, SQL_dead_inodes_have);
-    sql_bind_text(c, each);
-    enum err err = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    sql_bind_text(c, array);
+    enum err err = array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
     for (size_t i = 0; err == OK && i < c->rows; i++) {
         w->unlinked = w->unlinked || sql_int(c, i, 1) != 0;
         w->ranged = w->ranged || sql_int(c, i, 2) != 0;
@@ -70,10 +70,10 @@ static enum err add_drop(struct work *w, const struct sql_call *links)
     size_t whole = 0;
     while (whole < w->count && (!cut || (int64_t)w->ids[whole] != last_id))
         whole++;
-    struct str each = each_of(w->a, w->ids, whole);
-    if (each.ptr == NULL)
+    struct str array = sql_json_array(w->a, w->ids, whole);
+    if (array.ptr == NULL)
         return out_of_memory();
-    sql_bind_text(sql_add(&w->u, w->source->drop), each);
+    sql_bind_text(sql_add(&w->u, w->source->drop), array);
     if (!cut)
         return OK;
     struct sql_call *c = sql_add(&w->u, w->source->cut);
@@ -86,24 +86,24 @@ static enum err add_drop(struct work *w, const struct sql_call *links)
 /* Rows of pieces are locked in the order of their ids, before any of them is changed. */
 static enum err add_pieces(struct work *w)
 {
-    struct str each = each_of(w->a, w->pieces, w->piece_count);
-    if (each.ptr == NULL)
+    struct str array = sql_json_array(w->a, w->pieces, w->piece_count);
+    if (array.ptr == NULL)
         return out_of_memory();
-    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_lock), each);
+    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_lock), array);
     enum err err = reclaim_add_counted(&w->u, SQL_gone_pieces_unref, w->pieces, w->piece_count);
-    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_queue), each);
+    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_queue), array);
     return err;
 }
 
 static enum err add_unlinking(struct work *w)
 {
     struct sql_unit u;
-    struct str each = each_of(w->a, w->ids, w->count);
+    struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
     struct sql_call *c = sql_add(&u, w->source->links);
-    sql_bind_text(c, each);
+    sql_bind_text(c, array);
     sql_bind_int(c, LINKS_MAX);
-    enum err err = each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    enum err err = array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
     if (err != OK || c->rows == 0)
         return err;
     w->pieces = arena_array(w->a, c->rows, sizeof(*w->pieces));
@@ -122,14 +122,14 @@ static enum err add_end(struct work *w)
 {
     static const int ranged[] = {SQL_dead_tokens_drop, SQL_dead_writes_drop,
                                  SQL_dead_fragmented_drop};
-    struct str each = each_of(w->a, w->ids, w->count);
-    if (each.ptr == NULL)
+    struct str array = sql_json_array(w->a, w->ids, w->count);
+    if (array.ptr == NULL)
         return out_of_memory();
     if (w->source == &of_inodes)
-        sql_bind_text(sql_add(&w->u, SQL_dead_inodes_drop), each);
+        sql_bind_text(sql_add(&w->u, SQL_dead_inodes_drop), array);
     for (size_t i = 0; w->ranged && i < sizeof(ranged) / sizeof(ranged[0]); i++)
-        sql_bind_text(sql_add(&w->u, ranged[i]), each);
-    sql_bind_text(sql_add(&w->u, w->source->done), each);
+        sql_bind_text(sql_add(&w->u, ranged[i]), array);
+    sql_bind_text(sql_add(&w->u, w->source->done), array);
     return OK;
 }
 

@@ -2,7 +2,7 @@
 #include "meta/files/reclaim_internal.h"
 
 #include "base/log.h"
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 
 #include <inttypes.h>
 
@@ -66,14 +66,14 @@ static enum err add_piece(struct work *w, uint64_t piece, struct str packed)
     return err;
 }
 
-static enum err read_each(struct work *w, int statement, struct sql_call **out)
+static enum err read_ids(struct work *w, int statement, struct sql_call **out)
 {
     struct sql_unit u;
-    struct str each = each_of(w->a, w->ids, w->count);
+    struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
     *out = sql_add(&u, statement);
-    sql_bind_text(*out, each);
-    return each.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
+    sql_bind_text(*out, array);
+    return array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
 }
 
 static bool has(const struct sql_call *c, size_t rows, uint64_t id)
@@ -92,7 +92,7 @@ static enum err choose(struct work *w)
 {
     struct sql_call *c;
     size_t taken = 0, kept = 0;
-    enum err err = read_each(w, SQL_pieces_lengths, &c);
+    enum err err = read_ids(w, SQL_pieces_lengths, &c);
     if (err != OK)
         return err;
     for (int64_t bytes = 0; taken < c->rows && bytes < BYTES_MAX; taken++)
@@ -107,10 +107,10 @@ static enum err choose(struct work *w)
 static enum err drop(struct work *w)
 {
     struct sql_unit u;
-    struct str pieces = each_of(w->a, w->ids, w->count);
+    struct str pieces = sql_json_array(w->a, w->ids, w->count);
     job_begin(&w->r->hold, &u, w->a);
     enum err err = reclaim_add_counted(&u, SQL_slices_unref, w->slices, w->slice_count);
-    struct str slices = each_of(w->a, w->slices, w->slice_count);
+    struct str slices = sql_json_array(w->a, w->slices, w->slice_count);
     if (err != OK || pieces.ptr == NULL || slices.ptr == NULL)
         return err != OK ? err : out_of_memory();
     sql_bind_text(sql_add(&u, SQL_slices_queue), slices);
@@ -133,7 +133,7 @@ enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count)
         return err;
     err = choose(&w);
     if (err == OK)
-        err = read_each(&w, SQL_pieces_records, &c);
+        err = read_ids(&w, SQL_pieces_records, &c);
     for (size_t i = 0; err == OK && i < c->rows; i++)
         err = add_piece(&w, (uint64_t)sql_int(c, i, 0), sql_str(c, i, 1));
     if (err == OK)

@@ -1,4 +1,4 @@
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 #include "meta/names/object_internal.h"
 
 #include <stdlib.h>
@@ -169,10 +169,10 @@ enum err object_records(struct meta *m, struct arena *a, struct object_extent *e
         return err_set(ERR_NOMEM, "no memory for %zu extents", count);
     size_t pieces = distinct_pieces(extents, count, ids);
     struct sql_call *c = sql_add(&u, SQL_object_records);
-    struct str each = each_of(a, ids, pieces);
-    if (each.ptr == NULL)
+    struct str array = sql_json_array(a, ids, pieces);
+    if (array.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu extents", count);
-    sql_bind_text(c, each);
+    sql_bind_text(c, array);
     enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; err == OK && i < count; i++) {
         size_t row = 0;

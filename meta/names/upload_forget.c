@@ -2,7 +2,7 @@
  * The job "uploads": a completed upload keeps its result for a week, for clients that lost the
  * answer and ask again; then its row goes. An aborted one leaves no row.
  */
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"
 
@@ -27,11 +27,11 @@ static enum err forget(struct meta *m, struct job_hold *h, struct arena *a, cons
                        size_t count)
 {
     struct sql_unit u;
-    struct str each = each_of(a, ids, count);
-    if (each.ptr == NULL)
+    struct str array = sql_json_array(a, ids, count);
+    if (array.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory to forget uploads");
     job_begin(h, &u, a);
-    sql_bind_text(sql_add(&u, SQL_uploads_forget), each);
+    sql_bind_text(sql_add(&u, SQL_uploads_forget), array);
     return job_write(m, h, &u);
 }
 

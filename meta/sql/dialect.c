@@ -14,18 +14,18 @@ static const struct token tokens[] = {
     {"NOW_MS",
      {"(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
       "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"}},
-    {"EACH",
+    {"INTS",
      {"(SELECT value::bigint AS value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
       " WITH ORDINALITY AS element (value, ordinal))",
       "(SELECT value, key + 1 AS ordinal FROM json_each(%))"}},
-    {"IN_EACH", /* by an index, however many rows there are */
+    {"IN_INTS", /* by an index, however many rows there are */
      {"= ANY (ARRAY(SELECT value::bigint FROM jsonb_array_elements_text((%)::jsonb) AS e (value)))",
       "IN (SELECT value FROM json_each(%))"}},
-    {"EACH_TEXT",
+    {"TEXTS",
      {"(SELECT value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
       " WITH ORDINALITY AS element (value, ordinal))",
       "(SELECT value, key + 1 AS ordinal FROM json_each(%))"}},
-    {"EACH_HEX",
+    {"BLOBS",
      {"(SELECT decode(value, 'hex') AS value, ordinal FROM jsonb_array_elements_text((%)::jsonb)"
       " WITH ORDINALITY AS element (value, ordinal))",
       "(SELECT kiseki_unhex(value) AS value, key + 1 AS ordinal FROM json_each(%))"}},

@@ -69,7 +69,7 @@ static int hex_digit(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* kiseki_unhex(text), for {EACH_HEX}; SQLite has one of its own only from 3.41 on. */
+/* kiseki_unhex(text), for {BLOBS}; SQLite has one of its own only from 3.41 on. */
 static void unhex(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
     (void)argc;

@@ -17,12 +17,13 @@
  *   {KEY_SHARE k}   FOR KEY SHARE OF k                | nothing
  *   {FOR_UPDATE k}  FOR UPDATE OF k ({FOR_UPDATE} too) | nothing
  *   {NOW_MS}        the database's clock in milliseconds since 1970, an integer
- *   {EACH $3}       the integers of a JSON array (a t parameter, `[1,2,3]`) as a table with the
- *                   columns value and ordinal (from 1); give it an alias: FROM {EACH $3} AS e
- *   {IN_EACH $3}    behind a column: it is one of them, looked up by an index however many rows
+ *   {INTS $3}       the integers of a JSON array (a t parameter, `[1,2,3]`: sql_json_array()) as a
+ *                   table with the columns value and ordinal (from 1); give it an alias:
+ *                   FROM {INTS $3} AS e
+ *   {IN_INTS $3}    behind a column: it is one of them, looked up by an index however many rows
  *                   there are (IN (SELECT ...) may go through all of the table instead)
- *   {EACH_TEXT $3}  the same for an array of strings; value is text
- *   {EACH_HEX $3}   the same for an array of strings of hex digits; value is the bytes
+ *   {TEXTS $3}      the same for an array of strings; value is text
+ *   {BLOBS $3}      the same for an array of strings of hex digits; value is the bytes
  *   {PG: ...}       only PostgreSQL gets this; {LITE: ...} only SQLite. They may hold tokens.
  * Quoted strings and comments are left alone.
  *

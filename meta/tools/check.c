@@ -1,7 +1,7 @@
 #include "meta/tools/check.h"
 
 #include "base/codec.h"
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 #include "meta/core/handle.h"
 
 #include <stdio.h>
@@ -219,7 +219,7 @@ enum err check_known(struct meta *m, const struct slice_name *names, size_t coun
         ids[i] = names[i].id;
     struct sql_unit u;
     struct sql_call *c = ask(&u, a, SQL_check_known);
-    sql_bind_text(c, each_of(a, ids, count));
+    sql_bind_text(c, sql_json_array(a, ids, count));
     enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; i < count; i++)
         out[i] = false;

@@ -197,11 +197,11 @@ static void test_sql__tokens_mean_the_same(void **state)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, f->arena);
     struct sql_call *now = sql_add(&u, FX_now);
-    struct sql_call *each = sql_add(&u, FX_each);
+    struct sql_call *each = sql_add(&u, FX_ints);
     sql_bind_text(each, STR("[7, -3, 9223372036854775807]"));
-    struct sql_call *hex = sql_add(&u, FX_each_hex);
+    struct sql_call *hex = sql_add(&u, FX_blobs);
     sql_bind_text(hex, STR("[\"00ff\", \"\", \"41\"]"));
-    struct sql_call *text = sql_add(&u, FX_each_text);
+    struct sql_call *text = sql_add(&u, FX_texts);
     sql_bind_text(text, STR("[\"b\", \"\"]"));
     assert_ok(sql_read(f->db, &u));
     int64_t off = sql_int(now, 0, 0) - clock_wall_ms();
@@ -218,7 +218,7 @@ static void test_sql__tokens_mean_the_same(void **state)
     assert_int_equal(sql_cell(text, 1, 0)->type, SQL_TEXT);
 
     sql_unit_init(&u, SQL_READ, f->arena);
-    sql_bind_text(sql_add(&u, FX_each), STR("[\"topsecret\"]"));
+    sql_bind_text(sql_add(&u, FX_ints), STR("[\"topsecret\"]"));
     enum err err = sql_read(f->db, &u);
     if (sql_is_postgres(f->db)) {
         assert_int_equal(err, ERR_INVALID);

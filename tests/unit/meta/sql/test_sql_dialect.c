@@ -22,13 +22,13 @@ static const struct {
     {"SELECT 1 {FOR_UPDATE}", "SELECT 1 FOR UPDATE", "SELECT 1 "},
     {"SELECT 1 {FOR_UPDATE k, j}", "SELECT 1 FOR UPDATE OF k, j", "SELECT 1 "},
     {"$body$ BEGIN END $body$", "$body$ BEGIN END $body$", "$body$ BEGIN END $body$"},
-    {"FROM {EACH $2} AS e",
+    {"FROM {INTS $2} AS e",
      "FROM (SELECT value::bigint AS value, ordinal FROM jsonb_array_elements_text(($2)::jsonb) "
      "WITH "
      "ORDINALITY AS element (value, ordinal)) AS e",
      "FROM (SELECT value, key + 1 AS ordinal FROM json_each(?2)) AS e"},
     {"{NONE}", NULL, NULL},
-    {"{EACHES $1}", NULL, NULL},
+    {"{INTSX $1}", NULL, NULL},
     {"{PG: a", NULL, NULL},
     {"{PG: '}", NULL, NULL},
     {"a }", NULL, NULL},

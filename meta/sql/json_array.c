@@ -1,11 +1,11 @@
-#include "meta/sql/each.h"
+#include "meta/sql/json_array.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #define DIGITS_MAX 21 /* of a 64-bit number, with sign and comma */
 
-struct str each_of(struct arena *a, const uint64_t *numbers, size_t count)
+struct str sql_json_array(struct arena *a, const uint64_t *numbers, size_t count)
 {
     size_t room = count * DIGITS_MAX + 3;
     char *text = arena_alloc(a, room);
