@@ -34,7 +34,7 @@ enum err {
     ERR_FULL,        /* a disk has no room left; nothing was done */
     ERR_AGAIN,       /* would block; the function says who calls back */
     ERR_FENCED,      /* our session's lease is over: nothing may be written any more */
-    ERR_UNKNOWN,     /* a commit's outcome is unknown and could not be settled */
+    ERR_UNKNOWN,     /* a commit's outcome is unknown and could not be resolved */
     ERR_CANCELLED,   /* given up on request (client gone, shutting down) */
     ERR_BUG,         /* a state that should not be: logged, answered, never aborted on */
     ERR_COUNT

@@ -193,7 +193,7 @@ static enum err merge(struct run *x)
     if (err == OK)
         err = rewrite(x, w, &room);
     if (w != NULL) {
-        writer_settle(w, err);
+        writer_resolve(w, err);
         writer_free(w);
     }
     file_close(&x->file);

@@ -316,7 +316,7 @@ enum err store_dir_open(const char *path, const char *must_have, struct store **
     err = d->known != NULL ? open_folders(d, path, must_have)
                            : err_set(ERR_NOMEM, "no memory for the store");
     if (err == OK)
-        err = dir_settle_owners(d);
+        err = dir_register_owner(d);
     if (err == OK) {
         *out = &d->base;
         return OK;

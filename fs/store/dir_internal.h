@@ -51,7 +51,7 @@ void dir_forget_folders(const struct dir_store *d, const char *path, size_t len)
 MUST_USE enum err dir_make_root(const char *path);
 
 /* Takes our lock file and removes what dead owners left. */
-MUST_USE enum err dir_settle_owners(struct dir_store *d);
+MUST_USE enum err dir_register_owner(struct dir_store *d);
 /* Gives the lock file back; fine when there is none. */
 void dir_leave(struct dir_store *d);
 

@@ -54,7 +54,7 @@ static size_t remove_leftovers(const struct dir_store *d)
     return removed;
 }
 
-enum err dir_settle_owners(struct dir_store *d)
+enum err dir_register_owner(struct dir_store *d)
 {
     char lock[DIR_OWNER_HEX + 8];
 

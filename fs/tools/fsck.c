@@ -154,7 +154,7 @@ static bool has(const struct doubt *doubts, size_t n, const struct doubt *d)
     return false;
 }
 
-static enum err settle(struct fs *fs, struct fsck *f, const struct doubt *d)
+static enum err report(struct fs *fs, struct fsck *f, const struct doubt *d)
 {
     char name[SLICE_NAME_TEXT], text[TEXT_MAX];
     enum err err;
@@ -184,7 +184,7 @@ static enum err check_window(struct fs *fs, struct fsck *f, struct counts *c, ui
         err = doubts_of(fs, NULL, c, first, twice, &again);
     for (size_t i = 0; err == OK && i < again; i++)
         if (has(once, n, &twice[i]))
-            err = settle(fs, f, &twice[i]);
+            err = report(fs, f, &twice[i]);
     free(once);
     free(twice);
     return err;

@@ -3,7 +3,7 @@
  *
  *     writer_new, writer_write ..., writer_finish -> content
  *     file_write(offset, content)      links it over what was there: nothing is read or moved
- *     writer_settle(result), writer_free
+ *     writer_resolve(result), writer_free
  *
  * The bytes are durable before anything is locked; then the range [offset, offset + size) of the
  * file is locked for as long as the commit takes, through meta/lock/, shared by all gateways:
@@ -21,7 +21,7 @@
  * Threads: any; all block on the database, at most some WRITE_DEADLINE_MS. Errors: ERR_NOT_FOUND
  * with *out_missing; what `check` answered; ERR_UNSUPPORTED: not in a bucket with versions;
  * ERR_TOO_LARGE: the file would end behind FILE_SIZE_MAX, or the gap be over FILE_GAP_MAX;
- * ERR_BUSY: others held the range for too long; and those of meta/core/meta.h. writer_settle()
+ * ERR_BUSY: others held the range for too long; and those of meta/core/meta.h. writer_resolve()
  * decides what becomes of the content's slices.
  */
 #ifndef KISEKI_FS_WRITE_RANGE_WRITE_H

@@ -38,7 +38,7 @@ struct writer {
     pthread_mutex_t lock;
     pthread_cond_t idle; /* in_flight went down */
     bool owned;          /* its creator has not freed it */
-    bool keep;           /* settled: the slices are referenced, or must be left alone */
+    bool keep;           /* resolved: the slices are referenced, or must be left alone */
     bool want_room;      /* write() said ERR_AGAIN because of in_flight */
     size_t in_flight;
     struct err_info failure;
@@ -557,7 +557,7 @@ enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
     return err == OK ? make_pieces(w, a, out) : err;
 }
 
-void writer_settle(struct writer *w, enum err commit_result)
+void writer_resolve(struct writer *w, enum err commit_result)
 {
     if (commit_result == OK || commit_result == ERR_UNKNOWN)
         w->keep = true;

@@ -1,7 +1,7 @@
 /*
  * Writing a file: bytes in, slices out, one content at the end.
  *
- *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_settle -> free
+ *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_resolve -> free
  *
  * The first WRITER_OWN_BYTES are the writer's own memory, in proportion to what arrived: a small
  * upload, or one that has just begun, costs the budget nothing. Then bytes are copied into 64 KiB
@@ -22,7 +22,7 @@
  * arbitrary lengths, so that slices of any length follow each other.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
- * upload the slices stored so far are doomed; writer_settle says which case it is.
+ * upload the slices stored so far are doomed; writer_resolve says which case it is.
  */
 #ifndef KISEKI_FS_WRITE_WRITER_H
 #define KISEKI_FS_WRITE_WRITER_H
@@ -61,9 +61,9 @@ MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct conten
 
 /*
  * What became of the commit. OK: the slices are referenced; ERR_UNKNOWN: leave them alone;
- * anything else: doom them. A writer that is freed unsettled dooms them.
+ * anything else: doom them. writer_free() without this call dooms them.
  */
-void writer_settle(struct writer *w, enum err commit_result);
+void writer_resolve(struct writer *w, enum err commit_result);
 
 /* Never blocks: slices in flight are waited for, and doomed if need be, by the I/O threads. */
 void writer_free(struct writer *w);

@@ -132,7 +132,7 @@ static void begin(struct exchange *x, const char *method, const char *version)
 enum outcome { GO_ON, SUSPENDED /* on_access will be called again */, CLOSE };
 
 /* While the handler wants work: runs it, suspended on the pool or in place when there is none. */
-static enum outcome settle(struct exchange *x)
+static enum outcome do_work(struct exchange *x)
 {
     while (x->next_step == HTTP_WORK) {
         if (x->server->options.pool == NULL) {
@@ -184,7 +184,7 @@ static void end_body(struct exchange *x, enum err result)
 static enum outcome obey_head(struct exchange *x)
 {
     for (;;) {
-        enum outcome outcome = settle(x);
+        enum outcome outcome = do_work(x);
         if (outcome != GO_ON || x->next_step != HTTP_BODY || x->takes_body)
             return outcome;
         x->takes_body = true;
@@ -231,7 +231,7 @@ static enum MHD_Result at_end(struct exchange *x)
             }
         }
     }
-    switch (settle(x)) {
+    switch (do_work(x)) {
     case SUSPENDED:
         return MHD_YES;
     case CLOSE:
@@ -271,7 +271,7 @@ static enum MHD_Result answer_abruptly(struct exchange *x, size_t *size)
         }
     }
     if (x->phase == PHASE_END) {
-        enum outcome outcome = settle(x);
+        enum outcome outcome = do_work(x);
         if (outcome == SUSPENDED)
             return MHD_YES; /* the piece that is left makes libmicrohttpd call again */
         if (outcome == CLOSE || !http_send_abruptly(x))

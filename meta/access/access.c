@@ -103,7 +103,7 @@ void access_require(struct sql_unit *u)
     add(u, SQL_access_require_key, SQL_access_require);
 }
 
-enum err access_settled(struct meta *m, enum err err)
+enum err access_result(struct meta *m, enum err err)
 {
     if (!is_asked())
         return err;
@@ -121,5 +121,5 @@ enum err access_settled(struct meta *m, enum err err)
 enum err access_write(struct meta *m, struct sql_unit *u)
 {
     access_require(u);
-    return access_settled(m, meta_write(m, u));
+    return access_result(m, meta_write(m, u));
 }

@@ -61,7 +61,7 @@ struct meta_ids {
     bool fetching;
     uint64_t failures;           /* fetches that failed, for those who wait for one */
     struct err_info error;       /* of the last of them */
-    struct slice_range **ranges; /* slices: those with names that are not settled yet */
+    struct slice_range **ranges; /* slices: those with names that no row has yet */
     size_t range_count, range_cap;
     /* the fetch under way; belongs to it while fetching is set */
     struct sql_unit unit;
@@ -146,13 +146,13 @@ MUST_USE enum err meta_write(struct meta *m, struct sql_unit *u);
 /*
  * access.c: sql_read(m->sql), meta_write() with the proof of who asks (meta/access/access.h): for
  * what a client's request reads and writes, not for what follows from it (clean-up, jobs, numbers).
- * For units that are submitted: access_require() before, access_settled() with what came of it,
+ * For units that are submitted: access_require() before, access_result() with what came of it,
  * both in the request's thread.
  */
 MUST_USE enum err access_read(struct meta *m, struct sql_unit *u);
 MUST_USE enum err access_write(struct meta *m, struct sql_unit *u);
 void access_require(struct sql_unit *u);
-MUST_USE enum err access_settled(struct meta *m, enum err err);
+MUST_USE enum err access_result(struct meta *m, enum err err);
 /* The number of an access key's lock. */
 int64_t access_lock_of(struct str access_key);
 
@@ -180,16 +180,16 @@ void ids_fini(struct meta_ids *ids);
 /* Forgets what is left and takes from `session` from now on (slices only). */
 void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag);
 /* Waits until no fetch is under way. */
-void ids_settle(struct meta_ids *ids);
-/* Adds to `u` what gives the unused ends of our ranges back; only after ids_settle(). */
+void ids_wait_idle(struct meta_ids *ids);
+/* Adds to `u` what gives the unused ends of our ranges back; only after ids_wait_idle(). */
 void ids_shrink(struct meta_ids *ids, struct sql_unit *u);
 
 /* ranges.c; the first two under m->ranges.lock */
 void ranges_add(struct meta_ids *ids, uint64_t first, uint64_t end);
 void ranges_forget(struct meta_ids *ids);
 /* These names stand in `slices` or `doomed` now. Takes m->ranges.lock. */
-void ranges_settle(struct meta *m, const struct slice_name *names, size_t count);
-/* Adds what deletes the rows of ranges that are settled wholly; false: there are none. */
+void ranges_mark_named(struct meta *m, const struct slice_name *names, size_t count);
+/* Adds what deletes the rows of ranges whose names are all in use; false: there are none. */
 bool ranges_retire(struct meta *m, struct sql_unit *u);
 
 /* epoch.c */

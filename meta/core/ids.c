@@ -213,7 +213,7 @@ void ids_restart(struct meta_ids *ids, uint64_t session, uint64_t tag)
     pthread_mutex_unlock(&ids->lock);
 }
 
-void ids_settle(struct meta_ids *ids)
+void ids_wait_idle(struct meta_ids *ids)
 {
     pthread_mutex_lock(&ids->lock);
     while (ids->fetching)

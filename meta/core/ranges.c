@@ -1,6 +1,6 @@
 /*
- * Which slice names of our ranges are settled: a row of `slices` or of `doomed` names them. A
- * range whose names all are needs no reaper, so its row goes; otherwise a session of many months
+ * Which slice names of our ranges are named: a row of `slices` or of `doomed` names them. A
+ * range whose names all are named needs no reaper, so its row goes; otherwise a session of many months
  * would leave a row for every few thousand slices that it ever wrote, and its end would doom, once
  * more, all of them that were freed long ago.
  */
@@ -13,8 +13,8 @@
 #define RETIRE_MAX 1000 /* ranges a statement */
 
 struct slice_range {
-    uint64_t first, end, settled;
-    uint8_t bits[]; /* one a name, so that one that is settled twice counts once */
+    uint64_t first, end, named;
+    uint8_t bits[]; /* one a name, so that one that is marked twice counts once */
 };
 
 /* Without memory the range is not followed: its row stays until the session ends. */
@@ -52,7 +52,7 @@ static bool find(const struct meta_ids *ids, uint64_t id, size_t *out)
     return lo > 0 && id < ids->ranges[lo - 1]->end;
 }
 
-static void settle(struct meta_ids *ids, uint64_t id)
+static void mark_named(struct meta_ids *ids, uint64_t id)
 {
     size_t at;
     if (!find(ids, id, &at))
@@ -61,17 +61,17 @@ static void settle(struct meta_ids *ids, uint64_t id)
     uint64_t i = id - r->first;
     uint8_t bit = (uint8_t)(1u << (i % 8));
     if ((r->bits[i / 8] & bit) == 0)
-        r->settled++;
+        r->named++;
     r->bits[i / 8] |= bit;
 }
 
-void ranges_settle(struct meta *m, const struct slice_name *names, size_t count)
+void ranges_mark_named(struct meta *m, const struct slice_name *names, size_t count)
 {
     struct meta_ids *ids = &m->ranges;
     pthread_mutex_lock(&ids->lock);
     for (size_t i = 0; i < count; i++)
         if (names[i].tag == ids->tag)
-            settle(ids, names[i].id);
+            mark_named(ids, names[i].id);
     pthread_mutex_unlock(&ids->lock);
 }
 
@@ -98,7 +98,7 @@ bool ranges_retire(struct meta *m, struct sql_unit *u)
     pthread_mutex_lock(&ids->lock);
     for (size_t i = 0; i < ids->range_count; i++) {
         struct slice_range *r = ids->ranges[i];
-        if (r->settled == r->end - r->first && retired < RETIRE_MAX) {
+        if (r->named == r->end - r->first && retired < RETIRE_MAX) {
             firsts[retired++] = r->first;
             free(r);
         } else {

@@ -31,7 +31,7 @@ CREATE TABLE sessions (
 CREATE TABLE txns (
     session    BIGINT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
     id         BIGINT NOT NULL,
-    tombstone  BIGINT NOT NULL DEFAULT 0,   -- 1: settled as never committed (meta/sql/sql.h)
+    tombstone  BIGINT NOT NULL DEFAULT 0,   -- 1: resolved as never committed (meta/sql/sql.h)
     PRIMARY KEY (session, id)
 ){LITE: WITHOUT ROWID};
 

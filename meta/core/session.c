@@ -109,7 +109,7 @@ void meta_content_end(struct meta *m, const struct content *c, bool linked)
 {
     struct meta_session_state *s = &m->session;
     for (size_t i = 0; linked && i < c->piece_count; i++)
-        ranges_settle(m, c->pieces[i].slices, c->pieces[i].slice_count);
+        ranges_mark_named(m, c->pieces[i].slices, c->pieces[i].slice_count);
     pthread_mutex_lock(&s->lock);
     if (--s->contents == 0)
         pthread_cond_broadcast(&s->changed);
@@ -345,8 +345,8 @@ void session_stop(struct meta *m)
     while (s->contents > 0)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
-    ids_settle(&m->ids);
-    ids_settle(&m->ranges);
+    ids_wait_idle(&m->ids);
+    ids_wait_idle(&m->ranges);
 }
 
 void session_end(struct meta *m)

@@ -90,7 +90,7 @@ enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t cou
     struct run run = {.m = m};
     enum err err = for_runs(&run, slices, count, add_doom, NULL, NULL);
     if (err == OK)
-        ranges_settle(m, slices, count);
+        ranges_mark_named(m, slices, count);
     return err;
 }
 

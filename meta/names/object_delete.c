@@ -22,7 +22,7 @@ struct work {
     struct sql_call *call;
     bool look; /* found no row: what is there? */
     bool again;
-    struct settled settled;
+    struct whole_lock whole;
 };
 
 static void gate_init(struct gate *g)
@@ -102,7 +102,7 @@ static void submit_delete(struct meta *m, struct work *w)
         sql_bind_int(c, d->cond.if_size);
         sql_bind_int(c, d->cond.has_mtime);
         sql_bind_int(c, d->cond.if_mtime_s);
-        settled_bind(c, &w->settled);
+        whole_lock_bind(c, &w->whole);
     }
     w->call = c;
     access_require(&w->unit);
@@ -120,7 +120,7 @@ static void submit_look(struct meta *m, struct work *w)
 }
 
 /* The row was there, and the condition held: the file is written at ranges, or is no more. */
-static enum err settle_ranged(struct meta *m, struct work *w)
+static enum err lock_ranged(struct meta *m, struct work *w)
 {
     struct object_cond *c = &w->item->cond;
     struct object_state now = {.bucket = true,
@@ -130,12 +130,12 @@ static enum err settle_ranged(struct meta *m, struct work *w)
                                .inode = (uint64_t)sql_int(w->call, 0, 4)};
     if (!now.ranged)
         return OK;
-    if (w->gate->range_locked && !w->settled.held) {
+    if (w->gate->range_locked && !w->whole.held) {
         w->again = true;
         return OK;
     }
-    enum err err = settled_take(m, c, &now, &w->settled, &w->again);
-    w->gate->range_locked = w->settled.held;
+    enum err err = whole_lock_take(m, c, &now, &w->whole, &w->again);
+    w->gate->range_locked = w->whole.held;
     return err;
 }
 
@@ -153,7 +153,7 @@ static void explain(struct meta *m, struct work *w)
         d->result = err_set(ERR_NOT_FOUND, "no such key");
         d->missing = META_MISSING_KEY;
     } else if (has_condition(&d->cond)) {
-        d->result = settle_ranged(m, w);
+        d->result = lock_ranged(m, w);
         if (d->result == OK && !w->again)
             d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");
     }
@@ -180,7 +180,7 @@ static bool delete_round(struct meta *m, struct work *works, size_t count, struc
         w->look = false;
         if (!w->again || w->arena == NULL)
             continue;
-        w->item->result = access_settled(m, err_restore(&w->unit.error));
+        w->item->result = access_result(m, err_restore(&w->unit.error));
         w->look = w->item->result == OK && w->call->rows == 0;
         if (w->look)
             submit_look(m, w);
@@ -194,8 +194,8 @@ static bool delete_round(struct meta *m, struct work *works, size_t count, struc
         arena_free(w->arena);
         w->arena = NULL;
         again = again || w->again;
-        if (!w->again && w->settled.held) {
-            settled_end(m, &w->settled);
+        if (!w->again && w->whole.held) {
+            whole_lock_release(m, &w->whole);
             gate->range_locked = false;
         }
     }

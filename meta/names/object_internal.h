@@ -44,20 +44,22 @@ MUST_USE enum err object_state(struct meta *m, struct arena *a, struct str bucke
                                struct object_state *out);
 
 /*
- * A condition on what a key's row says is evaluated on a settled file only. A file that is written
- * at ranges is settled under the lock of the whole of it, which settled.c takes after the row was
- * refused for want of it (meta/README.md, "Writing at a range"). Zeroed at first.
+ * The lock of a whole file, for a write under a condition (whole_lock.c). The row of a key whose file
+ * is written at ranges says what it is only while nobody writes: the statement refuses it without
+ * this lock, whole_lock_take() takes it, and the statement is sent again (meta/README.md, "Writing
+ * at a range"). Zeroed at first.
  */
-struct settled {
+struct whole_lock {
     struct range_lock lock;
     bool held;
     unsigned tries;
 };
 /* The row was refused though the key is `now`: *out_again: try again, under s->lock. Blocks. */
-MUST_USE enum err settled_take(struct meta *m, const struct object_cond *c,
-                               const struct object_state *now, struct settled *s, bool *out_again);
-void settled_end(struct meta *m, struct settled *s);
-void settled_bind(struct sql_call *c, const struct settled *s);
+MUST_USE enum err whole_lock_take(struct meta *m, const struct object_cond *c,
+                                  const struct object_state *now, struct whole_lock *s,
+                                  bool *out_again);
+void whole_lock_release(struct meta *m, struct whole_lock *s);
+void whole_lock_bind(struct sql_call *c, const struct whole_lock *s);
 
 /*
  * Adds the statement that makes p's key point at p->inode, with its parameters $1 to $10. The
@@ -67,7 +69,7 @@ struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct 
                                 uint64_t size);
 /* $11 to $13: what of p->cond compares ETags. */
 void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
-                           const struct settled *s);
+                           const struct whole_lock *s);
 /* Adds the new inode: key_inode with `data` (NULL ptr: none), or key_inode_copy of `source`. */
 MUST_USE enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
                                    struct str data, uint64_t source);

@@ -68,11 +68,11 @@ struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct 
 }
 
 void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
-                           const struct settled *s)
+                           const struct whole_lock *s)
 {
     sql_bind_text(c, cond->if_none_match);
     sql_bind_text(c, cond->if_match);
-    settled_bind(c, s);
+    whole_lock_bind(c, s);
 }
 
 enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
@@ -266,14 +266,14 @@ bool object_cond_holds(const struct object_cond *c, const struct object_state *n
 
 /* The upsert or update of a key's row found nothing to do; OK: it is to be tried again. */
 static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
-                        struct settled *s, enum meta_missing *out_missing)
+                        struct whole_lock *s, enum meta_missing *out_missing)
 {
     const struct object_cond *c = &p->cond;
     struct object_state now;
     bool again = false;
     enum err err = object_state(m, a, p->bucket, p->key, &now);
     if (err == OK)
-        err = settled_take(m, c, &now, s, &again);
+        err = whole_lock_take(m, c, &now, s, &again);
     if (err != OK || again)
         return err;
     if (!now.bucket) {
@@ -293,7 +293,7 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
 /* --- put and copy ---------------------------------------------------------------------------- */
 
 static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct object_put *p,
-                              uint64_t size, const struct settled *s)
+                              uint64_t size, const struct whole_lock *s)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
@@ -311,10 +311,11 @@ static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct 
 
 /* One attempt; *out_done false and OK: to be tried again. */
 typedef enum err (*attempt)(struct meta *m, struct arena *a, const struct object_put *p,
-                            const struct object *source, const struct settled *s, bool *out_done);
+                            const struct object *source, const struct whole_lock *s,
+                            bool *out_done);
 
 static enum err put_once(struct meta *m, struct arena *a, const struct object_put *p,
-                         const struct object *source, const struct settled *s, bool *out_done)
+                         const struct object *source, const struct whole_lock *s, bool *out_done)
 {
     (void)source;
     struct sql_unit u;
@@ -333,7 +334,7 @@ static enum err put_once(struct meta *m, struct arena *a, const struct object_pu
 }
 
 static enum err copy_once(struct meta *m, struct arena *a, const struct object_put *p,
-                          const struct object *source, const struct settled *s, bool *out_done)
+                          const struct object *source, const struct whole_lock *s, bool *out_done)
 {
     struct sql_unit u;
     uint64_t size = (uint64_t)source->attr.size;
@@ -357,7 +358,7 @@ static enum err copy_once(struct meta *m, struct arena *a, const struct object_p
 static enum err make(struct meta *m, const struct object_put *p, const struct object *source,
                      attempt once, enum meta_missing *out_missing)
 {
-    struct settled s = {.held = false};
+    struct whole_lock s = {.held = false};
     bool done = false;
     enum err err = OK;
     *out_missing = META_MISSING_NONE;
@@ -369,7 +370,7 @@ static enum err make(struct meta *m, const struct object_put *p, const struct ob
             err = refused(m, a, p, &s, out_missing);
         arena_free(a);
     }
-    settled_end(m, &s);
+    whole_lock_release(m, &s);
     return err;
 }
 

@@ -69,7 +69,7 @@ static void add_end(struct sql_unit *u, const struct object_put *p, struct str u
 
 /* The key's row was not made: the upload, the condition, or else the parts. OK: try again. */
 static enum err refused(struct meta *m, struct arena *a, const struct object_put *p,
-                        struct str upload, struct settled *s, enum meta_missing *out_missing)
+                        struct str upload, struct whole_lock *s, enum meta_missing *out_missing)
 {
     struct upload now;
     struct object_state key;
@@ -88,7 +88,7 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
     if (!object_cond_holds(&p->cond, &key))
         return err_set(ERR_CONDITION, "the key is not as the condition wants it");
     if (object_cond_has_etag(&p->cond))
-        err = settled_take(m, &p->cond, &key, s, &again);
+        err = whole_lock_take(m, &p->cond, &key, s, &again);
     if (err != OK || again)
         return err;
     return err_set(ERR_CONFLICT, "a part was replaced a moment ago");
@@ -116,7 +116,7 @@ struct completion {
 };
 
 static enum err complete_once(struct meta *m, struct arena *a, const struct completion *x,
-                              const struct settled *s, bool *out_done)
+                              const struct whole_lock *s, bool *out_done)
 {
     struct sql_unit u;
     const struct object_put *p = x->p;
@@ -155,7 +155,7 @@ enum err upload_complete(struct meta *m, const struct object_put *p, struct str 
 {
     struct completion x = {
         .p = p, .upload = upload, .parts = parts, .count = count, .result = result};
-    struct settled s = {.held = false};
+    struct whole_lock s = {.held = false};
     bool done = false;
     *out_missing = META_MISSING_NONE;
     enum err err = check_parts(parts, count, &x.size);
@@ -167,6 +167,6 @@ enum err upload_complete(struct meta *m, const struct object_put *p, struct str 
             err = refused(m, a, p, upload, &s, out_missing);
         arena_free(a);
     }
-    settled_end(m, &s);
+    whole_lock_release(m, &s);
     return err;
 }

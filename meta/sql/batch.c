@@ -3,7 +3,7 @@
  *
  * Units wait in two queues, reads and writes. A *slot* is a connection with a thread:
  *
- *     DOWN --connect, settle what is in doubt--> IDLE --takes up to 64 units--> BUSY --> IDLE
+ *     DOWN --connect, resolve what is in doubt--> IDLE --takes up to 64 units--> BUSY --> IDLE
  *      ^                                                                          |
  *      +------------------------- the connection was lost ------------------------+
  *

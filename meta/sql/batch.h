@@ -83,7 +83,7 @@ void batch_requeue(struct batcher *b, struct sql_unit **units, size_t count,
  * down and needs batch_bring_up().
  */
 bool batch_run(struct slot *s, enum sql_kind kind, struct sql_unit **units, size_t count);
-/* Connects a DOWN slot and settles what it has in doubt. True when it may take work. */
+/* Connects a DOWN slot and resolves what it has in doubt. True when it may take work. */
 bool batch_bring_up(struct slot *s);
 /* Ends a unit, which is its caller's again when this returns. */
 void batch_finish(struct batcher *b, struct sql_unit *u, const struct err_info *why);

@@ -174,7 +174,7 @@ static void move_last(struct sql_batch *batch, const struct sql_unit *culprit)
     batch->units[batch->count - 1] = u;
 }
 
-/* The batch stays with the slot until settle() has asked. Without a marker nobody can know. */
+/* The batch stays with the slot until resolve() has asked. Without a marker nobody can know. */
 static void put_in_doubt(struct slot *s, struct sql_batch *batch)
 {
     struct batcher *b = s->batcher;
@@ -314,7 +314,7 @@ static void retry_doubtful(struct slot *s)
 }
 
 /* Asks for the batch's fate. True when it is known. */
-static bool settle(struct slot *s)
+static bool resolve(struct slot *s)
 {
     struct batcher *b = s->batcher;
     struct arena *a = arena_new(64u << 10);
@@ -322,30 +322,30 @@ static bool settle(struct slot *s)
         return false;
     struct sql_unit ask, *units[1] = {&ask};
     sql_unit_init(&ask, SQL_WRITE, a);
-    struct sql_call *c = sql_add(&ask, SQL_txn_settle);
+    struct sql_call *c = sql_add(&ask, SQL_txn_resolve);
     sql_bind_int(c, s->doubt_session);
     sql_bind_int(c, s->doubt);
     struct sql_batch batch = {.kind = SQL_WRITE, .units = units, .count = 1};
     enum sql_outcome o = c != NULL ? b->driver->ops->run(s->conn, &batch) : SQL_FAILED;
-    bool settled = true;
+    bool resolved = true;
     if (o == SQL_DONE && c->rows == 1 && sql_int(c, 0, 0) == 0) {
-        log_warn("sql: settled: the transaction in doubt did commit");
+        log_warn("sql: the transaction in doubt did commit");
         s->previous = s->doubt;
         s->previous_session = s->doubt_session;
         end_doubtful(s, OK, "the transaction did commit, but its answers were lost");
     } else if (o == SQL_DONE && c->rows == 1) {
-        log_warn("sql: settled: the transaction in doubt never committed");
+        log_warn("sql: the transaction in doubt never committed");
         retry_doubtful(s);
     } else if (o == SQL_FAILED && batch.error.code == ERR_CONFLICT) {
         log_error("sql: the session was removed while a commit was in doubt");
         end_doubtful(s, ERR_UNKNOWN, "the session was removed while the commit was in doubt");
     } else {
-        settled = false;
+        resolved = false;
     }
-    if (settled)
+    if (resolved)
         s->doubt = 0;
     arena_free(a);
-    return settled;
+    return resolved;
 }
 
 /* Brings a DOWN slot up. True when it may take work. */
@@ -365,7 +365,7 @@ bool batch_bring_up(struct slot *s)
         if (news)
             log_warn("sql: the database is away: %s", why.text);
     }
-    bool up = err == OK && (s->doubt == 0 || settle(s));
+    bool up = err == OK && (s->doubt == 0 || resolve(s));
     if (!up && s->doubt != 0 && clock_mono_us() > s->doubt_until_us)
         end_doubtful(s, ERR_UNKNOWN, "the answer to the commit was lost and the database is away");
     return up;

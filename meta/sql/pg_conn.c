@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OLDEST_SERVER 130000
-#define GLANCE_MS     200  /* how often a wait looks whether another server rules */
-#define SETTLE_IN_MS  3000 /* for the answer that makes a connection ours */
+#define OLDEST_SERVER  130000
+#define GLANCE_MS      200  /* how often a wait looks whether another server rules */
+#define SESSION_SET_MS 3000 /* for the answer that makes a connection ours */
 
 /* --- the URL ---------------------------------------------------------------------------------- */
 
@@ -243,7 +243,7 @@ static void on_notice(void *arg, const PGresult *r)
  * administrator likes, but never off: an answered write is on disk. Every statement is a probe or
  * a range scan of an index, whatever the statistics of a young table say, and is planned once.
  */
-static enum err settle_in(struct pg_link *l)
+static enum err set_session(struct pg_link *l)
 {
     char text[512];
     (void)snprintf(text, sizeof(text),
@@ -261,7 +261,7 @@ static enum err settle_in(struct pg_link *l)
         return lost(l);
     enum err err = OK;
     for (;;) {
-        enum err waited = pg_wait(l, SETTLE_IN_MS);
+        enum err waited = pg_wait(l, SESSION_SET_MS);
         if (waited != OK)
             return waited;
         PGresult *r = PQgetResult(l->pg);
@@ -296,7 +296,7 @@ enum err pg_connect(struct sql_conn *c)
         err = lost(l);
         goto out;
     }
-    err = settle_in(l);
+    err = set_session(l);
     if (err == OK && PQenterPipelineMode(l->pg) != 1)
         err = lost(l);
 out:

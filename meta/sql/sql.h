@@ -33,7 +33,7 @@
  * may still sit in some socket; markers are deleted by the connection's next batch. The tables:
  *   sessions (id BIGINT PRIMARY KEY, ...)
  *   txns (session REFERENCES sessions ON DELETE CASCADE, id, tombstone DEFAULT 0, PRIMARY KEY)
- * If the outcome cannot be settled within wait_ms the units get ERR_UNKNOWN, and the connection
+ * If the outcome cannot be resolved within wait_ms the units get ERR_UNKNOWN, and the connection
  * goes on settling before it takes new work.
  *
  * Reads. On PostgreSQL they are batched likewise, but never with writes. A statement sees one

@@ -6,7 +6,7 @@
  * thread on a connection of a small pool; in WAL mode they wait for nobody.
  *
  * A COMMIT that fails with an I/O error may stand in the log all the same and come back after a
- * crash: it is in doubt, and settled by the tombstone, whose frames take the place of the lost
+ * crash: it is in doubt, and resolved by the tombstone, whose frames take the place of the lost
  * ones.
  */
 #include "meta/sql/driver.h"

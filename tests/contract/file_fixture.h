@@ -106,7 +106,7 @@ static inline void file_put(struct volume *v, struct str key, const uint8_t *byt
     p.checksum = STR("sum");
     p.attr.mtime_ms = 1000;
     assert_ok(object_put(v->meta, &p, &missing));
-    writer_settle(w, OK);
+    writer_resolve(w, OK);
     writer_free(w);
     arena_free(a);
 }
@@ -122,7 +122,7 @@ static inline enum err file_write_bytes(struct volume *v, const struct file_writ
     enum meta_missing missing;
     enum err err = file_write(v->fs, a, fw, offset, &content, out, &missing);
 
-    writer_settle(w, err);
+    writer_resolve(w, err);
     writer_free(w);
     if (err == OK && etag != NULL)
         snprintf(etag, 64, STR_FMT, STR_ARG(out->etag));

@@ -447,7 +447,7 @@ static void test_meta_reclaim__a_clean_close_leaves_nothing(void **state)
     assert_int_equal(rows(w, "txns"), 0);
 }
 
-static void test_meta_reclaim__a_settled_range_needs_no_reaper(void **state)
+static void test_meta_reclaim__a_range_whose_names_are_all_used_needs_no_reaper(void **state)
 {
     enum { NAMES = 3000 };
     struct world *w = *state;
@@ -538,7 +538,7 @@ int main(void)
         cmocka_unit_test(test_meta_reclaim__a_dead_session_is_reaped_and_cleaned_up),
         cmocka_unit_test(test_meta_reclaim__the_proof_stops_one_whose_clock_stood_still),
         cmocka_unit_test(test_meta_reclaim__a_clean_close_leaves_nothing),
-        cmocka_unit_test(test_meta_reclaim__a_settled_range_needs_no_reaper),
+        cmocka_unit_test(test_meta_reclaim__a_range_whose_names_are_all_used_needs_no_reaper),
         cmocka_unit_test(test_meta_reclaim__a_slice_in_use_is_never_doomed),
         cmocka_unit_test(test_meta_reclaim__usage_is_folded),
         cmocka_unit_test(test_meta_reclaim__with_nothing_to_do_nothing_is_written),

@@ -453,7 +453,7 @@ static void test_sql__past_the_local_lease_nothing_is_sent(void **state)
     assert_int_equal(count_rows(f), 1);
 }
 
-/* The id of each transaction is ours; a settled one cannot be had again. */
+/* The id of each transaction is ours; a resolved one cannot be had again. */
 static int64_t fixed_id(void *arg)
 {
     return (*(int64_t *)arg)++;
@@ -468,7 +468,7 @@ static void test_sql__a_tombstone_keeps_its_transaction_out(void **state)
     for (int i = 0; i < 2; i++) { /* its own answer may be lost: again gives the same */
         struct sql_unit u;
         sql_unit_init(&u, SQL_WRITE, f->arena);
-        struct sql_call *c = sql_add(&u, FX_txn_settle);
+        struct sql_call *c = sql_add(&u, FX_txn_resolve);
         sql_bind_int(c, 7);
         sql_bind_int(c, 500);
         assert_ok(sql_write(f->db, &u));
@@ -487,7 +487,7 @@ static void test_sql__a_tombstone_keeps_its_transaction_out(void **state)
     sql_set_session(f->db, 0, NULL, NULL);
     for (int i = 0; i < 2; i++) {
         sql_unit_init(&u, SQL_WRITE, f->arena);
-        struct sql_call *c = sql_add(&u, FX_txn_settle);
+        struct sql_call *c = sql_add(&u, FX_txn_resolve);
         sql_bind_int(c, 7);
         sql_bind_int(c, 501);
         assert_ok(sql_write(f->db, &u));

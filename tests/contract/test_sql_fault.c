@@ -1,5 +1,5 @@
 /*
- * What meta/sql promises when something breaks: a lost answer to a commit is settled, a database
+ * What meta/sql promises when something breaks: a lost answer to a commit is resolved, a database
  * that is away or full is answered with ERR_BUSY and recovered from. The tests on PostgreSQL want
  * KISEKI_TEST_PG (see test_sql.c) and put a relay in between.
  */
@@ -387,7 +387,7 @@ static void test_sql_fault__a_warning_puts_the_commit_in_doubt(void **state)
     sql_unit_init(&u, SQL_WRITE, x->direct->arena);
     put(&u, 5, "x");
     struct sql_call *c = sql_add(&u, FX_warn);
-    assert_ok(sql_write(x->through.db, &u)); /* its results had come, and it is settled */
+    assert_ok(sql_write(x->through.db, &u)); /* its results had come, and it is resolved */
     assert_int_equal(sql_int(c, 0, 0), 1);
     assert_int_equal(sql_stats(x->through.db)->in_doubt, 1);
     assert_int_equal(get(x->direct, 5)->rows, 1);

@@ -150,7 +150,7 @@ static enum s3_code count_groups(struct s3_request *r, struct group *groups)
     return S3_OK;
 }
 
-enum s3_code headers_settle(struct s3_request *r)
+enum s3_code headers_normalize(struct s3_request *r)
 {
     struct sigv4_header *kept = arena_array(r->arena, r->header_count + 1, sizeof(*kept));
     struct group groups[RULES] = {{0}};

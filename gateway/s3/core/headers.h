@@ -23,7 +23,7 @@
  * empty ones only where they count. InvalidArgument when one with a single value came twice. The
  * new list is in the arena. Costs no more for a large head than reading it.
  */
-enum s3_code headers_settle(struct s3_request *r);
+enum s3_code headers_normalize(struct s3_request *r);
 
 /* 501 with the Header element for what r->op does not obey; call it once r->op is known. */
 enum s3_code headers_check_built(struct s3_request *r);

@@ -1,8 +1,8 @@
 /*
- * An S3 operation: one row in the routing table (routes.c), one handler (op_*.c).
+ * An S3 operation: one row in the routing table (routes.c), one handler (ops.h).
  *
  * The pipeline (pipeline.c) does what every operation needs, in this order:
- *     headers settled (headers.h) -> route -> authenticate -> refuse what is not built, and
+ *     headers normalized (headers.h) -> route -> authenticate -> refuse what is not built, and
  *           conditions that nothing could evaluate (refuse.c) -> [owner expected, before_body]
  *           -> body (framing and checksums verified, into memory or into a writer)
  *           -> handle on a worker, whose statements prove that the caller may do it (authorize.h)

@@ -81,7 +81,7 @@ static enum s3_code find_headers(struct s3_request *r)
     enum s3_code code =
         auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
 
-    return code == S3_OK ? headers_settle(r) : code;
+    return code == S3_OK ? headers_normalize(r) : code;
 }
 
 enum s3_code s3_request_open(struct s3_request *r)

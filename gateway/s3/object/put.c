@@ -58,7 +58,7 @@ static enum s3_code commit(struct s3_request *r)
         put->cond.no_wait = false;
         return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
-    writer_settle(r->writer, err);
+    writer_resolve(r->writer, err);
     code = s3_fail_commit(r, err, missing, "commit the object");
     return code == S3_OK ? answer(r, put) : code;
 }

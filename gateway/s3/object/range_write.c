@@ -200,7 +200,7 @@ static enum s3_code patched(struct s3_request *r, enum err err, enum meta_missin
     const struct write_op *op = r->state;
     enum s3_code code;
 
-    writer_settle(r->writer, err);
+    writer_resolve(r->writer, err);
     code = write_code(r, &op->terms, err, missing);
     return code == S3_OK ? answer_patch(r, result) : code;
 }
@@ -294,7 +294,7 @@ static enum s3_code make_object(struct s3_request *r)
     err = object_put(r->s3->meta, op->put, &missing);
     if (err == ERR_CONDITION && op->tries++ < APPEND_RETRIES)
         return begin_write(r); /* somebody else made it a moment ago: append to that */
-    writer_settle(r->writer, err);
+    writer_resolve(r->writer, err);
     if (err == ERR_CONDITION)
         return s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL);
     code = s3_fail_commit(r, err, missing, "commit the object");
@@ -309,7 +309,7 @@ static enum s3_code appended(struct s3_request *r, enum err err, enum meta_missi
 
     if (err == ERR_NOT_FOUND && missing == META_MISSING_KEY)
         return make_object(r);
-    writer_settle(r->writer, err);
+    writer_resolve(r->writer, err);
     code = write_code(r, &op->terms, err, missing);
     if (code == S3_OK)
         answer_append(r, result);

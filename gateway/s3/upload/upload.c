@@ -135,7 +135,7 @@ static enum s3_code commit_part(struct s3_request *r, struct part_put *put)
         err = meta_next_id(r->s3->meta, &put->part.inode);
     if (err == OK)
         err = part_put(r->s3->meta, put, &missing);
-    writer_settle(r->writer, err);
+    writer_resolve(r->writer, err);
     return s3_fail_commit(r, err, missing, "commit the part");
 }
 

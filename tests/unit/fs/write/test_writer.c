@@ -153,7 +153,7 @@ static void round_trip(struct volume *v, uint64_t size)
     assert_int_equal(content.size, size);
     assert_int_equal(content.data.ptr != NULL, size <= v->fs.inline_max);
     publish(a, &content);
-    writer_settle(c.w, OK);
+    writer_resolve(c.w, OK);
     check_content(v, c.seed, size);
     volume_cold(v);
     check_content(v, c.seed, size);
@@ -211,7 +211,7 @@ static void *run_client(void *arg)
         c->result = writer_finish(c->w, a, &content);
     if (c->result == OK && content.size != c->size)
         c->result = ERR_BUG;
-    writer_settle(c->w, c->result == OK ? OK : ERR_CANCELLED);
+    writer_resolve(c->w, c->result == OK ? OK : ERR_CANCELLED);
     writer_free(c->w);
     arena_free(a);
     return NULL;
@@ -252,7 +252,7 @@ static void test_writer__and_readers_share_a_small_budget(void **state)
     assert_ok(write_all(&first));
     assert_ok(writer_finish(first.w, a, &content));
     publish(a, &content);
-    writer_settle(first.w, OK);
+    writer_resolve(first.w, OK);
     for (size_t i = 0; i < LENGTH_OF(clients); i++) {
         client_init(&clients[i], v, i, 16 << 20);
         assert_int_equal(pthread_create(&threads[i], NULL, run_client, &clients[i]), 0);
@@ -344,7 +344,7 @@ static void test_writer__is_relieved_below_the_inline_size(void **state)
         assert_ok(writer_finish(c->w, a, &content));
         assert_int_equal(content.size, 250000 + i);
         publish(a, &content);
-        writer_settle(c->w, OK);
+        writer_resolve(c->w, OK);
         check_content(v, c->seed, content.size);
         volume_cold(v);
         check_content(v, c->seed, content.size);
@@ -375,7 +375,7 @@ static void drop_taken(struct volume *v, struct page **taken)
 }
 
 /* Waits for what the I/O threads still do. */
-static void settle_io(struct volume *v)
+static void wait_for_io(struct volume *v)
 {
     pool_free(v->fs.io);
     assert_ok(pool_new("io", 8, 4096, &v->fs.io));
@@ -398,7 +398,7 @@ static void test_writer__that_holds_the_most_is_relieved_and_only_that_one(void 
     take_pages(v, taken, 0);
     v->mem->nap_us = 20000; /* what is relieved is on its way while others come to wait */
     assert_ok(write_more(&waits, 0, 40000));
-    settle_io(v);
+    wait_for_io(v);
     assert_int_equal(v->mem->puts, 1);
     assert_int_equal(stats_of(v).used[PAGE_UPLOAD], 48 - 5 + 1);
     drop_taken(v, taken);
@@ -434,7 +434,7 @@ static void test_writer__relieved_again_and_again_makes_no_tiny_slices(void **st
     assert_ok(writer_finish(c.w, a, &content));
     assert_in_range(v->mem->puts, 16, size / WRITER_OWN_BYTES);
     publish(a, &content);
-    writer_settle(c.w, OK);
+    writer_resolve(c.w, OK);
     check_content(v, c.seed, size);
     writer_free(c.w);
     drop_taken(v, taken);
@@ -476,7 +476,7 @@ static void test_writer__waits_for_a_page_for_a_limited_time(void **state)
 
 static void assert_doomed_once(struct volume *v, size_t at_least)
 {
-    settle_io(v);
+    wait_for_io(v);
     assert_true(fake.doomed_count >= at_least);
     for (size_t i = 0; i < fake.doomed_count; i++)
         for (size_t k = 0; k < i; k++)
@@ -502,7 +502,7 @@ static void test_writer__dooms_what_it_stored_when_a_put_fails(void **state)
         if (err == OK)
             err = writer_finish(c.w, a, &content);
         assert_int_equal(err, ERR_DENIED);
-        writer_settle(c.w, err);
+        writer_resolve(c.w, err);
         writer_free(c.w);
         assert_doomed_once(v, 1);
         arena_free(a);
@@ -528,7 +528,7 @@ static void test_writer__dooms_an_abandoned_upload_at_any_point(void **state)
     }
 }
 
-static void test_writer__settles_by_the_commits_result(void **state)
+static void test_writer__resolves_by_the_commits_result(void **state)
 {
     static const struct {
         enum err commit;
@@ -545,9 +545,9 @@ static void test_writer__settles_by_the_commits_result(void **state)
         client_init(&c, v, 1, 9 << 20);
         assert_ok(write_all(&c));
         assert_ok(writer_finish(c.w, a, &content));
-        writer_settle(c.w, cases[i].commit);
+        writer_resolve(c.w, cases[i].commit);
         writer_free(c.w);
-        settle_io(v);
+        wait_for_io(v);
         assert_int_equal(fake.doomed_count, cases[i].doomed ? 3 : 0);
         arena_free(a);
         volume_free(v);
@@ -584,7 +584,7 @@ int main(void)
         cmocka_unit_test(test_writer__waits_for_a_page_for_a_limited_time),
         cmocka_unit_test(test_writer__dooms_what_it_stored_when_a_put_fails),
         cmocka_unit_test(test_writer__dooms_an_abandoned_upload_at_any_point),
-        cmocka_unit_test(test_writer__settles_by_the_commits_result),
+        cmocka_unit_test(test_writer__resolves_by_the_commits_result),
         cmocka_unit_test(test_writer__stops_when_the_lease_is_over),
     };
 

@@ -49,7 +49,7 @@ bool writer_waits(struct writer *w)
     return false;
 }
 
-void writer_settle(struct writer *w, enum err commit_result)
+void writer_resolve(struct writer *w, enum err commit_result)
 {
     (void)w;
     (void)commit_result;
