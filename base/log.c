@@ -163,7 +163,7 @@ static void put_number_member(struct line *l, const char *name, int64_t value)
     put(l, text);
 }
 
-static void begin(struct line *l, enum log_level level, const char *id)
+static void begin_line(struct line *l, enum log_level level, const char *id)
 {
     bool json = format == LOG_JSON;
     char now[CLOCK_TEXT_MAX];
@@ -179,7 +179,7 @@ static void begin(struct line *l, enum log_level level, const char *id)
         put_string_member(l, "request_id", str_of(id), FIELD_MAX_BYTES);
 }
 
-static void end(struct line *l)
+static void end_line(struct line *l)
 {
     put(l, format == LOG_JSON ? "}\n" : "\n");
 }
@@ -206,9 +206,9 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(args, fmt);
     int n = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    begin(&l, level, request_id);
+    begin_line(&l, level, request_id);
     put_message(&l, "msg", str_of(n < 0 ? fmt : text));
-    end(&l);
+    end_line(&l);
     log_ring_put(l.data, l.len);
     errno = saved_errno;
 }
@@ -221,7 +221,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
 
     if (!log_enabled(level))
         return;
-    begin(&l, level, request_id);
+    begin_line(&l, level, request_id);
     put_message(&l, "event", str_of(event));
     for (size_t i = 0; i < count; i++) {
         /* A field that could not even be begun and closed is left out, and so are the rest. */
@@ -232,7 +232,7 @@ void log_fields(enum log_level level, const char *event, const struct log_field 
         else
             put_string_member(&l, fields[i].name, fields[i].text, FIELD_MAX_BYTES);
     }
-    end(&l);
+    end_line(&l);
     log_ring_put(l.data, l.len);
     errno = saved_errno;
 }
@@ -245,11 +245,11 @@ static size_t format_notice(uint64_t lines, const char *why, char out[LOG_LINE_M
     char text[200];
     struct line l;
 
-    begin(&l, LOG_WARN, "");
+    begin_line(&l, LOG_WARN, "");
     snprintf(text, sizeof(text), "%llu lines of this log were dropped: %s",
              (unsigned long long)lines, why);
     put_message(&l, "msg", str_of(text));
-    end(&l);
+    end_line(&l);
     memcpy(out, l.data, l.len);
     return l.len;
 }

@@ -316,13 +316,13 @@ static enum err next(struct reader *r, bool may_block, struct str *out)
 }
 
 /* Takes the reader from those who wait for memory. */
-static void begin(struct reader *r)
+static void lock_reader(struct reader *r)
 {
     pthread_mutex_lock(&r->lock);
     r->used_ms = clock_boot_ms();
 }
 
-static void end(struct reader *r)
+static void unlock_reader(struct reader *r)
 {
     bool holds = r->page != NULL || r->hold_count > 0;
 
@@ -338,13 +338,13 @@ enum err reader_skip_hole(struct reader *r, uint64_t *out_len)
     *out_len = 0;
     if (r->at >= r->end)
         return OK;
-    begin(r);
+    lock_reader(r);
     err = next_place(r, true, &place);
     if (err == OK && !place.data && place.record == NULL) {
         *out_len = place.len;
         r->at += place.len;
     }
-    end(r);
+    unlock_reader(r);
     return err;
 }
 
@@ -352,19 +352,19 @@ enum err reader_next(struct reader *r, bool may_block, struct str *out)
 {
     enum err err;
 
-    begin(r);
+    lock_reader(r);
     err = next(r, may_block, out);
     r->lent = true;
-    end(r);
+    unlock_reader(r);
     return err;
 }
 
 void reader_rest(struct reader *r, size_t unread)
 {
-    begin(r);
+    lock_reader(r);
     r->at -= unread;
     r->lent = false;
-    end(r);
+    unlock_reader(r);
 }
 
 void reader_free(struct reader *r)

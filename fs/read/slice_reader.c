@@ -75,8 +75,8 @@ static struct slice_want cut(struct fs *fs, const struct slice_want *w)
 }
 
 /* Begins a fetch with one reference; ERR_AGAIN when no page is free. With the shard's lock held. */
-static enum err begin(struct fs *fs, struct slice_shard *s, const struct slice_want *w,
-                      struct fetch **out)
+static enum err start_fetch(struct fs *fs, struct slice_shard *s, const struct slice_want *w,
+                            struct fetch **out)
 {
     struct slice_want few = cut(fs, w);
     struct slice_range request = first_request(fs, s, &few);
@@ -108,7 +108,7 @@ static enum err find(struct fs *fs, const struct slice_want *w, bool may_begin, 
         /* It may have come since the caller looked. */
         *out = cache_peek(fs->cache, slice, granule);
         if (*out == NULL)
-            err = may_begin ? begin(fs, s, w, &f) : ERR_AGAIN;
+            err = may_begin ? start_fetch(fs, s, w, &f) : ERR_AGAIN;
     }
     pthread_mutex_unlock(&s->lock);
     *out_fetch = f;
@@ -193,7 +193,7 @@ static struct fetch *begin_ahead(struct fs *fs, struct slice_shard *s, const str
         return NULL; /* it has come since */
     if (pages_wanted(&fs->pages) || atomic_load(&fs->slices->pages_held) > most)
         return NULL;
-    if (begin(fs, s, w, &f) != OK)
+    if (start_fetch(fs, s, w, &f) != OK)
         return NULL;
     fetch_submit(f, of);
     return f;

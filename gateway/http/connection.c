@@ -111,7 +111,7 @@ void http_refuse(struct exchange *x, unsigned status, const char *why)
 }
 
 /* First call with a head: checks it and asks the handler. */
-static void begin(struct exchange *x, const char *method, const char *version)
+static void begin_request(struct exchange *x, const char *method, const char *version)
 {
     take_off(x);
     x->phase = PHASE_HEAD;
@@ -338,7 +338,7 @@ static enum MHD_Result take_step(struct exchange *x, const char *method, const c
     if (*size > 0 && http_is_parked(x))
         return MHD_YES; /* the next chunk, offered although we are suspended: later */
     if (x->phase == PHASE_NEW) {
-        begin(x, method, version);
+        begin_request(x, method, version);
         if (!is_in_time_later(x))
             return after_head(x);
         http_receive_waits(x, true);

@@ -48,7 +48,7 @@ static enum err canonical_id(struct str account, char out[65])
 
 /* --- putting ---------------------------------------------------------------------------------- */
 
-static struct sql_call *begin(struct sql_unit *u, struct arena *a, struct str access_key)
+static struct sql_call *add_key_lock(struct sql_unit *u, struct arena *a, struct str access_key)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->alone = true; /* the lock is held for this change only */
@@ -70,7 +70,7 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
     if (err != OK)
         return err;
     struct sql_unit u;
-    begin(&u, a, k->access_key);
+    add_key_lock(&u, a, k->access_key);
     u.results_optional = true;
     struct sql_call *c = sql_add(&u, SQL_account_put);
     sql_bind_int(c, (int64_t)id);
@@ -145,7 +145,7 @@ static enum err drop(struct meta *m, struct arena *a, struct str access_key, int
                      bool *out_done)
 {
     struct sql_unit u;
-    begin(&u, a, access_key);
+    add_key_lock(&u, a, access_key);
     struct sql_call *c = sql_add(&u, statement);
     sql_bind_text(c, access_key);
     enum err err = meta_write(m, &u);
@@ -218,7 +218,7 @@ enum err account_key_enable(struct meta *m, struct str access_key, bool enabled)
     enum err err = check_own(m, a, access_key);
     if (err == OK) {
         struct sql_unit u;
-        begin(&u, a, access_key);
+        add_key_lock(&u, a, access_key);
         c = sql_add(&u, SQL_access_key_enable);
         sql_bind_text(c, access_key);
         sql_bind_int(c, enabled ? KEY_ENABLED : KEY_DISABLED);

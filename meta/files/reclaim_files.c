@@ -14,24 +14,24 @@
 #define LINKS_MAX  1000 /* a transaction, so that it stays short */
 
 /* Where the links of a kind are found, and what else goes when they are gone. */
-struct source {
+struct dead_queue {
     enum dead_kind kind;
     size_t max;
     int links, drop, cut, done;
 };
-static const struct source of_inodes = {DEAD_INODE,
-                                        INODES_MAX,
-                                        SQL_gone_links_of_inodes,
-                                        SQL_gone_drop_of_inodes,
-                                        SQL_gone_cut_of_inode,
-                                        SQL_dead_inodes_done};
-static const struct source died = {DEAD_LINKS,         SETS_MAX,          SQL_gone_links_died,
-                                   SQL_gone_drop_died, SQL_gone_cut_died, SQL_died_links_done};
+static const struct dead_queue of_inodes = {DEAD_INODE,
+                                            INODES_MAX,
+                                            SQL_gone_links_of_inodes,
+                                            SQL_gone_drop_of_inodes,
+                                            SQL_gone_cut_of_inode,
+                                            SQL_dead_inodes_done};
+static const struct dead_queue died = {DEAD_LINKS,         SETS_MAX,          SQL_gone_links_died,
+                                       SQL_gone_drop_died, SQL_gone_cut_died, SQL_died_links_done};
 
 struct work {
     struct reclaim *r;
     struct arena *a;
-    const struct source *source;
+    const struct dead_queue *queue;
     struct sql_unit u; /* the transaction */
     uint64_t *ids;     /* entries of `dead` */
     size_t count;
@@ -73,10 +73,10 @@ static enum err add_drop(struct work *w, const struct sql_call *links)
     struct str array = sql_json_array(w->a, w->ids, whole);
     if (array.ptr == NULL)
         return out_of_memory();
-    sql_bind_text(sql_add(&w->u, w->source->drop), array);
+    sql_bind_text(sql_add(&w->u, w->queue->drop), array);
     if (!cut)
         return OK;
-    struct sql_call *c = sql_add(&w->u, w->source->cut);
+    struct sql_call *c = sql_add(&w->u, w->queue->cut);
     sql_bind_int(c, last_id);
     for (size_t column = 1; column <= 3; column++)
         sql_bind_int(c, sql_int(links, last, column));
@@ -100,7 +100,7 @@ static enum err add_unlinking(struct work *w)
     struct sql_unit u;
     struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
-    struct sql_call *c = sql_add(&u, w->source->links);
+    struct sql_call *c = sql_add(&u, w->queue->links);
     sql_bind_text(c, array);
     sql_bind_int(c, LINKS_MAX);
     enum err err = array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
@@ -125,23 +125,23 @@ static enum err add_end(struct work *w)
     struct str array = sql_json_array(w->a, w->ids, w->count);
     if (array.ptr == NULL)
         return out_of_memory();
-    if (w->source == &of_inodes)
+    if (w->queue == &of_inodes)
         sql_bind_text(sql_add(&w->u, SQL_dead_inodes_drop), array);
     for (size_t i = 0; w->ranged && i < sizeof(ranged) / sizeof(ranged[0]); i++)
         sql_bind_text(sql_add(&w->u, ranged[i]), array);
-    sql_bind_text(sql_add(&w->u, w->source->done), array);
+    sql_bind_text(sql_add(&w->u, w->queue->done), array);
     return OK;
 }
 
-static enum err free_some(struct reclaim *r, struct arena *a, const struct source *source,
+static enum err free_some(struct reclaim *r, struct arena *a, const struct dead_queue *queue,
                           size_t *out_count)
 {
-    struct work w = {.r = r, .a = a, .source = source, .unlinked = source == &died};
-    enum err err = reclaim_ripe(r->meta, a, source->kind, source->max, &w.ids, &w.count);
+    struct work w = {.r = r, .a = a, .queue = queue, .unlinked = queue == &died};
+    enum err err = reclaim_ripe(r->meta, a, queue->kind, queue->max, &w.ids, &w.count);
     *out_count = w.count;
     if (err != OK || w.count == 0)
         return err;
-    if (source == &of_inodes)
+    if (queue == &of_inodes)
         err = look_at_inodes(&w);
     job_begin(&r->hold, &w.u, a);
     if (err == OK && w.unlinked)

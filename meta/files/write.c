@@ -18,7 +18,7 @@ struct write {
     uint64_t cover;                 /* then: hide links up to here */
 };
 
-static enum err begin(struct write *x, struct meta *m, const struct range_write *w)
+static enum err init_write(struct write *x, struct meta *m, const struct range_write *w)
 {
     *x = (struct write){.meta = m, .w = w};
     struct arena *a = arena_new(OBJECT_WRITE_ARENA);
@@ -31,7 +31,7 @@ static enum err begin(struct write *x, struct meta *m, const struct range_write 
     return meta_next_id(m, &x->died);
 }
 
-static void end(struct write *x)
+static void fini_write(struct write *x)
 {
     arena_free(x->unit.arena);
 }
@@ -181,7 +181,7 @@ enum err write_plain(struct meta *m, struct arena *a, const struct range_write *
         return err_set(ERR_BUG, "a range write without its lock");
     struct write x;
     struct sql_call *first = NULL;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err != OK)
         goto out;
     if (w->now->ranged.len == 0)
@@ -198,7 +198,7 @@ enum err write_plain(struct meta *m, struct arena *a, const struct range_write *
     sql_bind_int(c, w->mtime_ms);
     err = commit(&x, a, hold, first, out, out_done);
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }
 
@@ -211,7 +211,7 @@ enum err write_merged(struct meta *m, struct arena *a, const struct range_write 
     struct write x;
     struct sql_call *first = NULL;
     struct write_result ignored;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err != OK)
         goto out;
     x.merged = token;
@@ -221,7 +221,7 @@ enum err write_merged(struct meta *m, struct arena *a, const struct range_write 
     if (err == OK)
         err = commit(&x, a, hold, first, &ignored, out_done);
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }
 
@@ -259,7 +259,7 @@ enum err write_whole(struct meta *m, struct arena *a, const struct range_write *
         return err_set(ERR_BUG, "a write of a whole file without its lock");
     struct write x;
     struct sql_call *first = NULL;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err != OK)
         goto out;
     add_key(&x, hi > old ? hi : old);
@@ -269,7 +269,7 @@ enum err write_whole(struct meta *m, struct arena *a, const struct range_write *
     if (err == OK)
         err = commit(&x, a, hold, first, out, out_done);
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }
 
@@ -281,7 +281,7 @@ enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w,
     if (!is_locked(w, 0, LOCK_TO_END))
         return err_set(ERR_BUG, "a file is cut without its lock");
     struct write x;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err != OK)
         goto out;
     struct sql_call *first = add_key(&x, size);
@@ -295,7 +295,7 @@ enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w,
     }
     err = commit(&x, a, hold, first, out, out_done);
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }
 
@@ -307,7 +307,7 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
     *out_done = false;
     struct write x;
     uint64_t inode = 0;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err == OK)
         err = meta_next_id(m, &inode);
     if (err != OK)
@@ -328,7 +328,7 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
     err = access_write(m, &x.unit);
     *out_done = err == OK && x.unit.first->changed > 0;
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }
 
@@ -338,7 +338,7 @@ enum err write_unpack(struct meta *m, struct arena *a, const struct range_write 
     *out_done = false;
     struct write x;
     uint64_t inode = 0;
-    enum err err = begin(&x, m, w);
+    enum err err = init_write(&x, m, w);
     if (err == OK)
         err = meta_next_id(m, &inode);
     if (err != OK)
@@ -352,6 +352,6 @@ enum err write_unpack(struct meta *m, struct arena *a, const struct range_write 
         err = access_write(m, &x.unit);
     *out_done = err == OK && x.unit.first->changed > 0;
 out:
-    end(&x);
+    fini_write(&x);
     return err;
 }

@@ -210,7 +210,7 @@ static enum err take_row(struct meta *m, struct range_lock *l)
 
 /* --- interface -------------------------------------------------------------------------------- */
 
-static enum err begin(struct meta *m, struct range_lock *l)
+static enum err acquire(struct meta *m, struct range_lock *l)
 {
     enum err err = enter(m, l);
     return err == OK ? take_row(m, l) : err;
@@ -236,7 +236,7 @@ enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, en
     if (out->session == 0)
         return err_set(ERR_FENCED, "no session is open: nothing may be locked");
     enum err err = meta_next_id(m, &out->id);
-    return err == OK ? begin(m, out) : err;
+    return err == OK ? acquire(m, out) : err;
 }
 
 enum err lock_turn_begin(struct meta *m, uint64_t number, int64_t deadline_boot_ms,
@@ -250,7 +250,7 @@ enum err lock_turn_begin(struct meta *m, uint64_t number, int64_t deadline_boot_
                                .on_turn = on_turn,
                                .arg = arg,
                                .range = {.hi = 1, .exclusive = true}};
-    return begin(m, out);
+    return acquire(m, out);
 }
 
 enum err lock_nap_begin(struct meta *m, int64_t ms, void (*on_turn)(void *arg), void *arg,

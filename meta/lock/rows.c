@@ -2,7 +2,7 @@
 #include "meta/lock/table.h"
 
 /* Units are ordered by file, as their row locks are: two batches do not lock in opposite orders. */
-static void begin(struct sql_unit *u, struct arena *a, uint64_t inode)
+static void init_unit(struct sql_unit *u, struct arena *a, uint64_t inode)
 {
     sql_unit_init(u, SQL_WRITE, a);
     char *order = arena_alloc(a, sizeof(inode));
@@ -28,7 +28,7 @@ enum err lock_row_ask(struct meta *m, struct range_lock *l, bool *out_granted)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    begin(&u, a, l->inode);
+    init_unit(&u, a, l->inode);
     sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
     struct sql_call *c = of_row(&u, SQL_lock_ask, l->inode, l->id);
     sql_bind_int(c, (int64_t)l->lo);
@@ -47,7 +47,7 @@ enum err lock_row_grant(struct meta *m, struct range_lock *l, bool *out_granted)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    begin(&u, a, l->inode);
+    init_unit(&u, a, l->inode);
     sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
     struct sql_call *c = of_row(&u, SQL_lock_grant, l->inode, l->id);
     enum err err = write_unit(m, &u);
@@ -82,7 +82,7 @@ enum err lock_row_drop(struct meta *m, uint64_t inode, uint64_t id)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    begin(&u, a, inode);
+    init_unit(&u, a, inode);
     u.results_optional = true;
     u.frees = true;
     (void)of_row(&u, SQL_lock_drop, inode, id);

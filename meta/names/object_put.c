@@ -292,8 +292,8 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
 
 /* --- put and copy ---------------------------------------------------------------------------- */
 
-static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct object_put *p,
-                              uint64_t size, const struct whole_lock *s)
+static struct sql_call *init_unit(struct sql_unit *u, struct arena *a, const struct object_put *p,
+                                  uint64_t size, const struct whole_lock *s)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
@@ -319,7 +319,7 @@ static enum err put_once(struct meta *m, struct arena *a, const struct object_pu
 {
     (void)source;
     struct sql_unit u;
-    struct sql_call *key = begin(&u, a, p, p->content.size, s);
+    struct sql_call *key = init_unit(&u, a, p, p->content.size, s);
     enum err err = object_add_inode(&u, p, p->content.size, object_inline(&p->content), 0);
     if (err == OK)
         err = object_add_content(&u, p->inode, &p->content);
@@ -338,7 +338,7 @@ static enum err copy_once(struct meta *m, struct arena *a, const struct object_p
 {
     struct sql_unit u;
     uint64_t size = (uint64_t)source->attr.size;
-    struct sql_call *key = begin(&u, a, p, size, s);
+    struct sql_call *key = init_unit(&u, a, p, size, s);
     u.alone = true; /* the pieces are locked too, after the key */
     enum err err = object_add_inode(&u, p, size, STR_NONE, source->attr.inode);
     if (err != OK)

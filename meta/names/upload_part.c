@@ -3,8 +3,8 @@
 /* Small bytes end far below that: what lies behind is not in inodes.data. */
 #define DATA_MAX (1 << 30)
 
-static struct sql_call *begin(struct sql_unit *u, struct arena *a, const struct part_put *p,
-                              uint64_t size)
+static struct sql_call *init_unit(struct sql_unit *u, struct arena *a, const struct part_put *p,
+                                  uint64_t size)
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
@@ -39,7 +39,7 @@ enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *o
     if (a == NULL)
         return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
-    struct sql_call *row = begin(&u, a, p, p->content.size);
+    struct sql_call *row = init_unit(&u, a, p, p->content.size);
     struct sql_call *inode = add_inode(&u, SQL_part_inode, p, p->content.size);
     struct str data = object_inline(&p->content);
     if (data.ptr != NULL)
@@ -72,7 +72,7 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
     if (a == NULL)
         return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
-    struct sql_call *row = begin(&u, a, p, len);
+    struct sql_call *row = init_unit(&u, a, p, len);
     u.alone = true; /* the source's pieces are locked too, after the upload */
     struct sql_call *c = add_inode(&u, SQL_part_inode_copy, p, len);
     sql_bind_int(c, (int64_t)source->attr.inode);

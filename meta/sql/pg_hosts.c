@@ -233,7 +233,7 @@ static void step(struct candidate *c)
     }
 }
 
-static void begin(const struct pg_driver *d, struct candidate *c, size_t host)
+static void start_connecting(const struct pg_driver *d, struct candidate *c, size_t host)
 {
     const char *const *keywords = (const char *const *)d->keywords;
     const char *const *values = (const char *const *)d->hosts[host];
@@ -359,7 +359,7 @@ enum err pg_hosts_connect(struct pg_driver *d, PGconn **out, uint64_t *out_rule)
         goto out;
     }
     for (size_t i = 0; i < d->host_count; i++)
-        begin(d, &all[i], i);
+        start_connecting(d, &all[i], i);
     wait_for_all(d, all, fds);
     struct candidate *best = choose(d, all);
     if (best != NULL && !rules(d, best, out_rule))

@@ -46,7 +46,7 @@ static enum err next_line(struct load *l, json_t **out)
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
-static enum err begin(struct load *l)
+static enum err new_batch(struct load *l)
 {
     arena_free(l->a);
     l->a = arena_new(META_ROUND_ARENA);
@@ -59,7 +59,7 @@ static enum err begin(struct load *l)
 static enum err send(struct load *l)
 {
     enum err err = l->pending > 0 ? sql_write(l->m->sql, &l->u) : OK;
-    return err == OK ? begin(l) : err;
+    return err == OK ? new_batch(l) : err;
 }
 
 static enum err bind_bytes(struct load *l, struct sql_call *c, json_t *v)
@@ -227,7 +227,7 @@ enum err dump_load(struct meta *m, FILE *in, dump_claim *claim, void *arg,
     if (err == OK)
         err = claim(arg, &header, &l.generation);
     if (err == OK)
-        err = begin(&l);
+        err = new_batch(&l);
     if (err == OK)
         err = load_rows(&l);
     if (err == OK)

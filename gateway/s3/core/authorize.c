@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "gateway/s3/proto/names.h"
-#include "gateway/s3/core/owner.h"
+#include "gateway/s3/core/expected_owner.h"
 #include "gateway/s3/core/pipeline.h"
 
 enum s3_code authorize_signature(struct s3_request *r)
@@ -80,10 +80,10 @@ void authorize_begin(struct s3_request *r)
     uint64_t source_owner;
 
     r->proof = (struct access_proof){.key = &r->access, .proven = proven};
-    owner_prove(r, OWNER_OF_BUCKET, r->bucket, owner_of(r, OWNER_OF_BUCKET));
+    expected_owner_require(r, OWNER_OF_BUCKET, r->bucket, owner_of(r, OWNER_OF_BUCKET));
     source_owner = owner_of(r, OWNER_OF_SOURCE);
     if (source_owner != 0)
-        owner_prove(r, OWNER_OF_SOURCE, source_bucket(r), source_owner);
+        expected_owner_require(r, OWNER_OF_SOURCE, source_bucket(r), source_owner);
     access_begin(&r->proof);
 }
 

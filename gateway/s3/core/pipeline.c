@@ -7,7 +7,7 @@
 #include "gateway/s3/core/authorize.h"
 #include "gateway/s3/proto/names.h"
 #include "gateway/s3/core/ops.h"
-#include "gateway/s3/core/owner.h"
+#include "gateway/s3/core/expected_owner.h"
 
 #include <stdio.h>
 
@@ -122,7 +122,7 @@ static bool may_be_foreign(const struct s3_request *r)
 
 static bool wants_early_check(const struct s3_request *r)
 {
-    if (may_be_foreign(r) || (owner_expected(r) && s3_body_expected(r)))
+    if (may_be_foreign(r) || (expected_owner_given(r) && s3_body_expected(r)))
         return true;
     switch (r->op->early) {
     case S3_EARLY_ALWAYS:
@@ -242,8 +242,8 @@ static enum http_next before_body(struct s3_request *r)
     enum s3_code code = S3_OK;
 
     authorize_begin(r);
-    if (owner_expected(r))
-        code = owner_check(r, OWNER_OF_BUCKET, r->bucket);
+    if (expected_owner_given(r))
+        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
     if (code == S3_OK && r->op->before_body != NULL)
         code = r->op->before_body(r);
     code = authorize_end(r, code);
@@ -273,8 +273,8 @@ static enum s3_code begin_handler(struct s3_request *r)
     err = ask_first(r);
     if (err != OK)
         return s3_fail_err(r, err, "prove the access key");
-    if (owner_expected(r))
-        code = owner_check(r, OWNER_OF_BUCKET, r->bucket);
+    if (expected_owner_given(r))
+        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
     return code == S3_OK ? r->op->handle(r) : code;
 }
 

@@ -115,7 +115,7 @@ static enum s3_code read_and_commit(struct s3_request *r)
 {
     struct copy *c = r->state;
     enum s3_code code =
-        source_checksum(r, c->asked, 0, (uint64_t)r->file.object.attr.size, &c->sum);
+        copy_source_checksum(r, c->asked, 0, (uint64_t)r->file.object.attr.size, &c->sum);
 
     c->put.cond.no_wait = false; /* these threads may wait */
     return code == S3_OK ? commit(r) : code;
@@ -134,7 +134,7 @@ enum s3_code op_copy_object(struct s3_request *r)
     r->state = c;
     code = replaces_metadata(r, &c->replace);
     if (code == S3_OK)
-        code = source_open(r, &c->source);
+        code = copy_source_open(r, &c->source);
     if (code == S3_OK && is_onto_itself(r, &c->source) && !c->replace &&
         s3_header(r, "x-amz-storage-class").len == 0)
         code = s3_fail(&r->error, S3_INVALID_REQUEST,
@@ -148,13 +148,13 @@ enum s3_code op_copy_object(struct s3_request *r)
     if (code != S3_OK)
         return code;
     size = (uint64_t)r->file.object.attr.size;
-    if (c->asked == CHECKSUM_NONE && size <= SOURCE_MAX)
+    if (c->asked == CHECKSUM_NONE && size <= COPY_SOURCE_MAX)
         return commit(r);
     if (c->asked == CHECKSUM_NONE) /* it reads nothing, but has a row for each 64 MiB to link */
         return s3_go_on(r, HTTP_LANE_LONG, commit);
-    code = source_check_size(r, size);
+    code = copy_source_check_size(r, size);
     if (code != S3_OK)
         return code;
-    return source_is_in_memory(r) ? read_and_commit(r)
-                                  : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
+    return copy_source_is_in_memory(r) ? read_and_commit(r)
+                                       : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "gateway/s3/proto/conditions.h"
-#include "gateway/s3/core/owner.h"
+#include "gateway/s3/core/expected_owner.h"
 
 /* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
 #define LOOK_BYTES ((uint64_t)1 << 20)
@@ -46,7 +46,7 @@ static enum s3_code source_missing(struct s3_request *r, const struct copy_sourc
     return code;
 }
 
-enum s3_code source_open(struct s3_request *r, struct copy_source *out)
+enum s3_code copy_source_open(struct s3_request *r, struct copy_source *out)
 {
     struct conditions conditions;
     const struct object_attr *attr = &r->file.object.attr;
@@ -60,7 +60,7 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     if (out->version_id.len > 0 && !str_eq(out->version_id, STR("null")))
         return s3_fail_argument(&r->error, "Invalid version id specified", "x-amz-copy-source",
                                 out->version_id);
-    code = owner_check(r, OWNER_OF_SOURCE, out->bucket);
+    code = expected_owner_check(r, OWNER_OF_SOURCE, out->bucket);
     if (code != S3_OK)
         return code;
     err = open_as(r, out, &missing);
@@ -77,16 +77,16 @@ enum s3_code source_open(struct s3_request *r, struct copy_source *out)
     return S3_OK;
 }
 
-enum s3_code source_check_size(struct s3_request *r, uint64_t len)
+enum s3_code copy_source_check_size(struct s3_request *r, uint64_t len)
 {
-    if (len <= SOURCE_MAX)
+    if (len <= COPY_SOURCE_MAX)
         return S3_OK;
     return s3_fail(&r->error, S3_INVALID_REQUEST,
                    "The specified copy source is larger than the maximum allowable size for a "
                    "copy source: 5368709120");
 }
 
-bool source_is_in_memory(const struct s3_request *r)
+bool copy_source_is_in_memory(const struct s3_request *r)
 {
     return r->file.object.data.ptr != NULL;
 }
@@ -135,7 +135,7 @@ static enum err hash_range(struct s3_request *r, struct hash *hash, uint64_t off
     struct reader *reader;
     enum err err;
 
-    if (source_is_in_memory(r) || len == 0) {
+    if (copy_source_is_in_memory(r) || len == 0) {
         struct str bytes = str_sub(r->file.object.data, (size_t)offset, (size_t)len);
 
         hash_update(hash, bytes.ptr, bytes.len);
@@ -149,8 +149,8 @@ static enum err hash_range(struct s3_request *r, struct hash *hash, uint64_t off
     return err;
 }
 
-enum s3_code source_checksum(struct s3_request *r, enum checksum_algo algo, uint64_t offset,
-                             uint64_t len, struct checksum *out)
+enum s3_code copy_source_checksum(struct s3_request *r, enum checksum_algo algo, uint64_t offset,
+                                  uint64_t len, struct checksum *out)
 {
     struct hash hash = {0};
     enum err err = hash_init(&hash, checksum_hash(algo));

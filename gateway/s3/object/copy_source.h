@@ -12,25 +12,25 @@
  * Blocks. NoSuchKey and NoSuchBucket name the source; PreconditionFailed by the
  * x-amz-copy-source-if-* headers.
  */
-enum s3_code source_open(struct s3_request *r, struct copy_source *out);
+enum s3_code copy_source_open(struct s3_request *r, struct copy_source *out);
 
 /*
  * A copy that has to read its source, and one into a part, takes at most 5 GiB: InvalidRequest, as
  * S3 has it.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
  */
-#define SOURCE_MAX ((uint64_t)5 << 30)
-enum s3_code source_check_size(struct s3_request *r, uint64_t len);
+#define COPY_SOURCE_MAX ((uint64_t)5 << 30)
+enum s3_code copy_source_check_size(struct s3_request *r, uint64_t len);
 
-/* The source's bytes came with its row: source_checksum() is quick. Else it is HTTP_LANE_LONG's. */
-bool source_is_in_memory(const struct s3_request *r);
+/* The source's bytes came with its row: copy_source_checksum() is quick. Else it is HTTP_LANE_LONG's. */
+bool copy_source_is_in_memory(const struct s3_request *r);
 
 /*
  * Computes a checksum of bytes [offset, offset + len) of r->file by reading them: only for an
  * algorithm that nothing stored can give. Blocks for as long as that takes, but ends soon once it
  * is not wanted any more. The CRC of a hole is arithmetic.
  */
-enum s3_code source_checksum(struct s3_request *r, enum checksum_algo algo, uint64_t offset,
-                             uint64_t len, struct checksum *out);
+enum s3_code copy_source_checksum(struct s3_request *r, enum checksum_algo algo, uint64_t offset,
+                                  uint64_t len, struct checksum *out);
 
 #endif

@@ -238,7 +238,7 @@ static enum s3_code copy_range(struct s3_request *r, struct range *out)
     enum s3_code code =
         range_parse_copy(s3_header(r, "x-amz-copy-source-range"), size, out, &r->error);
 
-    return code == S3_OK ? source_check_size(r, out->len) : code;
+    return code == S3_OK ? copy_source_check_size(r, out->len) : code;
 }
 
 static enum s3_code commit_copy(struct s3_request *r, struct part_copy *c)
@@ -261,7 +261,7 @@ static enum s3_code commit_copy(struct s3_request *r, struct part_copy *c)
 static enum s3_code read_and_commit(struct s3_request *r)
 {
     struct part_copy *c = r->state;
-    enum s3_code code = source_checksum(r, c->asked, c->range.first, c->range.len, &c->sum);
+    enum s3_code code = copy_source_checksum(r, c->asked, c->range.first, c->range.len, &c->sum);
 
     return code == S3_OK ? commit_copy(r, c) : code;
 }
@@ -281,7 +281,7 @@ enum s3_code op_upload_part_copy(struct s3_request *r)
     if (code == S3_OK)
         code = open_upload(r, &c->upload);
     if (code == S3_OK)
-        code = source_open(r, &source);
+        code = copy_source_open(r, &source);
     if (code == S3_OK)
         code = copy_range(r, &c->range);
     if (code == S3_OK)
@@ -291,8 +291,8 @@ enum s3_code op_upload_part_copy(struct s3_request *r)
     copied_checksum(r, c);
     if (c->asked == CHECKSUM_NONE)
         return commit_copy(r, c);
-    return source_is_in_memory(r) ? read_and_commit(r)
-                                  : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
+    return copy_source_is_in_memory(r) ? read_and_commit(r)
+                                       : s3_go_on(r, HTTP_LANE_LONG, read_and_commit);
 }
 
 /* --- ListParts -------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-#include "gateway/s3/core/owner.h"
+#include "gateway/s3/core/expected_owner.h"
 
 #include "meta/names/bucket.h"
 
@@ -15,13 +15,14 @@ static const char *const headers[] = {
     [OWNER_OF_SOURCE] = "x-amz-source-expected-bucket-owner",
 };
 
-bool owner_expected(const struct s3_request *r)
+bool expected_owner_given(const struct s3_request *r)
 {
     return s3_header(r, headers[OWNER_OF_BUCKET]).ptr != NULL &&
            resource_has_bucket(r->op->resource);
 }
 
-void owner_prove(struct s3_request *r, enum owner_of which, struct str bucket, uint64_t owner)
+void expected_owner_require(struct s3_request *r, enum owner_of which, struct str bucket,
+                            uint64_t owner)
 {
     r->proof.buckets[which] = (struct access_bucket){.owner = owner};
     if (owner != 0)
@@ -37,11 +38,11 @@ static enum s3_code compare(struct s3_request *r, enum owner_of which, const str
     if (!names_account(s3_header(r, headers[which]), bucket->owner, &owner))
         return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
     r->expected_owner[which] = bucket->owner;
-    owner_prove(r, which, bucket->name, bucket->owner);
+    expected_owner_require(r, which, bucket->name, bucket->owner);
     return S3_OK;
 }
 
-enum s3_code owner_check(struct s3_request *r, enum owner_of which, struct str bucket)
+enum s3_code expected_owner_check(struct s3_request *r, enum owner_of which, struct str bucket)
 {
     struct bucket found;
     enum s3_code code;
