@@ -22,7 +22,7 @@ static enum err open_memory(struct fs *fs, const struct fs_options *o)
     enum err err = memory_open(fs, o->memory_bytes > 0 ? o->memory_bytes : DEFAULT_MEMORY);
 
     if (err == OK)
-        err = relief_start(fs);
+        err = pressure_start(fs);
     return err == OK ? pool_open(&io, &fs->io) : err;
 }
 
@@ -113,7 +113,7 @@ void fs_close(struct fs *fs)
     if (fs == NULL)
         return;
     jobs_stop(fs->jobs);
-    relief_stop(fs);
+    pressure_stop(fs);
     pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
     disk_cache_close(fs->disk);
     memory_close(fs);
@@ -152,7 +152,7 @@ void fs_stats(struct fs *fs, struct fs_stats *out)
         .disk_failures = disk.failures,
         .uploads_waiting = pages.waiting[PAGE_UPLOAD],
         .reads_waiting = pages.waiting[PAGE_READ],
-        .bodies_waiting = holds_waiting(fs),
+        .bodies_waiting = reservations_waiting(fs),
     };
     store_stats(fs->store, &out->store);
     out->job_count = jobs_stats(fs->jobs, out->jobs, JOBS_MAX);

@@ -1,11 +1,11 @@
 /*
  * The inside of a volume, shared by the files of fs/ only.
  *
- * Lock ranks, outer first: holds.lock (fs/memory/hold.h), holders.lock (fs/memory/relief.h), a
- * writer's lock, a slice shard's lock (fs/read/fetch.h), the cache's lock, pages.wake_lock,
- * pages.lock; the read-ahead's and the watch's are leaves. A reader's lock ranks before all of
- * them; whoever has holders.lock only tries it. None is held across SQL or the store but a
- * reader's, which nobody waits for.
+ * Lock ranks, outer first: reservations.lock (fs/memory/reservation.h), holders.lock
+ * (fs/memory/pressure.h), a writer's lock, a slice shard's lock (fs/read/fetch.h), the cache's
+ * lock, pages.wake_lock, pages.lock; the read-ahead's and the watch's are leaves. A reader's lock
+ * ranks before all of them; a thread with holders.lock only tries it. None is held across SQL or
+ * the store but a reader's, for which nothing waits.
  */
 #ifndef KISEKI_FS_VOLUME_H
 #define KISEKI_FS_VOLUME_H
@@ -14,11 +14,11 @@
 #include "fs/cache/cache.h"
 #include "fs/cache/disk_cache.h"
 #include "fs/fs.h"
-#include "fs/memory/hold.h"
+#include "fs/memory/reservation.h"
 #include "fs/jobs.h"
 #include "fs/memory/pages.h"
 #include "fs/read/readahead.h"
-#include "fs/memory/relief.h"
+#include "fs/memory/pressure.h"
 #include "meta/names/object.h"
 #include "meta/files/record.h"
 
@@ -40,8 +40,8 @@ struct fs {
     /* each guards itself */
     struct pages pages;
     struct holders writers, readers;
-    struct holds holds;
-    struct relief relief;
+    struct reservations reservations;
+    struct pressure pressure;
     struct cache *cache;
     struct disk_cache *disk;    /* NULL: none */
     struct slice_table *slices; /* fetches in flight: fs/read/slice_reader.h */
@@ -67,7 +67,7 @@ MUST_USE enum err content_as_pieces(struct fs *fs, struct arena *a, const struct
 MUST_USE enum err memory_open(struct fs *fs, uint64_t bytes);
 void memory_close(struct fs *fs); /* fine on a zeroed struct */
 
-/* writer.c, reader.c: the holders that are asked by relief_now(). */
+/* writer.c, reader.c: the holders that are asked by pressure_now(). */
 void writers_relieve(struct fs *fs);
 void readers_relieve(struct fs *fs);
 

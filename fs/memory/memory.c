@@ -11,7 +11,7 @@ enum err memory_open(struct fs *fs, uint64_t bytes)
     fs->page_wait_ms = PAGE_WAIT_MS;
     holders_init(&fs->writers);
     holders_init(&fs->readers);
-    holds_init(&fs->holds);
+    reservations_init(&fs->reservations);
     if (err == OK)
         err = cache_new(&fs->pages, &fs->cache);
     if (err == OK) {
@@ -30,5 +30,5 @@ void memory_close(struct fs *fs)
     pages_fini(&fs->pages);
     holders_fini(&fs->writers);
     holders_fini(&fs->readers);
-    holds_fini(&fs->holds);
+    reservations_fini(&fs->reservations);
 }

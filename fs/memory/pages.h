@@ -14,7 +14,7 @@
  * Turns: whoever finds no page waits in the queue of its use (fs/memory/page_queue.h). A page that
  * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
  * woken and try again. Reads go first while they hold less than their quarter. A wait ends after a
- * time limit, which the watch looks at (fs/memory/relief.h), as it does for holders of pages that
+ * time limit, which the watch looks at (fs/memory/pressure.h), as it does for holders of pages that
  * can be made to give them back.
  *
  * The pages are one mapping. A page that was never needed, or that gave way to a reservation, is

@@ -281,7 +281,7 @@ enum err slice_wait_page(struct fs *fs, int64_t deadline_boot_ms)
     if (clock_boot_ms() >= deadline_boot_ms)
         return err_set(ERR_BUSY, "no memory came free for a read in time");
     pages_wait(&fs->pages, &waiter, deadline_boot_ms);
-    relief_now(fs);
+    pressure_now(fs);
     nap(&wait);
     pages_forget(&fs->pages, &waiter);
     return OK;

@@ -20,7 +20,7 @@
  * No deadlock with writers: nothing here waits for pages while it holds some. A request takes what
  * pages there are, one at least, and is cut to them; when there is none slice_read() returns, the
  * caller lets go of its page and its fetches, and slice_wait_page() makes others release theirs
- * (fs/memory/relief.h). Read-ahead never waits: it is for later, and gives up.
+ * (fs/memory/pressure.h). Read-ahead never waits: it is for later, and gives up.
  *
  * Threads: any, at once. The shard's lock is held across no request; it ranks before the cache's.
  */

@@ -264,7 +264,7 @@ static enum err send_own(struct writer *w)
     return OK;
 }
 
-/* --- relief ----------------------------------------------------------------------------------- */
+/* --- pressure --------------------------------------------------------------------------------- */
 
 static bool wants_more(struct fs *fs)
 {
@@ -427,7 +427,7 @@ enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
     holders_file(&w->fs->writers, &w->holder, class);
     if (no_page) {
         pages_wait(&w->fs->pages, &w->waiter, clock_boot_ms() + w->fs->page_wait_ms);
-        relief_now(w->fs);
+        pressure_now(w->fs);
     }
     return err;
 }

@@ -1,7 +1,8 @@
 /*
  * Writing a file: bytes in, slices out, one content at the end.
  *
- *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_resolve -> free
+ *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_resolve
+ *         -> writer_free
  *
  * The first WRITER_OWN_BYTES are the writer's own memory, in proportion to what arrived: a small
  * upload, or one that has just begun, costs the budget nothing. Then bytes are copied into 64 KiB
@@ -14,12 +15,12 @@
  * writer has its turn in the queue (fs/memory/pages.h), and on_room is called once, from any
  * thread, when it is worth trying again. A wait that takes too long fails the writer: ERR_BUSY.
  *
- * Relief (fs/memory/relief.h): while others wait, those who hold the most pages for the longest are
- * made to send them as a shorter slice, whatever their size will be: also what might have become
- * `data`, also a page that is not full. So no set of uploads, fast, slow or still, locks up the
- * budget. It makes no flood of tiny slices: a page has more than WRITER_OWN_BYTES before anything
+ * Pressure (fs/memory/pressure.h): while others wait, the writers that hold the most pages for the
+ * longest must send them as a shorter slice, whatever their size will be: also what might have
+ * become `data`, also a page that is not full. So no set of uploads, fast, slow or still, locks up
+ * the budget. This makes no flood of tiny slices: a page has more than WRITER_OWN_BYTES before any
  * of it can be sent, and after that the writer fills its own memory first again. Records have
- * arbitrary lengths, so that slices of any length follow each other.
+ * arbitrary lengths, so slices of any length can follow each other.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_resolve says which case it is.

@@ -142,12 +142,12 @@ static enum err prepare_monitor(struct gateway *g)
 
 static bool take_block(void *gateway)
 {
-    return hold_block_take(((struct gateway *)gateway)->fs);
+    return reservation_block_take(((struct gateway *)gateway)->fs);
 }
 
 static void give_block(void *gateway)
 {
-    hold_block_give(((struct gateway *)gateway)->fs);
+    reservation_block_give(((struct gateway *)gateway)->fs);
 }
 
 static enum err prepare_s3(struct gateway *g)

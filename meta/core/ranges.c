@@ -1,8 +1,8 @@
 /*
- * Which slice names of our ranges are named: a row of `slices` or of `doomed` names them. A
- * range whose names all are named needs no reaper, so its row goes; otherwise a session of many months
- * would leave a row for every few thousand slices that it ever wrote, and its end would doom, once
- * more, all of them that were freed long ago.
+ * Which slice names of our ranges are named by a row of `slices` or of `doomed`. A range whose
+ * names all are needs no reaper, so its row goes; otherwise a session of many months would leave a
+ * row for every few thousand slices that it ever wrote, and its end would doom, once more, all of
+ * them that were freed long ago.
  */
 #include "meta/sql/json_array.h"
 #include "meta/core/handle.h"

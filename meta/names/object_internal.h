@@ -44,10 +44,10 @@ MUST_USE enum err object_state(struct meta *m, struct arena *a, struct str bucke
                                struct object_state *out);
 
 /*
- * The lock of a whole file, for a write under a condition (whole_lock.c). The row of a key whose file
- * is written at ranges says what it is only while nobody writes: the statement refuses it without
- * this lock, whole_lock_take() takes it, and the statement is sent again (meta/README.md, "Writing
- * at a range"). Zeroed at first.
+ * The lock of a whole file, for a write under a condition (whole_lock.c). Where a file is written
+ * at ranges its key's row is whole only while no write is under way: the statement refuses such a
+ * row without this lock, whole_lock_take() takes it, and the statement is sent again
+ * (meta/README.md, "Writing at a range"). Zeroed at first.
  */
 struct whole_lock {
     struct range_lock lock;

@@ -37,7 +37,7 @@ static enum err collect(struct s3_request *r, struct str piece, size_t *out_take
     enum err err = OK;
 
     if (piece.len <= r->body.max - r->body.len)
-        err = hold_grow(&r->hold, r->body.len + piece.len);
+        err = reservation_grow(&r->reservation, r->body.len + piece.len);
     if (err == OK) {
         buf_append_str(&r->body, piece);
         err = buf_check(&r->body);
@@ -49,7 +49,7 @@ static enum err collect(struct s3_request *r, struct str piece, size_t *out_take
     if (err == ERR_TIMEOUT)
         r->failed = s3_fail(&r->error, S3_REQUEST_TIMEOUT, NULL);
     s3_body_release(r);
-    hold_end(&r->hold); /* others need not wait until the answer is seen */
+    reservation_end(&r->reservation); /* others need not wait until the answer is seen */
     return err;
 }
 
@@ -242,13 +242,13 @@ enum s3_code s3_body_end(struct s3_request *r, enum err result)
         return S3_REQUEST_TIMEOUT;
     if (result != OK)
         return s3_fail_err(r, result, "read the body");
-    hold_work(&r->hold);
+    reservation_work(&r->reservation);
     return verify(r);
 }
 
-void s3_hold_begin(struct s3_request *r)
+void s3_reserve_begin(struct s3_request *r)
 {
-    hold_init(&r->hold, r->s3->fs, r->http->content_length, on_room, on_cut, r->http);
+    reservation_init(&r->reservation, r->s3->fs, r->http->content_length, on_room, on_cut, r->http);
 }
 
 void s3_body_release(struct s3_request *r)
@@ -257,14 +257,14 @@ void s3_body_release(struct s3_request *r)
     buf_init(&r->body, 0);
 }
 
-enum s3_code s3_hold_answer(struct s3_request *r)
+enum s3_code s3_reserve_answer(struct s3_request *r)
 {
     const struct http_reply *reply = &r->http->reply;
     uint64_t bytes = arena_used(r->arena) + (reply->bytes_free != NULL ? reply->bytes.len : 0);
     enum err err;
 
     s3_body_release(r);
-    err = hold_answer(&r->hold, bytes, reply->body != NULL);
+    err = reservation_answer(&r->reservation, bytes, reply->body != NULL);
     return err == OK || !s3_op_reads(r->op) ? S3_OK : s3_fail_err(r, err, "keep the answer");
 }
 
@@ -277,5 +277,5 @@ void s3_body_free(struct s3_request *r)
     if (r->has_payload)
         payload_fini(&r->payload);
     buf_fini(&r->body);
-    hold_end(&r->hold);
+    reservation_end(&r->reservation);
 }

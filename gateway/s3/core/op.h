@@ -17,7 +17,7 @@
 #define KISEKI_GATEWAY_S3_CORE_OP_H
 
 #include "fs/fs.h"
-#include "fs/memory/hold.h"
+#include "fs/memory/reservation.h"
 #include "fs/read/reader.h"
 #include "fs/write/writer.h"
 #include "gateway/access/authorize.h"
@@ -193,10 +193,10 @@ struct s3_request {
     uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: found to be as expected; 0: not */
 
     /* the body, when handle runs */
-    struct buf body;              /* S3_BODY_MEMORY */
-    struct hold hold;             /* of `body` and the answer; the pipeline's */
-    struct writer *writer;        /* S3_BODY_FILE; the pipeline frees it */
-    struct payload_result digest; /* of what was received */
+    struct buf body;                /* S3_BODY_MEMORY */
+    struct reservation reservation; /* of `body` and the answer; the pipeline's */
+    struct writer *writer;          /* S3_BODY_FILE; the pipeline frees it */
+    struct payload_result digest;   /* of what was received */
     /* S3_BODY_FILE: which checksum to compute when the client gives none; before_body may set it */
     enum checksum_algo default_algo;
     bool algo_is_fixed; /* no other than default_algo is taken: UploadPart */

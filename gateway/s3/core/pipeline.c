@@ -212,7 +212,7 @@ static enum http_next on_head(struct http_request *http)
     r->s3 = http->ctx;
     r->arena = http->arena;
     r->default_algo = CHECKSUM_CRC64NVME;
-    s3_hold_begin(r);
+    s3_reserve_begin(r);
     code = s3_request_open(r);
     if (code == S3_OK)
         r->op = s3_route(r, &code);
@@ -290,7 +290,7 @@ static enum http_next handle(struct s3_request *r)
     if (code == S3_OK && r->resume != NULL)
         return r->waits ? HTTP_WAIT : HTTP_WORK;
     if (code == S3_OK)
-        code = s3_hold_answer(r);
+        code = s3_reserve_answer(r);
     s3_reply_ids(r);
     if (code == S3_OK)
         code = check_memory(r);

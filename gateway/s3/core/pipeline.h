@@ -36,11 +36,12 @@ bool s3_body_expected(const struct s3_request *r);
 /* The body has ended: framing, checksums and lengths are verified. */
 enum s3_code s3_body_end(struct s3_request *r, enum err result);
 /*
- * What was received, and what is kept for the answer, is charged to the budget: fs/memory/hold.h.
+ * What was received, and what is kept for the answer, is charged to the budget of memory
+ * (fs/memory/reservation.h).
  */
-void s3_hold_begin(struct s3_request *r);
+void s3_reserve_begin(struct s3_request *r);
 /* The answer is made: the body goes. SlowDown when there is no memory for a reader's answer. */
-enum s3_code s3_hold_answer(struct s3_request *r);
+enum s3_code s3_reserve_answer(struct s3_request *r);
 void s3_body_release(struct s3_request *r);
 void s3_body_free(struct s3_request *r);
 

@@ -22,7 +22,7 @@ enum s3_code copy_source_open(struct s3_request *r, struct copy_source *out);
 #define COPY_SOURCE_MAX ((uint64_t)5 << 30)
 enum s3_code copy_source_check_size(struct s3_request *r, uint64_t len);
 
-/* The source's bytes came with its row: copy_source_checksum() is quick. Else it is HTTP_LANE_LONG's. */
+/* The source's bytes came with its row: copy_source_checksum() is quick. Else: HTTP_LANE_LONG. */
 bool copy_source_is_in_memory(const struct s3_request *r);
 
 /*

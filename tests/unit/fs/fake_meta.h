@@ -318,7 +318,7 @@ static inline struct volume *volume_new(size_t memory_bytes)
     fs->meta = (struct meta *)&fake;
     fs->inline_max = 64 << 10;
     assert_ok(memory_open(fs, memory_bytes));
-    assert_ok(relief_start(fs));
+    assert_ok(pressure_start(fs));
     assert_ok(pool_new("io", 8, 4096, &fs->io));
     return v;
 }
@@ -335,7 +335,7 @@ static inline void volume_free(struct volume *v)
     struct pages_stats s;
 
     pool_free(v->fs.io);
-    relief_stop(&v->fs);
+    pressure_stop(&v->fs);
     volume_cold(v);
     pages_stats(&v->fs.pages, &s);
     assert_int_equal(s.in_use, 0); /* nothing leaked */

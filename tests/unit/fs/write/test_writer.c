@@ -268,7 +268,7 @@ static void test_writer__and_readers_share_a_small_budget(void **state)
     volume_free(v);
 }
 
-/* --- turns and relief ------------------------------------------------------------------------- */
+/* --- turns and pressure ----------------------------------------------------------------------- */
 
 static struct pages_stats stats_of(struct volume *v)
 {
@@ -427,7 +427,7 @@ static void test_writer__relieved_again_and_again_makes_no_tiny_slices(void **st
     for (uint64_t at = 0; at < size; at += 1024) {
         assert_ok(write_more(&c, at, 1024));
         pages_wait(&v->fs.pages, &other, INT64_MAX); /* and it wants the page at once */
-        relief_now(&v->fs);
+        pressure_now(&v->fs);
         pages_forget(&v->fs.pages, &other);
         pages_drop(&v->fs.pages, PAGE_UPLOAD, pages_take_given(&v->fs.pages, &other, &expired));
     }

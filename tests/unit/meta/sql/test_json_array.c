@@ -14,12 +14,12 @@ static void test_json_array__is_a_json_array_of_signed_numbers(void **state)
     static const uint64_t numbers[] = {0, 7, INT64_MAX, UINT64_MAX, (uint64_t)INT64_MIN};
     assert_true(str_eq(sql_json_array(a, NULL, 0), STR("[]")));
     assert_true(str_eq(sql_json_array(a, numbers, 1), STR("[0]")));
-    assert_true(
-        str_eq(sql_json_array(a, numbers, 5), STR("[0,7,9223372036854775807,-1,-9223372036854775808]")));
+    assert_true(str_eq(sql_json_array(a, numbers, 5),
+                       STR("[0,7,9223372036854775807,-1,-9223372036854775808]")));
     arena_free(a);
 }
 
-static void test_json_array__longest_numbers_fit_and_a_full_arena_is_reported(void **state)
+static void test_json_array__has_room_for_the_longest_numbers(void **state)
 {
     (void)state;
     struct arena *a = arena_new(1u << 16);
@@ -37,7 +37,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_array__is_a_json_array_of_signed_numbers),
-        cmocka_unit_test(test_json_array__longest_numbers_fit_and_a_full_arena_is_reported),
+        cmocka_unit_test(test_json_array__has_room_for_the_longest_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

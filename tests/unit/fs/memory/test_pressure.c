@@ -1,6 +1,6 @@
 #include "tests/unit/base/unit.h"
 
-#include "fs/memory/relief.h"
+#include "fs/memory/pressure.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -40,7 +40,7 @@ static bool ask(struct fs *fs, struct holder *one, int *out_class)
 }
 
 /* Else nobody would ever ask it for what it has, and a client that stalls would keep it. */
-static void test_relief__keeps_a_holder_that_got_more_while_it_was_asked(void **state)
+static void test_pressure__keeps_a_holder_that_got_more_while_it_was_asked(void **state)
 {
     (void)state;
     holders_init(&scene.holders);
@@ -58,7 +58,7 @@ static void test_relief__keeps_a_holder_that_got_more_while_it_was_asked(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_relief__keeps_a_holder_that_got_more_while_it_was_asked),
+        cmocka_unit_test(test_pressure__keeps_a_holder_that_got_more_while_it_was_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

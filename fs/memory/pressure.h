@@ -1,20 +1,21 @@
 /*
- * Who holds memory while others wait for it, and how it is taken from them.
+ * Memory pressure: which writers and readers hold memory while others wait for it, and how they are
+ * asked to release it.
  *
  * Holders (writers with unsent pages; readers with fetches ahead of them) stand in lists by how
  * much they hold, each list in the order of the last change: the first of the highest list holds
  * the most for the longest without progress. Filing and picking cost the same however many there
  * are. A holder is asked to release what it can; what a writer releases is on its way to the
- * store and counts as coming, so that not everybody is asked for one waiter.
+ * store and counts as coming, so that not all holders are asked for one waiter.
  *
- * relief_now() is called by who begins to wait. A thread, the watch, calls it again and ends waits
- * that took too long, as long as somebody waits; else it sleeps.
+ * Whatever begins to wait calls pressure_now(). A thread, the watch, calls it again and ends waits
+ * that took too long, as long as anything waits; otherwise it sleeps.
  *
- * What a holder's class says may be out of date by the time that it is asked: it is then asked in
- * vain once, and filed anew.
+ * A holder's class may be out of date when the holder is asked: then it is asked in vain once, and
+ * filed anew.
  */
-#ifndef KISEKI_FS_MEMORY_RELIEF_H
-#define KISEKI_FS_MEMORY_RELIEF_H
+#ifndef KISEKI_FS_MEMORY_PRESSURE_H
+#define KISEKI_FS_MEMORY_PRESSURE_H
 
 #include "base/err.h"
 
@@ -55,16 +56,16 @@ void holders_remove(struct holders *h, struct holder *one);
 
 /*
  * Asks holders in turn while `more` says so, only those that were filed idle_ms ago or earlier.
- * ask() runs with the lock held, the holder taken out, and gives back what it can; then the holder
- * is filed anew in *out_class, HOLDER_NONE unless told otherwise. A holder that gets more meanwhile
- * files itself afterwards. It returns false to end the round; a holder that
- * gave nothing back must not be filed again, unless idle_ms keeps it from being asked at once.
+ * ask() runs with the lock held and the holder taken out. It releases what it can, and sets
+ * *out_class (HOLDER_NONE at first), where the holder is filed anew. A holder that gets more
+ * meanwhile files itself afterwards. ask() returns false to end the round; a holder that released
+ * nothing must not be filed again, unless idle_ms keeps it from being asked at once.
  */
 void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs), struct fs *fs,
                  bool (*ask)(struct fs *fs, struct holder *one, int *out_class));
 
 /* The watch. */
-struct relief {
+struct pressure {
     pthread_t thread;
     bool runs; /* of who starts and stops it */
     pthread_mutex_t lock;
@@ -72,12 +73,12 @@ struct relief {
     bool awake, quit; /* guarded by lock */
 };
 
-MUST_USE enum err relief_start(struct fs *fs);
-void relief_stop(struct fs *fs); /* fine when it was not started */
+MUST_USE enum err pressure_start(struct fs *fs);
+void pressure_stop(struct fs *fs); /* fine when it was not started */
 
 /* Makes holders release as much as is waited for. Never blocks. */
-void relief_now(struct fs *fs);
+void pressure_now(struct fs *fs);
 /* Somebody waits: the watch looks after it. Any thread, takes a leaf lock. */
-void relief_wake(struct fs *fs);
+void pressure_wake(struct fs *fs);
 
 #endif

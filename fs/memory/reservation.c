@@ -1,4 +1,4 @@
-#include "fs/memory/hold.h"
+#include "fs/memory/reservation.h"
 
 #include "base/clock.h"
 #include "fs/volume.h"
@@ -13,13 +13,13 @@
 
 enum { QUEUE_SMALL, QUEUE_LARGE };
 
-void holds_init(struct holds *all)
+void reservations_init(struct reservations *all)
 {
-    *all = (struct holds){.wait_ms = WAIT_MS, .grace_ms = HOLD_GRACE_MS};
+    *all = (struct reservations){.wait_ms = WAIT_MS, .grace_ms = RESERVATION_GRACE_MS};
     pthread_mutex_init(&all->lock, NULL);
 }
 
-void holds_fini(struct holds *all)
+void reservations_fini(struct reservations *all)
 {
     pthread_mutex_destroy(&all->lock);
 }
@@ -27,7 +27,9 @@ void holds_fini(struct holds *all)
 /* Pages for what is beyond the first bytes, which are free. */
 static size_t pages_of(uint64_t bytes)
 {
-    return bytes > HOLD_FREE_BYTES ? (size_t)((bytes - HOLD_FREE_BYTES - 1) / PAGE_BYTES) + 1 : 0;
+    return bytes > RESERVATION_FREE_BYTES
+               ? (size_t)((bytes - RESERVATION_FREE_BYTES - 1) / PAGE_BYTES) + 1
+               : 0;
 }
 
 static bool is_large(size_t pages)
@@ -35,30 +37,30 @@ static bool is_large(size_t pages)
     return pages > SMALL_PAGES;
 }
 
-void hold_init(struct hold *h, struct fs *fs, int64_t expected, void (*wake)(void *arg),
-               void (*cut)(void *arg), void *arg)
+void reservation_init(struct reservation *h, struct fs *fs, int64_t expected,
+                      void (*wake)(void *arg), void (*cut)(void *arg), void *arg)
 {
-    *h = (struct hold){.fs = fs, .wake = wake, .cut = cut, .arg = arg};
-    h->large = expected > 0 && is_large(pages_of((uint64_t)expected) * HOLD_BODY_CHARGE);
+    *h = (struct reservation){.fs = fs, .wake = wake, .cut = cut, .arg = arg};
+    h->large = expected > 0 && is_large(pages_of((uint64_t)expected) * RESERVATION_BODY_CHARGE);
     h->since_ms = h->came_ms = clock_boot_ms();
 }
 
 /* --- lists; all with the lock held ------------------------------------------------------------ */
 
-static struct hold_queue *queue_of(struct holds *all, const struct hold *h)
+static struct reservation_queue *queue_of(struct reservations *all, const struct reservation *h)
 {
     return &all->waiting[h->large ? QUEUE_LARGE : QUEUE_SMALL];
 }
 
 static void note_wants(struct fs *fs)
 {
-    pages_claim(&fs->pages, fs->holds.waiting_pages);
+    pages_claim(&fs->pages, fs->reservations.waiting_pages);
 }
 
-static void begin_wait(struct hold *h, size_t wants)
+static void begin_wait(struct reservation *h, size_t wants)
 {
-    struct holds *all = &h->fs->holds;
-    struct hold_queue *q;
+    struct reservations *all = &h->fs->reservations;
+    struct reservation_queue *q;
 
     h->wants = wants;
     h->asks = wants - h->pages;
@@ -73,10 +75,10 @@ static void begin_wait(struct hold *h, size_t wants)
     note_wants(h->fs);
 }
 
-static void end_wait(struct hold *h)
+static void end_wait(struct reservation *h)
 {
-    struct holds *all = &h->fs->holds;
-    struct hold_queue *q = queue_of(all, h);
+    struct reservations *all = &h->fs->reservations;
+    struct reservation_queue *q = queue_of(all, h);
 
     if (h->wants == 0)
         return;
@@ -90,9 +92,9 @@ static void end_wait(struct hold *h)
     note_wants(h->fs);
 }
 
-static void link_holder(struct hold *h)
+static void link_holder(struct reservation *h)
 {
-    struct holds *all = &h->fs->holds;
+    struct reservations *all = &h->fs->reservations;
 
     h->next = NULL;
     h->prev = all->last;
@@ -100,9 +102,9 @@ static void link_holder(struct hold *h)
     all->last = h;
 }
 
-static void unlink_holder(struct hold *h)
+static void unlink_holder(struct reservation *h)
 {
-    struct holds *all = &h->fs->holds;
+    struct reservations *all = &h->fs->reservations;
 
     *(h->prev != NULL ? &h->prev->next : &all->first) = h->next;
     *(h->next != NULL ? &h->next->prev : &all->last) = h->prev;
@@ -111,7 +113,7 @@ static void unlink_holder(struct hold *h)
 
 /* --- room; with the lock held ----------------------------------------------------------------- */
 
-static void set_pages(struct hold *h, size_t pages, size_t beyond)
+static void set_pages(struct reservation *h, size_t pages, size_t beyond)
 {
     bool held = h->pages > 0;
 
@@ -123,7 +125,7 @@ static void set_pages(struct hold *h, size_t pages, size_t beyond)
         unlink_holder(h);
 }
 
-static bool reserve(struct hold *h, size_t pages, bool large)
+static bool reserve(struct reservation *h, size_t pages, bool large)
 {
     size_t max = pages_reserve_max(&h->fs->pages);
 
@@ -133,9 +135,9 @@ static bool reserve(struct hold *h, size_t pages, bool large)
     return true;
 }
 
-static bool make_room(struct hold *h, size_t pages)
+static bool make_room(struct reservation *h, size_t pages)
 {
-    struct holds *all = &h->fs->holds;
+    struct reservations *all = &h->fs->reservations;
 
     if (reserve(h, pages, h->large))
         return true;
@@ -145,7 +147,7 @@ static bool make_room(struct hold *h, size_t pages)
     return true;
 }
 
-static void give_back(struct hold *h, size_t pages)
+static void give_back(struct reservation *h, size_t pages)
 {
     size_t less = h->pages - pages, beyond = less < h->beyond ? less : h->beyond;
 
@@ -153,7 +155,7 @@ static void give_back(struct hold *h, size_t pages)
     pages_unreserve(&h->fs->pages, less - beyond);
 }
 
-static bool try_serve(struct hold *h)
+static bool try_serve(struct reservation *h)
 {
     if (!make_room(h, h->wants))
         return false;
@@ -163,7 +165,7 @@ static bool try_serve(struct hold *h)
 }
 
 /* Those whose turn it is, as long as there is room; the oldest whatever there is. */
-static void serve(struct holds *all)
+static void serve(struct reservations *all)
 {
     if (all->first != NULL && all->first->wants > 0)
         (void)try_serve(all->first);
@@ -174,34 +176,34 @@ static void serve(struct holds *all)
 
 /* --- who is too slow -------------------------------------------------------------------------- */
 
-static bool is_slow(const struct hold *h, int64_t now)
+static bool is_slow(const struct reservation *h, int64_t now)
 {
-    int64_t grace = h->fs->holds.grace_ms, age = now - h->since_ms;
+    int64_t grace = h->fs->reservations.grace_ms, age = now - h->since_ms;
 
     switch (h->state) {
-    case HOLD_RECEIVES:
-        return h->wants == 0 &&
-               (now - h->came_ms > grace || age > grace + (int64_t)(h->bytes * 1000 / HOLD_RATE));
-    case HOLD_ANSWERS:
-        return age > grace + (int64_t)(h->bytes * 1000 / HOLD_ANSWER_RATE);
+    case RESERVATION_RECEIVES:
+        return h->wants == 0 && (now - h->came_ms > grace ||
+                                 age > grace + (int64_t)(h->bytes * 1000 / RESERVATION_RATE));
+    case RESERVATION_ANSWERS:
+        return age > grace + (int64_t)(h->bytes * 1000 / RESERVATION_ANSWER_RATE);
     default:
         return false;
     }
 }
 
 /* With the lock held. */
-static void press(struct holds *all)
+static void press(struct reservations *all)
 {
     int64_t now = clock_boot_ms();
 
-    for (struct hold *h = all->first; h != NULL; h = h->next) {
+    for (struct reservation *h = all->first; h != NULL; h = h->next) {
         int64_t told = atomic_load(&h->slow_ms);
 
         if (!is_slow(h, now))
             continue;
         if (told == 0)
             atomic_store(&h->slow_ms, now);
-        if (h->state == HOLD_ANSWERS ? told == 0 : told != 0 && now - told >= SILENCE_MS)
+        if (h->state == RESERVATION_ANSWERS ? told == 0 : told != 0 && now - told >= SILENCE_MS)
             h->cut(h->arg);
     }
 }
@@ -209,18 +211,18 @@ static void press(struct holds *all)
 /* --- a request -------------------------------------------------------------------------------- */
 
 /* Others wait that would be overtaken. */
-static bool must_queue(const struct hold *h)
+static bool must_queue(const struct reservation *h)
 {
-    const struct holds *all = &h->fs->holds;
+    const struct reservations *all = &h->fs->reservations;
 
     return all->first != h && (all->waiting[QUEUE_SMALL].first != NULL ||
                                (h->large && all->waiting[QUEUE_LARGE].first != NULL));
 }
 
-enum err hold_grow(struct hold *h, uint64_t bytes)
+enum err reservation_grow(struct reservation *h, uint64_t bytes)
 {
-    struct holds *all;
-    size_t pages = pages_of(bytes) * HOLD_BODY_CHARGE;
+    struct reservations *all;
+    size_t pages = pages_of(bytes) * RESERVATION_BODY_CHARGE;
     enum err err = OK;
     bool wait = false;
 
@@ -228,7 +230,7 @@ enum err hold_grow(struct hold *h, uint64_t bytes)
         return OK;
     if (atomic_load(&h->slow_ms) != 0)
         return err_set(ERR_TIMEOUT, "a body that came too slowly while others waited for memory");
-    all = &h->fs->holds;
+    all = &h->fs->reservations;
     pthread_mutex_lock(&all->lock);
     h->bytes = bytes;
     h->came_ms = clock_boot_ms();
@@ -244,35 +246,35 @@ enum err hold_grow(struct hold *h, uint64_t bytes)
     }
     pthread_mutex_unlock(&all->lock);
     if (wait)
-        relief_wake(h->fs);
+        pressure_wake(h->fs);
     return err;
 }
 
-void hold_work(struct hold *h)
+void reservation_work(struct reservation *h)
 {
     if (h->pages == 0)
         return; /* nobody looks at it */
-    pthread_mutex_lock(&h->fs->holds.lock);
-    h->state = HOLD_WORKS;
-    pthread_mutex_unlock(&h->fs->holds.lock);
+    pthread_mutex_lock(&h->fs->reservations.lock);
+    h->state = RESERVATION_WORKS;
+    pthread_mutex_unlock(&h->fs->reservations.lock);
 }
 
-enum err hold_answer(struct hold *h, uint64_t bytes, bool streams)
+enum err reservation_answer(struct reservation *h, uint64_t bytes, bool streams)
 {
-    struct holds *all;
+    struct reservations *all;
     size_t pages = pages_of(bytes);
     enum err err = OK;
 
     if (h->fs == NULL || (pages == 0 && h->pages == 0))
         return OK;
-    all = &h->fs->holds;
+    all = &h->fs->reservations;
     pthread_mutex_lock(&all->lock);
-    h->state = streams ? HOLD_STREAMS : HOLD_ANSWERS;
+    h->state = streams ? RESERVATION_STREAMS : RESERVATION_ANSWERS;
     h->bytes = bytes;
     h->since_ms = clock_boot_ms();
     if (pages < h->pages)
         give_back(h, pages);
-    else if (pages > h->pages && !reserve(h, pages, true) && bytes > HOLD_ANSWER_BYTES)
+    else if (pages > h->pages && !reserve(h, pages, true) && bytes > RESERVATION_ANSWER_BYTES)
         err = err_set(ERR_BUSY, "no memory for an answer of %llu bytes", (unsigned long long)bytes);
     if (err != OK)
         press(all);
@@ -281,13 +283,13 @@ enum err hold_answer(struct hold *h, uint64_t bytes, bool streams)
     return err;
 }
 
-void hold_end(struct hold *h)
+void reservation_end(struct reservation *h)
 {
-    struct holds *all;
+    struct reservations *all;
 
     if (h->fs == NULL)
         return;
-    all = &h->fs->holds;
+    all = &h->fs->reservations;
     pthread_mutex_lock(&all->lock);
     end_wait(h);
     give_back(h, 0);
@@ -298,12 +300,12 @@ void hold_end(struct hold *h)
 
 /* --- blocks ----------------------------------------------------------------------------------- */
 
-bool hold_block_take(struct fs *fs)
+bool reservation_block_take(struct fs *fs)
 {
     return pages_reserve(&fs->pages, 1, BLOCK_SHARE(pages_reserve_max(&fs->pages)));
 }
 
-void hold_block_give(struct fs *fs)
+void reservation_block_give(struct fs *fs)
 {
     pages_unreserve(&fs->pages, 1);
 }
@@ -311,10 +313,10 @@ void hold_block_give(struct fs *fs)
 /* --- the watch -------------------------------------------------------------------------------- */
 
 /* With the lock held. */
-static void expire(struct holds *all, int64_t now)
+static void expire(struct reservations *all, int64_t now)
 {
     for (int i = 0; i < 2; i++) {
-        struct hold *h;
+        struct reservation *h;
 
         while ((h = all->waiting[i].first) != NULL && now - h->waits_since_ms > all->wait_ms) {
             end_wait(h);
@@ -324,9 +326,9 @@ static void expire(struct holds *all, int64_t now)
     }
 }
 
-bool holds_look(struct fs *fs)
+bool reservations_look(struct fs *fs)
 {
-    struct holds *all = &fs->holds;
+    struct reservations *all = &fs->reservations;
     int64_t now = clock_boot_ms();
     bool waits;
 
@@ -340,12 +342,12 @@ bool holds_look(struct fs *fs)
     return waits;
 }
 
-size_t holds_waiting(struct fs *fs)
+size_t reservations_waiting(struct fs *fs)
 {
     size_t n;
 
-    pthread_mutex_lock(&fs->holds.lock);
-    n = fs->holds.waiting_count;
-    pthread_mutex_unlock(&fs->holds.lock);
+    pthread_mutex_lock(&fs->reservations.lock);
+    n = fs->reservations.waiting_count;
+    pthread_mutex_unlock(&fs->reservations.lock);
     return n;
 }

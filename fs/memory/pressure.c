@@ -1,4 +1,4 @@
-#include "fs/memory/relief.h"
+#include "fs/memory/pressure.h"
 
 #include "base/clock.h"
 #include "fs/volume.h"
@@ -99,7 +99,7 @@ void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs)
 
 /* --- the watch -------------------------------------------------------------------------------- */
 
-void relief_now(struct fs *fs)
+void pressure_now(struct fs *fs)
 {
     readers_relieve(fs);
     writers_relieve(fs);
@@ -109,16 +109,16 @@ void relief_now(struct fs *fs)
 static bool look(struct fs *fs)
 {
     struct pages_stats s;
-    bool holds_wait = holds_look(fs);
+    bool holds_wait = reservations_look(fs);
 
-    relief_now(fs);
+    pressure_now(fs);
     pages_expire(&fs->pages, clock_boot_ms());
     pages_stats(&fs->pages, &s);
     return holds_wait || s.waiting[PAGE_UPLOAD] + s.waiting[PAGE_READ] > 0;
 }
 
 /* With the lock held. */
-static void nap(struct relief *r)
+static void nap(struct pressure *r)
 {
     struct timespec until = clock_mono_after(WATCH_MS);
     int timed_out = 0;
@@ -130,7 +130,7 @@ static void nap(struct relief *r)
 static void *watch(void *arg)
 {
     struct fs *fs = arg;
-    struct relief *r = &fs->relief;
+    struct pressure *r = &fs->pressure;
 
     pthread_mutex_lock(&r->lock);
     while (!r->quit) {
@@ -149,9 +149,9 @@ static void *watch(void *arg)
     return NULL;
 }
 
-void relief_wake(struct fs *fs)
+void pressure_wake(struct fs *fs)
 {
-    struct relief *r = &fs->relief;
+    struct pressure *r = &fs->pressure;
 
     pthread_mutex_lock(&r->lock);
     r->awake = true;
@@ -161,14 +161,14 @@ void relief_wake(struct fs *fs)
 
 static void on_wait(void *arg)
 {
-    relief_wake(arg);
+    pressure_wake(arg);
 }
 
-enum err relief_start(struct fs *fs)
+enum err pressure_start(struct fs *fs)
 {
-    struct relief *r = &fs->relief;
+    struct pressure *r = &fs->pressure;
 
-    *r = (struct relief){0};
+    *r = (struct pressure){0};
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->cond, NULL);
     pages_set_watch(&fs->pages, on_wait, fs);
@@ -179,9 +179,9 @@ enum err relief_start(struct fs *fs)
     return OK;
 }
 
-void relief_stop(struct fs *fs)
+void pressure_stop(struct fs *fs)
 {
-    struct relief *r = &fs->relief;
+    struct pressure *r = &fs->pressure;
 
     if (!r->runs)
         return;
