@@ -104,7 +104,9 @@ static void test_arena__copies_end_with_a_nul(void **state)
     assert_string_equal(arena_cstr(a, STR_NONE), "");
     assert_non_null(arena_str(a, STR_NONE).ptr);
     assert_string_equal(arena_printf(a, "%s-%d", "x", 5), "x-5");
-    assert_int_equal(strlen(arena_printf(a, "%9000d", 5)), 9000);
+    const char *wide = arena_printf(a, "%9000d", 5);
+    assert_non_null(wide);
+    assert_int_equal(strlen(wide), 9000);
     arena_free(a);
 }
 
