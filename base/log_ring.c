@@ -26,6 +26,7 @@ static struct {
     bool running;     /* lines go to the ring; stays set when the thread could not be ended */
     bool stopping;    /* what waits is written until `until_us`, then the thread ends */
     bool gone;        /* the thread has ended */
+    bool detached;    /* it did not end in time, and nobody joins it */
     bool dropping;    /* the ring was full and is not empty yet */
     int64_t until_us; /* by clock_mono_us() */
     size_t head, used;
@@ -177,6 +178,8 @@ static void *write_lines(void *arg)
     while (ring.used > 0)
         lose(count_lines(lines, copy_out(lines)));
     ring.gone = true;
+    if (ring.detached)
+        ring.running = false; /* nobody joins it: lines are written by their callers again */
     pthread_cond_broadcast(&ring.changed);
     pthread_mutex_unlock(&ring.lock);
     return NULL;
@@ -202,7 +205,7 @@ enum err log_ring_start(log_notice_fn *notice)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&ring.changed, &attr);
     pthread_condattr_destroy(&attr);
-    ring.stopping = ring.gone = ring.failed = ring.dropping = false;
+    ring.stopping = ring.gone = ring.detached = ring.failed = ring.dropping = false;
     ring.lost = 0;
     ring.why = 0;
     ring.running = true;
@@ -219,19 +222,25 @@ enum err log_ring_start(log_notice_fn *notice)
 void log_ring_stop(int64_t ms)
 {
     struct timespec until = clock_mono_after(ms + 4 * POLL_MS);
-    bool gone;
+    bool gone, detached;
 
-    if (!ring.running)
-        return;
     pthread_mutex_lock(&ring.lock);
+    if (!ring.running) {
+        pthread_mutex_unlock(&ring.lock);
+        return;
+    }
     ring.stopping = true;
     ring.until_us = clock_mono_us() + ms * 1000;
     pthread_cond_broadcast(&ring.changed);
     while (!ring.gone && pthread_cond_timedwait(&ring.changed, &ring.lock, &until) == 0)
         ;
     gone = ring.gone;
+    detached = ring.detached; /* by the stop before this one */
     ring.running = !gone;
+    ring.detached = !gone;
     pthread_mutex_unlock(&ring.lock);
+    if (detached)
+        return;
     if (gone) {
         pthread_join(ring.thread, NULL);
         pthread_cond_destroy(&ring.changed);

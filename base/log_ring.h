@@ -32,7 +32,8 @@ typedef size_t log_notice_fn(uint64_t lines, const char *why, char out[LOG_LINE_
 void log_ring_use(int fd);
 /* Starts the thread. ERR_NOMEM: it cannot be; lines go on to be written by their callers. */
 MUST_USE enum err log_ring_start(log_notice_fn *notice);
-/* Writes what waits, for at most `ms` (the rest is dropped), and ends the thread. */
+/* Writes what waits, for at most `ms` (the rest is dropped), and ends the thread. One that does not
+ * end in time is left to itself; calling again, as log_fatal() and log_stop() do, is fine. */
 void log_ring_stop(int64_t ms);
 
 /* One line, ending with its newline. Any thread. */

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_ring.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -204,6 +206,44 @@ static void test_log_ring__keeps_the_order_of_each_thread(void **state)
     rig_close(&r);
 }
 
+static size_t no_notice(uint64_t lines, const char *why, char out[LOG_LINE_MAX])
+{
+    (void)lines;
+    (void)why;
+    (void)out;
+    return 0;
+}
+
+static bool can_be_read(const struct rig *r)
+{
+    struct pollfd p = {.fd = r->ends[0], .events = POLLIN};
+
+    return poll(&p, 1, 10) > 0;
+}
+
+/* As log_fatal() and log_stop() after it do, on a busy machine. */
+static void test_log_ring__a_thread_that_is_late_ends_by_itself(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_open(&r);
+    for (int i = 0; i < 20; i++) {
+        int64_t deadline = clock_boot_ms() + 20000;
+
+        log_stop();
+        assert_ok(log_ring_start(no_notice));
+        log_ring_stop(-10000); /* over before it begins */
+        do                     /* as soon as it has ended, callers write their lines */
+            log_info("late");
+        while (!can_be_read(&r) && clock_boot_ms() < deadline);
+        assert_true(clock_boot_ms() < deadline);
+        assert_string_equal(next_line(&r), "late");
+        log_stop();
+    }
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_log_ring__a_closed_descriptor_hurts_nobody),
         cmocka_unit_test(test_log_ring__takes_a_descriptor_that_does_not_block),
         cmocka_unit_test(test_log_ring__keeps_the_order_of_each_thread),
+        cmocka_unit_test(test_log_ring__a_thread_that_is_late_ends_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
