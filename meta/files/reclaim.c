@@ -171,7 +171,8 @@ enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *number
     bool more = count > 0;
     if (some == NULL)
         return err_set(ERR_NOMEM, "no memory to reclaim");
-    qsort(numbers, count, sizeof(*numbers), by_number);
+    if (count > 0) /* qsort takes no NULL */
+        qsort(numbers, count, sizeof(*numbers), by_number);
     for (size_t times = 1; more; times++) {
         size_t n = pick(numbers, count, times, some, &more);
         if (n == 0)
