@@ -10,6 +10,7 @@ what it acknowledged. --full: every n; otherwise some, by the seed. `make oom` r
 The last line is "N passed, N failed".
 """
 
+import functools
 import http.client
 import mmap
 import os
@@ -44,6 +45,28 @@ MIB = 1024 * 1024
 BIG = random.Random(9).randbytes(11 * MIB)
 OFF, AT, EVERY = 0, 1, 2
 CALLERS = 32
+BODIES = 8
+
+
+# What a key may hold is kept, and grows with each write that failed: few bodies, each made once.
+@functools.lru_cache(None)
+def piece(number, size):
+    return BIG[number:number + size]
+
+
+@functools.lru_cache(None)
+def joined(number):
+    """The two parts of an upload."""
+    return piece(number, 5 * MIB) + piece(number, 100)
+
+
+@functools.lru_cache(None)
+def patched(body):
+    return body[:100000] + b"patched" + body[100007:]
+
+
+def unique(bodies):
+    return list(dict.fromkeys(bodies))
 
 
 class Control:
@@ -183,7 +206,8 @@ class Oom:
         """Does something that makes `key` hold `body` (None: nothing), and keeps the books."""
         with self.lock:
             may = self.keys.setdefault(key, [None])
-            may.append(body)
+            if body not in may:
+                may.append(body)
         answer = do()
         self.fair(answer, key)
         if answer.status < 300 and b"<Error>" not in answer.body:
@@ -197,18 +221,18 @@ class Oom:
               f"{what}: {answer!r} for a good request")
 
     def put(self, s3, key, size):
-        body = BIG[self.random.randrange(1000):][:size]
+        body = piece(self.random.randrange(BODIES), size)
         return self.write(s3, key, body, lambda: s3.put(BUCKET, key, body))
 
     def put_streaming(self, s3, key):
-        body = BIG[self.random.randrange(1000):][:200000]
+        body = piece(self.random.randrange(BODIES), 200000)
         return self.write(s3, key, body, lambda: s3.put(
             BUCKET, key, body, payload="streaming-unsigned-trailer"))
 
     def multipart(self, s3, key):
-        at = self.random.randrange(1000)
-        parts = [BIG[at:at + 5 * MIB], BIG[at:at + 100]]
-        return self.write(s3, key, b"".join(parts), lambda: s3.multipart(BUCKET, key, parts))
+        at = self.random.randrange(BODIES)
+        parts = [piece(at, 5 * MIB), piece(at, 100)]
+        return self.write(s3, key, joined(at), lambda: s3.multipart(BUCKET, key, parts))
 
     def copy(self, s3, key):
         with self.lock:
@@ -247,15 +271,14 @@ class Oom:
             may = [m for m in self.keys.get(key, [None]) if m is not None and len(m) > 200000]
             if not may or len(may) != len(self.keys[key]):
                 return None
-            body = may[0][:100000] + b"patched" + may[0][100007:]
-            others = [m[:100000] + b"patched" + m[100007:] for m in may[1:]]
-            self.keys[key] += [body, *others]
+            after = unique(map(patched, may))
+            self.keys[key] = unique(may + after)
         answer = s3.request("PATCH", BUCKET, key, body=b"patched",
                             headers={"content-range": "bytes 100000-100006/*"})
         self.fair(answer, f"PATCH {key}")
         if answer.status == 200:
             with self.lock:
-                self.keys[key] = [body, *others]
+                self.keys[key] = after
         return answer
 
     def operations(self, name):
