@@ -20,7 +20,7 @@
 #define FATAL_MS     1000
 
 static _Atomic int threshold = LOG_INFO;
-static enum log_format format = LOG_TEXT; /* immutable after log_setup */
+static _Atomic int format = LOG_TEXT; /* of lines that begin from now on */
 static _Thread_local char request_id[40];
 
 static const char level_names[LOG_LEVELS][8] = {"debug", "info", "warn", "error"};
@@ -28,11 +28,17 @@ static const char level_names[LOG_LEVELS][8] = {"debug", "info", "warn", "error"
 struct line {
     char data[LINE_MAX_BYTES];
     size_t len;
+    bool json; /* all of it, whatever is set meanwhile */
 };
 
 void log_set_level(enum log_level level)
 {
     atomic_store(&threshold, (int)level);
+}
+
+void log_set_format(enum log_format new_format)
+{
+    atomic_store(&format, (int)new_format);
 }
 
 bool log_enabled(enum log_level level)
@@ -90,9 +96,8 @@ static bool is_control(unsigned c)
  * Writes the form of the character at `p` (`len` bytes, 0 for an invalid byte) into out and
  * returns its size.
  */
-static size_t escape(const unsigned char *p, size_t len, bool quoted, char out[16])
+static size_t escape(const unsigned char *p, size_t len, bool json, bool quoted, char out[16])
 {
-    bool json = format == LOG_JSON;
     unsigned c = len ? code_point(p, len) : *p;
 
     if (len == 0) /* JSON has no form for a byte that is no character: a visible one instead */
@@ -120,7 +125,7 @@ static void put_escaped(struct line *l, struct str s, bool quoted, size_t limit)
         const unsigned char *p = (const unsigned char *)s.ptr + at;
         size_t len = str_utf8_at(s, at);
         char form[16];
-        size_t n = escape(p, len, quoted, form);
+        size_t n = escape(p, len, l->json, quoted, form);
         if (l->len + n > end) {
             put(l, "...");
             return;
@@ -142,7 +147,7 @@ static bool is_plain(struct str s)
 
 static void put_string_member(struct line *l, const char *name, struct str value, size_t limit)
 {
-    bool json = format == LOG_JSON, quotes = json || !is_plain(value);
+    bool json = l->json, quotes = json || !is_plain(value);
 
     put(l, json ? ",\"" : " ");
     put(l, name);
@@ -156,19 +161,20 @@ static void put_number_member(struct line *l, const char *name, int64_t value)
 {
     char text[32];
 
-    put(l, format == LOG_JSON ? ",\"" : " ");
+    put(l, l->json ? ",\"" : " ");
     put(l, name);
-    put(l, format == LOG_JSON ? "\":" : "=");
+    put(l, l->json ? "\":" : "=");
     snprintf(text, sizeof(text), "%lld", (long long)value);
     put(l, text);
 }
 
 static void begin_line(struct line *l, enum log_level level, const char *id)
 {
-    bool json = format == LOG_JSON;
+    bool json = atomic_load_explicit(&format, memory_order_relaxed) == LOG_JSON;
     char now[CLOCK_TEXT_MAX];
 
     l->len = 0;
+    l->json = json;
     clock_iso(clock_wall_ms(), now);
     put(l, json ? "{\"time\":\"" : "");
     put(l, now);
@@ -181,12 +187,12 @@ static void begin_line(struct line *l, enum log_level level, const char *id)
 
 static void end_line(struct line *l)
 {
-    put(l, format == LOG_JSON ? "}\n" : "\n");
+    put(l, l->json ? "}\n" : "\n");
 }
 
 static void put_message(struct line *l, const char *member, struct str text)
 {
-    if (format == LOG_JSON) {
+    if (l->json) {
         put_string_member(l, member, text, LINE_MAX_BYTES);
     } else {
         put(l, " ");
@@ -257,7 +263,7 @@ static size_t format_notice(uint64_t lines, const char *why, char out[LOG_LINE_M
 void log_setup(enum log_level level, enum log_format new_format, int fd)
 {
     atomic_store(&threshold, (int)level);
-    format = new_format;
+    atomic_store(&format, (int)new_format);
     log_ring_use(fd);
 }
 

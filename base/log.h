@@ -1,8 +1,8 @@
 /*
  * The log: one line an event on standard error, as text or as JSON.
  *
- * The process has one log; log_setup() is called once before other threads start and the settings
- * are immutable afterwards (log level may be changed atomically). After log_start() nobody waits
+ * The process has one log; log_setup() is called once before other threads start; its descriptor
+ * is immutable afterwards, level and format are not. After log_start() nobody waits
  * for the reader of the log: a line is formatted on the stack and copied into a bounded ring
  * (base/log_ring.h) that one thread writes; a line that finds no room is dropped and counted, and
  * the log says how many once lines flow again. Lines keep their order and never mix. Control
@@ -20,7 +20,9 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_LEVELS };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 void log_setup(enum log_level level, enum log_format format, int fd);
-void log_set_level(enum log_level level); /* any time, any thread */
+/* Any time, any thread: of lines that begin afterwards. */
+void log_set_level(enum log_level level);
+void log_set_format(enum log_format format);
 /*
  * From now on lines go through the ring; the process must not fork. Before it, and after
  * log_stop(), a line is written by its caller, who waits a second at most. ERR_NOMEM: no thread.

@@ -12,8 +12,9 @@ const struct command command_rows[] = {
      "Serves a volume to S3 clients, and creates the volume if there is none. Without --meta and\n"
      "--store everything is kept in --data: metadata in SQLite, slices in a folder, the keys in\n"
      "files of mode 0600.\n"
-     "SIGTERM and SIGINT: accept no new connections, finish running requests, exit. SIGHUP:\n"
-     "reload the certificate and its key.",
+     "SIGTERM and SIGINT: accept no new connections, finish running requests, exit. SIGHUP: read\n"
+     "the configuration file, the root user's keys and the certificate again, and log what\n"
+     "changed and what needs a restart.",
      "0: stopped by a signal; 1: it could not start; 2: wrong options",
      "kiseki serve\n"
      "kiseki serve --listen 0.0.0.0:9000 --data /srv/kiseki"},
@@ -61,6 +62,13 @@ const struct command command_rows[] = {
      "everything. Changes take effect at once, on all running gateways. To replace the root key,\n"
      "start the gateways with another one.",
      TOOL_EXITS, "kiseki key create photos\nkiseki key list --json\nkiseki key remove AKEXAMPLE"},
+    {"config", COMMAND_CONFIG, command_config, NULL, "print the settings in force and their origin",
+     "Prints each setting that `kiseki serve` would use, and where it comes from: a flag, a\n"
+     "variable, the configuration file, or the default. Secrets are masked. What is printed has\n"
+     "the form of a configuration file. A wrong name or value is an error, so this checks a file\n"
+     "before a gateway reads it; addresses, certificates and keys are not tried.",
+     "0: printed; 2: a setting is wrong",
+     "kiseki config\nkiseki config --config /etc/kiseki/kiseki.conf --json"},
     {"version", COMMAND_VERSION, command_version, NULL, "print the version", "Prints the version.",
      "0", "kiseki version"},
     {"man", COMMAND_MAN, command_man, NULL, "print the manual page (roff)",

@@ -50,6 +50,9 @@ int command_load(const struct config *c);
 /* Access keys: list, create NAME, disable, enable and remove KEY; --json. */
 int command_key(const struct config *c);
 
+/* The settings in force and where each comes from; --json. */
+int command_config(const struct config *c);
+
 int command_version(const struct config *c);
 /* The manual page, of the same tables (gateway/app/help.h). */
 int command_man(const struct config *c);

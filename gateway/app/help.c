@@ -71,11 +71,15 @@ static void print_text(FILE *out, const char *text)
     }
 }
 
-static void print_row(FILE *out, const char *left, const char *help, const char *fallback)
+/* The default and the variable may be NULL. */
+static void print_row(FILE *out, const char *left, const char *help, const char *fallback,
+                      const char *variable)
 {
     char right[256];
 
-    snprintf(right, sizeof(right), fallback != NULL ? "%s [%s]" : "%s", help, fallback);
+    snprintf(right, sizeof(right), "%s%s%s%s%s%s", help, fallback != NULL ? " [" : "",
+             fallback != NULL ? fallback : "", fallback != NULL ? "]" : "",
+             variable != NULL ? "; " : "", variable != NULL ? variable : "");
     fprintf(out, "  %-*s ", LEFT, left);
     print_words(out, right, LEFT + 3, LEFT + 3);
     putc('\n', out);
@@ -86,12 +90,13 @@ static void print_options(const struct command *c, FILE *out)
     fputs("\noptions:\n", out);
     for (size_t i = 0; i < option_count; i++) {
         const struct option_row *o = &option_rows[i];
-        char left[96];
+        char left[96], variable[OPTION_LABEL_MAX];
 
         if (!is_listed(o, c, false))
             continue;
+        option_variable(o, variable);
         snprintf(left, sizeof(left), "--%s %s", o->name, o->value != NULL ? o->value : "");
-        print_row(out, left, o->help, o->fallback);
+        print_row(out, left, o->help, o->fallback, o->type != OPTION_FLAG ? variable : NULL);
     }
 }
 
@@ -106,13 +111,12 @@ static void print_secrets(const struct command *c, FILE *out)
             continue;
         if (!any)
             fputs(
-                "\nEach option that takes a value is also a variable: --store-ca is\n"
-                "KISEKI_STORE_CA. Secrets are read only from variables, or from the file that the\n"
-                "variable with _FILE names:\n",
+                "\nsecrets, from these variables only, from the file that the variable with _FILE\n"
+                "names, or from the configuration file:\n",
                 out);
         any = true;
         option_variable(&option_rows[i], variable);
-        print_row(out, variable, option_rows[i].help, NULL);
+        print_row(out, variable, option_rows[i].help, NULL, NULL);
     }
 }
 
@@ -123,6 +127,10 @@ void help_command(const struct command *c, FILE *out)
     print_text(out, c->text);
     print_options(c, out);
     print_secrets(c, out);
+    if ((option_find(STR("config"))->commands & c->bit) != 0)
+        fputs("\nA flag wins over its variable, the variable over the configuration file, and the\n"
+              "file over the default in brackets.\n",
+              out);
     fputs("\nexit codes: ", out);
     print_words(out, c->exits, 12, 12);
     fputs("\n\nexample:\n  ", out);
@@ -213,15 +221,24 @@ void help_man(FILE *out)
         out);
     for (size_t i = 0; i < command_count; i++)
         man_command(&command_rows[i], out);
-    fputs(".SH OPTIONS\nAn option that takes a value is also an environment variable, given in\n"
-          "parentheses; the option wins. Secrets are read only from variables, or from the file\n"
-          "that the variable with _FILE names.\n",
-          out);
+    fputs(
+        ".SH OPTIONS\nAn option that takes a value is also an environment variable, given in\n"
+        "parentheses, and a setting of the configuration file, NAME = VALUE. The option wins over\n"
+        "the variable, the variable over the file, the file over the default. Secrets are read\n"
+        "from variables, from the file that the variable with _FILE names, or from the\n"
+        "configuration file.\n",
+        out);
     for (size_t i = 0; i < option_count; i++)
         if (option_rows[i].help != NULL)
             man_option(&option_rows[i], out);
     fputs(".SH SIGNALS\n.TP\n.B SIGTERM\nstop accepting, finish running requests, exit 0\n"
-          ".TP\n.B SIGHUP\nreload the certificate and its key\n"
+          ".TP\n.B SIGHUP\nread the configuration file, the root user's keys and the certificate "
+          "again; log what\n"
+          "changed and what needs a restart\n"
+          ".SH CONFIGURATION FILE\nA line has one NAME = VALUE, where NAME is that of an option "
+          "without dashes. A # at the\nbegin of a line or after a blank begins a comment; a value "
+          "in double quotes keeps its blanks.\nA secret may stand there as secret\\-key, for "
+          "instance, if the file has mode 0600, or as\nsecret\\-key\\-file = PATH.\n"
           ".SH FILES\n.TP\n.I data/credentials\nthe root user's keys, if they are not given by "
           "variables\n"
           ".TP\n.I data/master.key\nthe key that encrypts secrets in the database\n",

@@ -95,7 +95,7 @@ static enum err check_format(const char *label, struct str s)
 
 #define AT(member) offsetof(struct config, member)
 
-#define SERVE  COMMAND_SERVE
+#define SERVE  (COMMAND_SERVE | COMMAND_CONFIG)
 #define STATUS COMMAND_STATUS
 #define HEALTH COMMAND_HEALTH
 #define GC     COMMAND_GC
@@ -105,54 +105,57 @@ static enum err check_format(const char *label, struct str s)
 #define LOAD   COMMAND_LOAD
 #define FILES  (GC | FSCK | SCRUB) /* tools that read or delete slices */
 #define VOLUME (SERVE | STATUS | FILES | DUMP | LOAD | COMMAND_KEY)
+#define ANY    (VOLUME | HEALTH)
 #define ALL    (~0u)
 
 /* clang-format off */
 const struct option_row option_rows[] = {
-    {"listen", OPTION_TEXT, AT(listen), "127.0.0.1:9000", "HOST:PORT", "address that serves S3", 0, 0, SERVE | HEALTH, check_address},
-    {"metrics-listen", OPTION_TEXT, AT(metrics_listen), NULL, "HOST:PORT", "address that serves /metrics (Prometheus), /live and /ready", 0, 0, SERVE | HEALTH, check_address},
-    {"region", OPTION_TEXT, AT(region), "us-east-1", "NAME", "the region that buckets report", 0, 0, SERVE, check_region},
-    {"domain", OPTION_TEXT, AT(domain), NULL, "NAME[,NAME]", "domains for virtual-host requests (BUCKET.NAME)", 0, 0, SERVE, check_domains},
-    {"tls-cert", OPTION_TEXT, AT(tls_cert), NULL, "FILE", "certificate chain (PEM): serve https; reloaded on SIGHUP", 0, 0, SERVE | HEALTH, NULL},
-    {"tls-key", OPTION_TEXT, AT(tls_key), NULL, "FILE", "its private key (PEM)", 0, 0, SERVE | HEALTH, NULL},
-    {"data", OPTION_TEXT, AT(data), "data", "FOLDER", "folder for everything, without --meta and --store", 0, 0, VOLUME, NULL},
-    {"meta", OPTION_URL, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0, VOLUME, NULL},
-    {"meta-password", OPTION_SECRET, AT(meta_password), NULL, "TEXT", "PostgreSQL's password, when it is not in the URL", 0, 0, VOLUME, NULL},
-    {"meta-connections", OPTION_NUMBER, AT(meta_connections), "4", "N", "connections to PostgreSQL", 1, 64, VOLUME, NULL},
-    {"store", OPTION_TEXT, AT(store), NULL, "URL", "slices: dir:PATH or s3://BUCKET[/PREFIX]?endpoint=URL&region=R [dir:DATA/store]", 0, 0, VOLUME, NULL},
-    {"store-timeout", OPTION_DURATION, AT(store_timeout_s), "60s", "TIME", "time limit of a request to the store, retries included", 1, 3600, VOLUME, NULL},
-    {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "CA certificates (PEM) for an https store", 0, 0, VOLUME, NULL},
-    {"store-access-key", OPTION_SECRET, AT(store_access_key), NULL, "KEY", "access key for an S3 store", 0, 0, VOLUME, NULL},
-    {"store-secret-key", OPTION_SECRET, AT(store_secret_key), NULL, "KEY", "secret key for an S3 store", 0, 0, VOLUME, NULL},
-    {"access-key", OPTION_SECRET, AT(access_key), NULL, "KEY", "the root user's access key", 0, 0, SERVE, NULL},
-    {"secret-key", OPTION_SECRET, AT(secret_key), NULL, "KEY", "the root user's secret key", 0, 0, SERVE, NULL},
-    {"master-key", OPTION_SECRET, AT(master_key), NULL, "KEY", "64 hex digits; encrypts secrets in the database", 0, 0, VOLUME, NULL},
-    {"test-users", OPTION_SECRET, AT(test_users), NULL, "LIST", NULL, 0, 0, SERVE, NULL},
-    {"memory-size", OPTION_SIZE, AT(memory_size), "128M", "SIZE", "memory for transfers and the read cache", 16 << 20, 1ull << 42, SERVE | FILES, NULL},
-    {"cache-dir", OPTION_TEXT, AT(cache_dir), NULL, "FOLDER", "disk cache for slices of a remote store", 0, 0, SERVE, NULL},
-    {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "maximum size of the disk cache", 0, 1ull << 50, SERVE, NULL},
-    {"inline-size", OPTION_SIZE, AT(inline_size), "64K", "SIZE", "objects up to this size are kept in the database", 0, 1 << 20, SERVE, NULL},
-    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "threads for requests that use the database; half as many more for the store", 1, 4096, SERVE, NULL},
-    {"io-threads", OPTION_NUMBER, AT(io_threads), "16", "N", "concurrent requests to the store", 1, 1024, SERVE | FILES, NULL},
-    {"http-threads", OPTION_NUMBER, AT(http_threads), "2", "N", "network threads", 1, 256, SERVE, NULL},
-    {"connections", OPTION_NUMBER, AT(connections), "10000", "N", "maximum of open client connections", 1, 1000000, SERVE, NULL},
-    {"lease", OPTION_DURATION, AT(lease_s), "15s", "TIME", "time without a heartbeat after which others consider this gateway dead", 1, 3600, SERVE, NULL},
-    {"keep-deleted", OPTION_DURATION, AT(keep_deleted_s), "0", "TIME", "keep deleted slices this long, so that a database backup stays restorable", 0, 3650 * 86400, SERVE | FILES, NULL},
-    {"stop-delay", OPTION_DURATION, AT(stop_delay_s), "0", "TIME", "after SIGTERM, keep serving this long while /ready answers 503", 0, 600, SERVE, NULL},
-    {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "time for running requests to finish after SIGTERM", 0, 3600, SERVE, NULL},
-    {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0, SERVE, check_level},
-    {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0, SERVE, check_format},
-    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY, NULL},
-    {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of only reporting it", 0, 0, GC, NULL},
-    {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "with --apply: wait for second deletions, too", 0, 0, GC, NULL},
-    {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL},
-    {"check-store", OPTION_FLAG, AT(check_store), NULL, NULL, "check the slices in the store, too", 0, 0, FSCK, NULL},
-    {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "bytes to read per second; 0: no limit", 0, 1ull << 50, SCRUB, NULL},
-    {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "show no progress", 0, 0, FILES | DUMP | LOAD, NULL},
-    {"help", OPTION_FLAG, AT(help), NULL, NULL, "this page", 0, 0, ALL, NULL},
+    {"config", OPTION_TEXT, AT(config), NULL, "FILE", "configuration file: a line NAME = VALUE for each setting", 0, 0, ANY, NULL, OPTION_RESTART},
+    {"listen", OPTION_TEXT, AT(listen), "127.0.0.1:9000", "HOST:PORT", "address that serves S3", 0, 0, SERVE | HEALTH, check_address, OPTION_RESTART},
+    {"metrics-listen", OPTION_TEXT, AT(metrics_listen), NULL, "HOST:PORT", "address that serves /metrics (Prometheus), /live and /ready", 0, 0, SERVE | HEALTH, check_address, OPTION_RESTART},
+    {"region", OPTION_TEXT, AT(region), "us-east-1", "NAME", "the region that buckets report", 0, 0, SERVE, check_region, OPTION_RESTART},
+    {"domain", OPTION_TEXT, AT(domain), NULL, "NAME[,NAME]", "domains for virtual-host requests (BUCKET.NAME)", 0, 0, SERVE, check_domains, OPTION_RESTART},
+    {"tls-cert", OPTION_TEXT, AT(tls_cert), NULL, "FILE", "certificate chain (PEM): serve https; reloaded on SIGHUP", 0, 0, SERVE | HEALTH, NULL, OPTION_RELOAD},
+    {"tls-key", OPTION_TEXT, AT(tls_key), NULL, "FILE", "its private key (PEM)", 0, 0, SERVE | HEALTH, NULL, OPTION_RELOAD},
+    {"data", OPTION_TEXT, AT(data), "data", "FOLDER", "folder for everything, without --meta and --store", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"meta", OPTION_URL, AT(meta), NULL, "URL", "metadata: sqlite:PATH or postgres://... [sqlite:DATA/meta.db]", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"meta-password", OPTION_SECRET, AT(meta_password), NULL, "TEXT", "PostgreSQL's password, when it is not in the URL", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"meta-connections", OPTION_NUMBER, AT(meta_connections), "4", "N", "connections to PostgreSQL", 1, 64, VOLUME, NULL, OPTION_RESTART},
+    {"store", OPTION_TEXT, AT(store), NULL, "URL", "slices: dir:PATH or s3://BUCKET[/PREFIX]?endpoint=URL&region=R [dir:DATA/store]", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"store-timeout", OPTION_DURATION, AT(store_timeout_s), "60s", "TIME", "time limit of a request to the store, retries included", 1, 3600, VOLUME, NULL, OPTION_RESTART},
+    {"store-ca", OPTION_TEXT, AT(store_ca), NULL, "FILE", "CA certificates (PEM) for an https store", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"store-access-key", OPTION_SECRET, AT(store_access_key), NULL, "KEY", "access key for an S3 store", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"store-secret-key", OPTION_SECRET, AT(store_secret_key), NULL, "KEY", "secret key for an S3 store", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"access-key", OPTION_SECRET, AT(access_key), NULL, "KEY", "the root user's access key", 0, 0, SERVE, NULL, OPTION_RELOAD},
+    {"secret-key", OPTION_SECRET, AT(secret_key), NULL, "KEY", "the root user's secret key", 0, 0, SERVE, NULL, OPTION_RELOAD},
+    {"master-key", OPTION_SECRET, AT(master_key), NULL, "KEY", "64 hex digits; encrypts secrets in the database", 0, 0, VOLUME, NULL, OPTION_RESTART},
+    {"test-users", OPTION_SECRET, AT(test_users), NULL, "LIST", NULL, 0, 0, SERVE, NULL, OPTION_RESTART},
+    {"memory-size", OPTION_SIZE, AT(memory_size), "128M", "SIZE", "memory for transfers and the read cache", 16 << 20, 1ull << 42, SERVE | FILES, NULL, OPTION_RESTART},
+    {"cache-dir", OPTION_TEXT, AT(cache_dir), NULL, "FOLDER", "disk cache for slices of a remote store", 0, 0, SERVE, NULL, OPTION_RESTART},
+    {"cache-size", OPTION_SIZE, AT(cache_size), "10G", "SIZE", "maximum size of the disk cache", 0, 1ull << 50, SERVE, NULL, OPTION_RESTART},
+    {"inline-size", OPTION_SIZE, AT(inline_size), "64K", "SIZE", "objects up to this size are kept in the database", 0, 1 << 20, SERVE, NULL, OPTION_RESTART},
+    {"workers", OPTION_NUMBER, AT(workers), "64", "N", "threads for requests that use the database; half as many more for the store", 1, 4096, SERVE, NULL, OPTION_RESTART},
+    {"io-threads", OPTION_NUMBER, AT(io_threads), "16", "N", "concurrent requests to the store", 1, 1024, SERVE | FILES, NULL, OPTION_RESTART},
+    {"http-threads", OPTION_NUMBER, AT(http_threads), "2", "N", "network threads", 1, 256, SERVE, NULL, OPTION_RESTART},
+    {"connections", OPTION_NUMBER, AT(connections), "10000", "N", "maximum of open client connections", 1, 1000000, SERVE, NULL, OPTION_RELOAD},
+    {"lease", OPTION_DURATION, AT(lease_s), "15s", "TIME", "time without a heartbeat after which others consider this gateway dead", 1, 3600, SERVE, NULL, OPTION_RESTART},
+    {"keep-deleted", OPTION_DURATION, AT(keep_deleted_s), "0", "TIME", "keep deleted slices this long, so that a database backup stays restorable", 0, 3650 * 86400, SERVE | FILES, NULL, OPTION_RESTART},
+    {"stop-delay", OPTION_DURATION, AT(stop_delay_s), "0", "TIME", "after SIGTERM, keep serving this long while /ready answers 503", 0, 600, SERVE, NULL, OPTION_RELOAD},
+    {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "time for running requests to finish after SIGTERM", 0, 3600, SERVE, NULL, OPTION_RELOAD},
+    {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0, SERVE, check_level, OPTION_RELOAD},
+    {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0, SERVE, check_format, OPTION_RELOAD},
+    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY | COMMAND_CONFIG, NULL, OPTION_RESTART},
+    {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of only reporting it", 0, 0, GC, NULL, OPTION_RESTART},
+    {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "with --apply: wait for second deletions, too", 0, 0, GC, NULL, OPTION_RESTART},
+    {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL, OPTION_RESTART},
+    {"check-store", OPTION_FLAG, AT(check_store), NULL, NULL, "check the slices in the store, too", 0, 0, FSCK, NULL, OPTION_RESTART},
+    {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "bytes to read per second; 0: no limit", 0, 1ull << 50, SCRUB | COMMAND_CONFIG, NULL, OPTION_RESTART},
+    {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "show no progress", 0, 0, FILES | DUMP | LOAD, NULL, OPTION_RESTART},
+    {"help", OPTION_FLAG, AT(help), NULL, NULL, "this page", 0, 0, ALL, NULL, OPTION_RESTART},
 };
 /* clang-format on */
 const size_t option_count = sizeof(option_rows) / sizeof(option_rows[0]);
+_Static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTIONS_MAX, "struct config");
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -165,15 +168,6 @@ void option_variable(const struct option_row *o, char out[OPTION_LABEL_MAX])
             out[i] = '_';
         else if (out[i] >= 'a' && out[i] <= 'z')
             out[i] = (char)(out[i] - 'a' + 'A');
-}
-
-const char *option_label(const struct option_row *o, char out[OPTION_LABEL_MAX])
-{
-    if (o->type == OPTION_SECRET)
-        option_variable(o, out);
-    else
-        snprintf(out, OPTION_LABEL_MAX, "--%s", o->name);
-    return out;
 }
 
 const struct option_row *option_find(struct str name)
@@ -226,6 +220,37 @@ enum err option_refuse(const char *given, struct str name, unsigned bit)
         return err_set(ERR_INVALID, "unknown option %s: did you mean --%s? (kiseki %s --help)",
                        given, s.best, command);
     return err_set(ERR_INVALID, "unknown option %s (kiseki %s --help lists them)", given, command);
+}
+
+static bool is_variables_name(struct str name, const struct option_row *o)
+{
+    char variable[OPTION_LABEL_MAX];
+
+    option_variable(o, variable);
+    return str_eq(name, str_of(variable));
+}
+
+enum err option_refuse_in_file(struct str name, const struct option_row *row)
+{
+    struct suggest s;
+    int len = (int)(name.len < 100 ? name.len : 100);
+
+    if (row != NULL && row->type == OPTION_FLAG)
+        return err_set(ERR_INVALID, "%s is for the command line only", row->name);
+    if (row != NULL)
+        return err_set(ERR_INVALID, "%s has no place in a configuration file", row->name);
+    suggest_begin(&s, name);
+    for (size_t i = 0; i < option_count; i++) {
+        if (is_variables_name(name, &option_rows[i]))
+            return err_set(ERR_INVALID, "write %s: names in a file are those of the flags",
+                           option_rows[i].name);
+        if (option_rows[i].type != OPTION_FLAG)
+            suggest_offer(&s, option_rows[i].name);
+    }
+    if (s.best[0] != '\0')
+        return err_set(ERR_INVALID, "unknown setting %.*s: did you mean %s?", len, name.ptr,
+                       s.best);
+    return err_set(ERR_INVALID, "unknown setting %.*s (kiseki config lists them)", len, name.ptr);
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -294,37 +319,37 @@ static const struct unit *units_of(const struct option_row *o)
     return o->type == OPTION_SIZE ? sizes : o->type == OPTION_DURATION ? times : &none;
 }
 
-/* With the largest unit that leaves no fraction. */
-static void print_number(const struct option_row *o, uint64_t n, char out[32])
+void option_print_number(const struct option_row *o, uint64_t n, char out[OPTION_NUMBER_MAX])
 {
     const struct unit *u = units_of(o);
 
     while (u->letter != '\0' && (n == 0 || n % u->factor != 0))
         u++;
-    snprintf(out, 32, "%llu%c", (unsigned long long)(n / u->factor), u->letter);
+    snprintf(out, OPTION_NUMBER_MAX, "%llu%c", (unsigned long long)(n / u->factor), u->letter);
 }
 
-enum err option_number(const struct option_row *o, struct str text, uint64_t *out)
+enum err option_number(const struct option_row *o, const char *label, struct str text,
+                       uint64_t *out)
 {
     struct str digits = text;
     const struct unit *u = units_of(o);
-    char label[OPTION_LABEL_MAX], low[32], high[32];
+    char low[OPTION_NUMBER_MAX], high[OPTION_NUMBER_MAX];
     uint64_t value;
 
     while (u->letter != '\0' && (text.len == 0 || text.ptr[text.len - 1] != u->letter))
         u++;
     digits.len -= u->letter != '\0' ? 1 : 0;
     if (str_to_u64(digits, &value) != OK)
-        return err_set(ERR_INVALID, "%s: \"" STR_FMT "\" is not a whole number%s",
-                       option_label(o, label), STR_ARG(text),
+        return err_set(ERR_INVALID, "%s: \"" STR_FMT "\" is not a whole number%s", label,
+                       STR_ARG(text),
                        o->type == OPTION_SIZE       ? " of bytes, or of K, M, G or T, such as 512M"
                        : o->type == OPTION_DURATION ? " of seconds, or 15s, 10m, 2h, 7d"
                                                     : "");
-    print_number(o, o->min, low);
-    print_number(o, o->max, high);
+    option_print_number(o, o->min, low);
+    option_print_number(o, o->max, high);
     if (value > UINT64_MAX / u->factor || value * u->factor < o->min || value * u->factor > o->max)
-        return err_set(ERR_INVALID, "%s: " STR_FMT " is out of range (%s to %s)",
-                       option_label(o, label), STR_ARG(text), low, high);
+        return err_set(ERR_INVALID, "%s: " STR_FMT " is out of range (%s to %s)", label,
+                       STR_ARG(text), low, high);
     *out = value * u->factor;
     return OK;
 }

@@ -9,6 +9,7 @@
 #include "gateway/app/endpoint.h"
 #include "gateway/app/monitor.h"
 #include "gateway/app/options.h"
+#include "gateway/app/reload.h"
 #include "gateway/http/address.h"
 #include "gateway/s3/core/pipeline.h"
 #include "gateway/app/volume.h"
@@ -37,7 +38,9 @@
 #define GIVEN_MAX 64 /* root and users of tests */
 
 struct gateway {
-    const struct config *config;
+    const struct config *config; /* as it was started */
+    struct reload reload;
+    uint64_t connections; /* the limit in force */
     struct volume volume;
     struct fs *fs;
     struct pool *workers, *store_workers, *long_workers;
@@ -80,10 +83,8 @@ static enum err take_test_users(struct gateway *g)
 }
 
 /* An access key is one user's: otherwise the last one would take it from root, say. */
-static enum err take_keys(struct gateway *g)
+static enum err check_users(const struct gateway *g)
 {
-    g->keys[0] = (struct given_key){STR(ACCOUNT_ROOT), str_of(g->volume.access_key),
-                                    str_of(g->volume.secret_key)};
     for (size_t i = 1; i < g->key_count; i++) {
         for (size_t k = 0; k < i; k++)
             if (str_eq(g->keys[i].access_key, g->keys[k].access_key))
@@ -93,6 +94,13 @@ static enum err take_keys(struct gateway *g)
                                STR_ARG(g->keys[i].account), STR_ARG(g->keys[k].account));
     }
     return OK;
+}
+
+static enum err take_keys(struct gateway *g)
+{
+    g->keys[0] = (struct given_key){STR(ACCOUNT_ROOT), str_of(g->volume.access_key),
+                                    str_of(g->volume.secret_key)};
+    return check_users(g);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -343,18 +351,65 @@ static void print_welcome(const struct gateway *g)
 
 /* --- running and stopping --------------------------------------------------------------------- */
 
+/*
+ * The root user's key may have a new value in its file: then the old one is revoked, everywhere.
+ * This asks the database only if it has. Blocks main, and so SIGTERM, for as long as a database
+ * that is away is waited for.
+ */
+static bool reload_root(struct gateway *g)
+{
+    struct volume fresh;
+    enum err err = volume_root_key(reload_current(&g->reload), &g->volume, &fresh);
+    bool same = err == OK && strcmp(fresh.access_key, g->volume.access_key) == 0 &&
+                strcmp(fresh.secret_key, g->volume.secret_key) == 0;
+    struct given_key before = g->keys[0];
+
+    if (err == OK && !same) {
+        g->keys[0].access_key = str_of(fresh.access_key);
+        g->keys[0].secret = str_of(fresh.secret_key);
+        err = check_users(g);
+        if (err == OK)
+            err = account_keys_give(fs_meta(g->fs), g->keys, g->key_count);
+        g->keys[0] = before; /* which points into g->volume */
+    }
+    if (err != OK) {
+        log_error("SIGHUP: the root user's key is not taken over: %s", err_text(err));
+    } else if (!same) {
+        memcpy(g->volume.access_key, fresh.access_key, sizeof(fresh.access_key));
+        memcpy(g->volume.secret_key, fresh.secret_key, sizeof(fresh.secret_key));
+        log_info("SIGHUP: the root user's key is %s now, or has another secret",
+                 g->volume.access_key);
+        g->keys[0].access_key = str_of(g->volume.access_key);
+        g->keys[0].secret = str_of(g->volume.secret_key);
+    }
+    volume_forget(&fresh);
+    return err == OK;
+}
+
+/* A certificate that is about to expire must not wait for a mistake elsewhere to be mended. */
+static void reload(struct gateway *g)
+{
+    bool ok = reload_settings(&g->reload);
+    const struct config *now = reload_current(&g->reload), *tls = reload_current_tls(&g->reload);
+
+    if (now->connections != g->connections)
+        http_server_limit(g->s3_server, (unsigned)now->connections);
+    g->connections = now->connections;
+    ok = (http_server_reload_tls(g->s3_server, tls->tls_cert, tls->tls_key) == OK) && ok;
+    ok = reload_root(g) && ok;
+    log_info("SIGHUP: done%s", ok ? "" : ", with errors");
+}
+
 static void wait_for_stop(struct gateway *g, const sigset_t *signals)
 {
     int signal = 0;
 
     while (sigwait(signals, &signal) == 0) {
-        if (signal == SIGHUP) {
-            if (http_server_reload_tls(g->s3_server) == OK && g->config->tls_cert == NULL)
-                log_info("SIGHUP: there is no certificate to reload");
-            continue;
+        if (signal != SIGHUP) {
+            log_info("%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            return;
         }
-        log_info("%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
-        return;
+        reload(g);
     }
 }
 
@@ -364,14 +419,14 @@ static void wait_for_stop(struct gateway *g, const sigset_t *signals)
  */
 static void wait_for_balancers(struct gateway *g, const sigset_t *signals)
 {
-    struct timespec delay = {.tv_sec = (time_t)g->config->stop_delay_s};
+    uint64_t delay_s = reload_current(&g->reload)->stop_delay_s;
+    struct timespec delay = {.tv_sec = (time_t)delay_s};
     int signal;
 
     atomic_store(&g->monitor.stopping, true);
-    if (g->config->stop_delay_s == 0)
+    if (delay_s == 0)
         return;
-    log_info("serving for another %llu s, while /ready answers 503",
-             (unsigned long long)g->config->stop_delay_s);
+    log_info("serving for another %llu s, while /ready answers 503", (unsigned long long)delay_s);
     do
         signal = sigtimedwait(signals, NULL, &delay);
     while (signal == SIGHUP || (signal < 0 && errno == EINTR));
@@ -396,7 +451,7 @@ static void *end_in_time(void *deadline)
 
 static void stop(struct gateway *g)
 {
-    unsigned deadline_ms = (unsigned)(g->config->stop_timeout_s * 1000);
+    unsigned deadline_ms = (unsigned)(reload_current(&g->reload)->stop_timeout_s * 1000);
     static int64_t exit_boot_ms; /* for a thread that nobody joins */
     pthread_t watch;
 
@@ -415,16 +470,7 @@ static void stop(struct gateway *g)
     fs_close(g->fs);
     metrics_free(g->metrics);
     volume_forget(&g->volume);
-}
-
-/* The options' table has checked both texts. */
-static void set_up_log(const struct config *c)
-{
-    enum log_level level = LOG_INFO;
-
-    if (log_level_parse(str_of(c->log_level), &level) != OK)
-        level = LOG_INFO;
-    log_setup(level, c->log_format[0] == 'j' ? LOG_JSON : LOG_TEXT, STDERR_FILENO);
+    reload_fini(&g->reload);
 }
 
 static void warn_of_variable(const char *line)
@@ -444,7 +490,7 @@ static void set_up_malloc(void)
 
 int command_serve(const struct config *c)
 {
-    struct gateway g = {.config = c};
+    struct gateway g = {.config = c, .connections = c->connections};
     sigset_t signals;
     enum err err;
 
@@ -454,7 +500,9 @@ int command_serve(const struct config *c)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* inherited: only this thread takes them */
-    set_up_log(c);
+    reload_init(&g.reload, c);
+    log_setup(LOG_INFO, LOG_TEXT, STDERR_FILENO);
+    reload_log(c);
     err = log_start();
     option_variables(warn_of_variable);
     if (err == OK)

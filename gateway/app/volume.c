@@ -130,29 +130,43 @@ static enum err load_master_key(struct volume *v, const char *data, bool create)
     return parse_master_key(v, str_of(text), path);
 }
 
+/* The root user's; of the embedded default from its file, which is made when `create`. */
+static enum err choose_root(const struct config *c, bool create, struct volume *v)
+{
+    enum err err;
+
+    if ((c->access_key == NULL) != (c->secret_key == NULL))
+        return err_set(ERR_INVALID, "set both KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY, or neither");
+    if (c->access_key == NULL && !v->embedded)
+        return err_set(ERR_INVALID, "set KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY: the root user of "
+                                    "this volume");
+    if (c->access_key == NULL)
+        return load_credentials(v, create);
+    err = copy_text(v->access_key, sizeof(v->access_key), c->access_key, "KISEKI_ACCESS_KEY");
+    if (err == OK)
+        err = copy_text(v->secret_key, sizeof(v->secret_key), c->secret_key, "KISEKI_SECRET_KEY");
+    if (err == OK)
+        err = access_key_valid(str_of(v->access_key), str_of(v->secret_key));
+    return err == ERR_INVALID ? err_prefix(err, "KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY") : err;
+}
+
+enum err volume_root_key(const struct config *c, const struct volume *v, struct volume *out)
+{
+    enum err err = check_placeholders(c);
+
+    memset(out, 0, sizeof(*out));
+    out->embedded = v->embedded;
+    memcpy(out->credentials_path, v->credentials_path, sizeof(out->credentials_path));
+    return err == OK ? choose_root(c, false, out) : err;
+}
+
+/* A tool needs no root user, only the master key. */
 static enum err choose_keys(const struct config *c, bool create, struct volume *v)
 {
     enum err err = check_placeholders(c);
 
-    if (err != OK)
-        return err;
-    if ((c->access_key == NULL) != (c->secret_key == NULL))
-        return err_set(ERR_INVALID, "set both KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY, or neither");
-    if (c->access_key == NULL && !v->embedded && create)
-        return err_set(ERR_INVALID, "set KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY: the root user of "
-                                    "this volume");
-    if (c->access_key != NULL) {
-        err = copy_text(v->access_key, sizeof(v->access_key), c->access_key, "KISEKI_ACCESS_KEY");
-        if (err == OK)
-            err =
-                copy_text(v->secret_key, sizeof(v->secret_key), c->secret_key, "KISEKI_SECRET_KEY");
-        if (err == OK)
-            err = access_key_valid(str_of(v->access_key), str_of(v->secret_key));
-        if (err == ERR_INVALID)
-            err_prefix(err, "KISEKI_ACCESS_KEY and KISEKI_SECRET_KEY");
-    } else if (v->embedded && create) {
-        err = load_credentials(v, create);
-    }
+    if (err == OK && (create || c->access_key != NULL || c->secret_key != NULL))
+        err = choose_root(c, create, v);
     if (err == OK && c->master_key != NULL)
         return parse_master_key(v, str_of(c->master_key), "KISEKI_MASTER_KEY");
     return err == OK && v->embedded ? load_master_key(v, c->data, create) : err;

@@ -193,7 +193,8 @@ static bool evict_slow(struct http_server *s, const struct http_origin_key *newc
     struct http_origin *most = heaviest(s, false), *mine = find_origin(s, newcomer);
     unsigned count = mine != NULL ? mine->count : 0;
     int evicted = 0;
-    if (most == NULL || most->count <= s->options.max_connections / 2 || count >= most->count / 2)
+    if (most == NULL || most->count <= atomic_load(&s->max_connections) / 2 ||
+        count >= most->count / 2)
         return false;
     for (struct http_peer *p = s->peers; p != NULL && evicted < SLOW_AT_ONCE; p = p->next) {
         if (p->origin == most && !p->is_evicted && atomic_load(&p->wants_body)) {
@@ -209,7 +210,7 @@ static bool admits(struct http_server *s, const struct http_origin_key *newcomer
     bool ok = false;
     pthread_mutex_lock(&s->lock);
     uint64_t open = atomic_load(&s->connections);
-    if (open < s->options.max_connections + s->evicted) {
+    if (open < atomic_load(&s->max_connections) + s->evicted) {
         ok = true;
     } else if (s->evicted < EVICTED_MAX) {
         struct http_origin *o = heaviest(s, true);
@@ -229,7 +230,7 @@ static void hand_over(struct http_server *s, const struct http_waiting *w)
 {
     enum { NEAR = 64, TRIES = 100 };
     uint64_t before = atomic_load(&s->connections_total);
-    bool is_near = atomic_load(&s->connections) + NEAR >= s->options.max_connections;
+    bool is_near = atomic_load(&s->connections) + NEAR >= atomic_load(&s->max_connections);
     /* On failure libmicrohttpd has closed it and says why in the log. */
     if (MHD_add_connection(s->daemon, w->fd, (const struct sockaddr *)&w->from, w->size) == MHD_NO)
         return;

@@ -211,9 +211,10 @@ struct http_server {
     struct exchange *exchanges; /* guarded by lock */
     struct tls_keys *tls;       /* guarded by lock: the current one, then retired ones */
 
-    atomic_bool draining; /* quiesced: answers close their connections */
-    atomic_bool closing;  /* stopping: connections without a request in flight are closed */
-    atomic_bool cutting;  /* stopping: nothing is suspended any more */
+    atomic_uint max_connections; /* as far as the system has descriptors for them */
+    atomic_bool draining;        /* quiesced: answers close their connections */
+    atomic_bool closing;         /* stopping: connections without a request in flight are closed */
+    atomic_bool cutting;         /* stopping: nothing is suspended any more */
     /*
      * Connections suspended or about to be. http_hold() counts up before it looks at `cutting`;
      * stop sets `cutting` and then waits for zero. So none is suspended when the daemon stops
@@ -332,7 +333,7 @@ bool http_send_abruptly(struct exchange *x);
 void http_linger(struct exchange *x);
 
 /* tls.c */
-MUST_USE enum err http_tls_load(struct http_server *s);
+MUST_USE enum err http_tls_load(struct http_server *s, const char *cert_path, const char *key_path);
 void http_tls_free(struct http_server *s);
 /* gnutls_certificate_retrieve_function2, as a pointer that libmicrohttpd's option takes. */
 void *http_tls_callback(void);

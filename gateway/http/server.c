@@ -15,6 +15,9 @@
 /* Forward secrecy only: who gets the certificate's key cannot read what was recorded before. */
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA"
 
+/* What libmicrohttpd is told; ours, which may change, is lower. */
+#define CONNECTIONS_MAX 1000000
+
 /* Descriptors that the rest of the program may need besides connections, also waiting ones. */
 #define OTHER_FDS 768
 
@@ -74,13 +77,12 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *mhd, char *text)
 }
 
 /* As many descriptors as connections may need; fewer connections where the system has less. */
-static void limit_connections(struct http_server *s)
+static unsigned limit_connections(unsigned most)
 {
     struct rlimit limit;
-    unsigned *most = &s->options.max_connections;
-    rlim_t wanted = (rlim_t)*most + OTHER_FDS;
+    rlim_t wanted = (rlim_t)most + OTHER_FDS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-        return;
+        return most;
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -90,10 +92,18 @@ static void limit_connections(struct http_server *s)
             limit.rlim_cur > 2 * OTHER_FDS ? limit.rlim_cur - OTHER_FDS : limit.rlim_cur / 2;
         log_warn("%llu open files are allowed: at most %llu connections, not %u (raise the limit "
                  "to %llu)",
-                 (unsigned long long)limit.rlim_cur, (unsigned long long)left, *most,
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)left, most,
                  (unsigned long long)wanted);
-        *most = (unsigned)left;
+        return (unsigned)left;
     }
+    return most;
+}
+
+void http_server_limit(struct http_server *s, unsigned max_connections)
+{
+    atomic_store(&s->max_connections, limit_connections(max_connections));
+    if (s->accepts)
+        http_accept_wake(s); /* the waiting room may have somebody who gets in now */
 }
 
 static enum err start_daemon(struct http_server *s)
@@ -102,8 +112,8 @@ static enum err start_daemon(struct http_server *s)
     bool is_tls = o->tls_cert_path != NULL;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
                      MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | (is_tls ? MHD_USE_TLS : 0);
-    /* Its limit is divided among the threads; ours is listen.c's. */
-    unsigned limit = (o->max_connections + 256) * o->threads;
+    /* Its limit is divided among the threads; ours is admit.c's. */
+    unsigned limit = (CONNECTIONS_MAX + 256) * o->threads;
     struct MHD_OptionItem options[16];
     size_t n = 0;
     if (o->threads > 1)
@@ -157,7 +167,7 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
     pthread_cond_init(&s->deaf, NULL);
     enum err err = copy_options(s, options);
     if (err == OK && s->options.tls_cert_path != NULL)
-        err = http_tls_load(s);
+        err = http_tls_load(s, s->options.tls_cert_path, s->options.tls_key_path);
     if (err == OK)
         err = http_bind(s);
     if (err != OK) {
@@ -171,7 +181,7 @@ enum err http_server_prepare(const struct http_options *options, const struct ht
 
 enum err http_server_begin(struct http_server *s)
 {
-    limit_connections(s);
+    http_server_limit(s, s->options.max_connections);
     enum err err = start_daemon(s);
     return err == OK ? http_accept_start(s) : err;
 }
@@ -203,13 +213,13 @@ const char *http_server_address(const struct http_server *s)
     return s->address;
 }
 
-enum err http_server_reload_tls(struct http_server *s)
+enum err http_server_reload_tls(struct http_server *s, const char *cert_path, const char *key_path)
 {
     if (s->options.tls_cert_path == NULL)
         return OK;
-    enum err err = http_tls_load(s);
+    enum err err = http_tls_load(s, cert_path, key_path);
     if (err == OK)
-        log_info("reloaded the certificate %s", s->options.tls_cert_path);
+        log_info("reloaded the certificate %s", cert_path);
     else
         log_error("the certificate in use stays: %s", err_text(err));
     return err;

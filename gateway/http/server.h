@@ -3,8 +3,8 @@
  * whatever may block. The only folder that knows libmicrohttpd (and GnuTLS, for certificates).
  *
  * The same type serves S3 and, as a second instance with one thread, the metrics.
- * Threads: start, reload, quiesce, stop and free are called by one thread at a time (main); the
- * statistics by any.
+ * Threads: start, reload, limit, quiesce, stop and free are called by one thread at a time (main);
+ * the statistics by any.
  *
  * What it refuses by itself, with 400 and the connection closed (RFC 9112; request smuggling):
  * Content-Length twice, not a number, or beside Transfer-Encoding; any Transfer-Encoding but
@@ -81,10 +81,18 @@ uint16_t http_server_port(const struct http_server *s);
 const char *http_server_address(const struct http_server *s);
 
 /*
- * Reads certificate and key again; new handshakes get them, running connections go on. On failure
- * the old ones stay in use and the log says why. OK at once without TLS.
+ * Reads certificate and key (the same files or others); new handshakes get them, running
+ * connections go on. On failure the old ones stay in use and the log says why. OK at once without
+ * TLS.
  */
-MUST_USE enum err http_server_reload_tls(struct http_server *s);
+MUST_USE enum err http_server_reload_tls(struct http_server *s, const char *cert_path,
+                                         const char *key_path);
+
+/*
+ * From now on so many connections at most, or fewer, with a line in the log, where the system has
+ * no descriptors for them. Whoever is connected stays. After http_server_begin().
+ */
+void http_server_limit(struct http_server *s, unsigned max_connections);
 
 /* When the certificate in use expires, in seconds since 1970; 0 without TLS. Never blocks. */
 int64_t http_server_certificate_expiry(struct http_server *s);

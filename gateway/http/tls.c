@@ -133,16 +133,16 @@ int64_t http_server_certificate_expiry(struct http_server *s)
     return expires;
 }
 
-static enum err load_keys(const struct http_options *o, struct tls_keys **out)
+static enum err load_keys(const char *cert_path, const char *key_path, struct tls_keys **out)
 {
     struct tls_keys *k = calloc(1, sizeof(*k));
     if (k == NULL)
         return err_set(ERR_NOMEM, "no memory for a certificate");
-    enum err err = load_chain(k, o->tls_cert_path);
+    enum err err = load_chain(k, cert_path);
     if (err == OK)
-        err = load_key(k, o->tls_key_path);
+        err = load_key(k, key_path);
     if (err == OK)
-        err = check_pair(k, o->tls_cert_path, o->tls_key_path);
+        err = check_pair(k, cert_path, key_path);
     if (err != OK) {
         keys_free(k);
         return err;
@@ -176,10 +176,10 @@ static void free_list(struct tls_keys *k)
     }
 }
 
-enum err http_tls_load(struct http_server *s)
+enum err http_tls_load(struct http_server *s, const char *cert_path, const char *key_path)
 {
     struct tls_keys *fresh = NULL;
-    enum err err = load_keys(&s->options, &fresh);
+    enum err err = load_keys(cert_path, key_path, &fresh);
     if (err != OK || fresh == NULL)
         return err;
     pthread_mutex_lock(&s->lock);

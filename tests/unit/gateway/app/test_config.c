@@ -3,6 +3,7 @@
 #include "gateway/app/config.h"
 #include "gateway/app/help.h"
 #include "gateway/app/options.h"
+#include "gateway/app/setting.h"
 #include "gateway/app/suggest.h"
 
 extern char **environ;
@@ -11,7 +12,7 @@ extern char **environ;
 static enum err load_for(unsigned command, const char *flags, struct config *out)
 {
     static char text[1024];
-    char *argv[32] = {(char *)"kiseki", (char *)"serve"};
+    static char *argv[32] = {(char *)"kiseki", (char *)"serve"}; /* config_reload() reads it */
     int argc = 2;
 
     snprintf(text, sizeof(text), "%s", flags);
@@ -205,7 +206,7 @@ static void test_config__wrong_settings_say_which(void **state)
         {"--kep-deleted 1d", "did you mean --keep-deleted?"},
         {"--keep-deleetd=1d", "did you mean --keep-deleted?"},
         {"--apply", "which is an option of gc"},
-        {"--json", "which is an option of status, gc and key"},
+        {"--json", "which is an option of status, gc, key and config"},
         {"--quiet", "gc, fsck, scrub, dump and load"},
         {"-x", "-x"},
         {"--", "--"},
@@ -233,7 +234,7 @@ static void test_config__wrong_variables_say_which(void **state)
     (void)state;
     setenv("KISEKI_IO_THREADS", "many", 1);
     assert_int_equal(load("", &c), ERR_INVALID);
-    assert_non_null(strstr(err_text(ERR_INVALID), "io-threads"));
+    assert_non_null(strstr(err_text(ERR_INVALID), "KISEKI_IO_THREADS: \"many\""));
     config_free(&c);
 }
 
@@ -285,6 +286,137 @@ static void test_config__a_command_takes_its_own(void **state)
     assert_ok(load("--domain s3.example.org,localhost --region eu-west-1", &c));
     assert_string_equal(c.domain, "s3.example.org,localhost");
     config_free(&c);
+}
+
+/* The settings of `text` as a file of this mode; flags come with it. */
+static enum err load_file(const char *text, mode_t mode, const char *flags, struct config *out)
+{
+    static char line[2048];
+    static char *folder;
+    char path[1024];
+    enum err err;
+
+    folder = folder_new();
+    folder_write(folder, "conf", text);
+    snprintf(path, sizeof(path), "%s/conf", folder);
+    assert_int_equal(chmod(path, mode), 0);
+    snprintf(line, sizeof(line), "--config %s %s", path, flags);
+    err = load(line, out);
+    folder_free(folder);
+    return err;
+}
+
+static const struct config_origin *origin_of(const struct config *c, const char *name)
+{
+    return &c->origins[option_find(str_of(name)) - option_rows];
+}
+
+static void test_config__flag_over_variable_over_file_over_default(void **state)
+{
+    struct config c;
+
+    (void)state;
+    setenv("KISEKI_REGION", "variable", 1);
+    setenv("KISEKI_DOMAIN", "variable", 1);
+    assert_ok(load_file("region = file\ndomain = file\ndata = file\nworkers = 3\nrate = 5M\n", 0644,
+                        "--region flag", &c));
+    assert_string_equal(c.region, "flag");
+    assert_string_equal(c.domain, "variable");
+    assert_string_equal(c.data, "file");
+    assert_int_equal(c.workers, 3);
+    assert_int_equal(c.rate, 0); /* scrub's */
+    assert_int_equal(origin_of(&c, "region")->source, CONFIG_FLAG);
+    assert_int_equal(origin_of(&c, "domain")->source, CONFIG_VARIABLE);
+    assert_int_equal(origin_of(&c, "workers")->source, CONFIG_FILE);
+    assert_int_equal(origin_of(&c, "workers")->line, 4);
+    assert_int_equal(origin_of(&c, "lease")->source, CONFIG_DEFAULT);
+    assert_int_equal(origin_of(&c, "store")->source, CONFIG_UNSET);
+    config_free(&c);
+}
+
+/* What a stronger place hides, and what is another command's, is checked all the same. */
+static void test_config__all_of_a_file_is_checked(void **state)
+{
+    static const char *const texts[] = {"region = a/b\n", "rate = fast\n", "secret-key =\n"};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(texts); i++) {
+        struct config c;
+
+        if (load_file(texts[i], 0600, "--region flag", &c) != ERR_INVALID)
+            fail_msg("%s was taken", texts[i]);
+        assert_non_null(strstr(err_text(ERR_INVALID), "/conf:1: "));
+        config_free(&c);
+    }
+}
+
+static void test_config__a_file_with_secrets_is_its_owners(void **state)
+{
+    struct config c;
+
+    (void)state;
+    assert_ok(load_file("secret-key = s\nmeta = postgres://u:p@h/d\n", 0600, "", &c));
+    assert_string_equal(c.secret_key, "s");
+    config_free(&c);
+    assert_int_equal(load_file("secret-key = s\n", 0640, "", &c), ERR_DENIED);
+    assert_non_null(strstr(err_text(ERR_DENIED), "line 1, secret-key"));
+    config_free(&c);
+    assert_int_equal(load_file("\nmeta = postgres://u:p@h/d\n", 0604, "", &c), ERR_DENIED);
+    config_free(&c);
+    assert_ok(load_file("meta = postgres://h/d\n", 0644, "", &c));
+    config_free(&c);
+}
+
+static void test_config__urls_are_shown_without_passwords(void **state)
+{
+    static const char *const cases[][2] = {
+        {"sqlite:/a/meta.db", "sqlite:/a/meta.db"},
+        {"postgres://db/kiseki?sslmode=require", "postgres://db/kiseki?sslmode=require"},
+        {"postgres://u:p@a,b/k", "postgres://********@a,b/k"},
+        {"postgres://u:p@q@h/k", "postgres://********@h/k"},
+        {"postgres://u:p?q@h@h/k", "********"},
+        {"postgres://h?password=a@b", "********"},
+        {"postgres:/u:p@h", "********"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        struct config c;
+        struct buf text;
+
+        setenv("KISEKI_META", cases[i][0], 1);
+        assert_ok(load("", &c));
+        buf_init(&text, 1000);
+        setting_print(&c, option_find(STR("meta")), &text);
+        if (!str_eq(buf_str(&text), str_of(cases[i][1])))
+            fail_msg("%s: %.*s", cases[i][0], (int)text.len, text.data);
+        buf_fini(&text);
+        config_free(&c);
+    }
+}
+
+/* A second look sees what files hold now; flags and variables are what they were. */
+static void test_config__reloads_files(void **state)
+{
+    char *folder = folder_new(), path[1024];
+    struct config first, second;
+
+    (void)state;
+    folder_write(folder, "conf", "region = one\ndata = one\n");
+    snprintf(path, sizeof(path), "%s/conf", folder);
+    setenv("KISEKI_CONFIG", path, 1);
+    assert_ok(load("--data flag", &first));
+    folder_write(folder, "conf", "region = two\ndata = two\n");
+    assert_ok(config_reload(&first, &second));
+    assert_string_equal(first.region, "one");
+    assert_string_equal(second.region, "two");
+    assert_string_equal(second.data, "flag");
+    for (size_t i = 0; i < option_count; i++)
+        assert_int_equal(setting_equal(&first, &second, &option_rows[i]),
+                         strcmp(option_rows[i].name, "region") != 0);
+    config_free(&first);
+    config_free(&second);
+    folder_free(folder);
 }
 
 static char lines[2048];
@@ -381,6 +513,8 @@ static void test_config__help_and_man_page_come_from_the_tables(void **state)
         }
         assert_non_null(strstr(help, "usage: kiseki "));
         assert_non_null(strstr(help, "exit codes: "));
+        if (command_rows[k].bit == COMMAND_SERVE)
+            assert_non_null(strstr(help, "KISEKI_WORKERS"));
         assert_non_null(strstr(help, "example:\n  kiseki "));
         snprintf(flag, sizeof(flag), ".SS kiseki %s", command_rows[k].name);
         assert_non_null(strstr(man, flag));
@@ -407,6 +541,11 @@ int main(void)
         CASE(test_config__a_command_refuses_what_is_not_its_own),
         CASE(test_config__a_command_takes_its_own),
         CASE(test_config__misspelt_variables_are_named),
+        CASE(test_config__flag_over_variable_over_file_over_default),
+        CASE(test_config__all_of_a_file_is_checked),
+        CASE(test_config__a_file_with_secrets_is_its_owners),
+        CASE(test_config__urls_are_shown_without_passwords),
+        CASE(test_config__reloads_files),
         CASE(test_config__suggestions_are_close),
         CASE(test_config__help_and_man_page_come_from_the_tables),
     };

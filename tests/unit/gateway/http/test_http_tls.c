@@ -262,14 +262,14 @@ static void test_reload__gives_new_handshakes_the_new_certificate(void **state)
     assert_int_equal(run(kept, &got, &status), CURLE_OK);
     copy_file(other_cert, cert_path);
     copy_file(other_key, key_path);
-    assert_ok(http_server_reload_tls(rig.server));
+    assert_ok(http_server_reload_tls(rig.server, cert_path, key_path));
     assert_int_equal(run(kept, &got, &status), CURLE_OK); /* running connections go on */
     curl_easy_getinfo(kept, CURLINFO_NUM_CONNECTS, &connects);
     assert_int_equal(connects, 0);
     curl_easy_cleanup(kept);
     expect(other_cert, CURLE_OK);
     for (int i = 0; i < 20; i++)
-        assert_ok(http_server_reload_tls(rig.server));
+        assert_ok(http_server_reload_tls(rig.server, cert_path, key_path));
     expect(other_cert, CURLE_OK);
 }
 
@@ -281,14 +281,14 @@ static void test_reload__of_broken_files_keeps_the_old_certificate(void **state)
     copy_file(cert_path, saved);
     log_setup(LOG_LEVELS, LOG_TEXT, 2);
     copy_file(other_cert, cert_path); /* without its key */
-    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_int_equal(http_server_reload_tls(rig.server, cert_path, key_path), ERR_INVALID);
     assert_non_null(strstr(err_text(ERR_INVALID), "is not the key of"));
     write_file(cert_path, "nonsense");
-    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_int_equal(http_server_reload_tls(rig.server, cert_path, key_path), ERR_INVALID);
     write_file(cert_path, "");
-    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_int_equal(http_server_reload_tls(rig.server, cert_path, key_path), ERR_INVALID);
     unlink(cert_path);
-    assert_int_equal(http_server_reload_tls(rig.server), ERR_INVALID);
+    assert_int_equal(http_server_reload_tls(rig.server, cert_path, key_path), ERR_INVALID);
     assert_non_null(strstr(err_text(ERR_INVALID), cert_path));
     log_setup(LOG_ERROR, LOG_TEXT, 2);
     expect(saved, CURLE_OK);
