@@ -32,7 +32,8 @@ struct volume {
 MUST_USE enum err volume_prepare(const struct config *c, bool create, struct volume *out);
 /*
  * The root user's key as `c`, or of the embedded default its file, has it now: of *out only
- * access_key and secret_key are filled. Errors as volume_prepare() has them; ERR_NOT_FOUND: the file is gone.
+ * access_key and secret_key are filled. Errors as volume_prepare() has them; ERR_NOT_FOUND: the
+ * file is gone.
  */
 MUST_USE enum err volume_root_key(const struct config *c, const struct volume *v,
                                   struct volume *out);
