@@ -54,7 +54,7 @@ int command_health(const struct config *c)
     curl_global_init(CURL_GLOBAL_DEFAULT);
     status = ask(url, &why);
     curl_global_cleanup();
-    if (status == 200 || (!monitored && status > 0 && status < 500)) {
+    if (status == 200 || (!monitored && status > 0 && status < 500 && status != 400)) {
         puts("healthy");
         return 0;
     }
@@ -62,6 +62,8 @@ int command_health(const struct config *c)
         fprintf(stderr, "kiseki: nothing answers at %s: %s\n", url, why);
     else
         fprintf(stderr, "kiseki: %s answers with status %ld%s\n", url, status,
-                monitored && status == 503 ? ": not ready, its log says why" : "");
+                monitored && status == 503 ? ": not ready, its log says why"
+                : status == 400            ? " (is it https? Then give --tls-cert and --tls-key)"
+                                           : "");
     return 1;
 }

@@ -76,6 +76,7 @@ struct http_peer {
     char remote[64];
     struct str remote_text;
     _Atomic int64_t deadline_ms; /* boot clock: for a head, or for lingering; 0: in flight */
+    bool has_spoken;             /* TLS: its first bytes came; the epoll thread's */
     atomic_bool lingers;         /* answered, and only waits for the client to see it */
     int64_t linger_until_ms;     /* not beyond; the epoll thread's */
     atomic_bool half_closed;     /* the client has ended its stream */
@@ -335,6 +336,8 @@ void http_linger(struct exchange *x);
 /* tls.c */
 MUST_USE enum err http_tls_load(struct http_server *s, const char *cert_path, const char *key_path);
 void http_tls_free(struct http_server *s);
+/* A client of a new connection that speaks plain http is answered so. */
+void http_tls_watch(struct http_peer *peer, struct MHD_Connection *mhd);
 /* gnutls_certificate_retrieve_function2, as a pointer that libmicrohttpd's option takes. */
 void *http_tls_callback(void);
 

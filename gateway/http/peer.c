@@ -52,6 +52,8 @@ static void peer_open(struct http_server *s, struct MHD_Connection *mhd, void **
     peer->server = s;
     peer->fd = info != NULL ? info->connect_fd : -1;
     print_remote(mhd, peer);
+    if (s->options.tls_cert_path != NULL)
+        http_tls_watch(peer, mhd);
     atomic_init(&peer->deadline_ms, clock_boot_ms() + (int64_t)s->options.head_timeout_s * 1000);
     pthread_mutex_lock(&s->lock);
     peer->next = s->peers;

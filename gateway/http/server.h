@@ -12,6 +12,7 @@
  * (a blank before the colon); control bytes in values; folded fields; a NUL or a bare LF as the
  * end of a header line; blanks, control bytes and broken escapes in the target; of chunks what
  * strict.h can see of bare LFs and CRs. After a chunked body the connection is closed.
+ * Over TLS a client that speaks plain http is answered 400 in plain text, and closed.
  * What libmicrohttpd answers before we see it keeps its own answer: 400 (no colon, no version),
  * 400 and 413 (Content-Length that is no number, or beyond 64 bits; 0.9.75 sends the head of this
  * answer twice), 414, 431 (head over about 24 KiB), 505; 400 for broken chunks.

@@ -4,6 +4,8 @@
  * GnuTLS borrows what the callback gives until the handshake is over, and a handshake may take as
  * long as head_timeout_s (listen.c cuts it then). So replaced keys are retired first and freed by
  * a later reload, when no handshake can hold them any more, or at the end.
+ * A client that speaks http where https is spoken gets a 400 in plain text: GnuTLS reads by a
+ * function of ours, which looks at the first bytes of each connection.
  */
 #include "gateway/http/connection.h"
 
@@ -15,6 +17,7 @@
 #include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CHAIN_MAX 16
 
@@ -229,4 +232,60 @@ void *http_tls_callback(void)
     void *pointer;
     memcpy(&pointer, &function, sizeof(pointer)); /* ISO C has no cast for it */
     return pointer;
+}
+
+/* --- who speaks plain http -------------------------------------------------------------------- */
+
+static const char spoke_plainly[] =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 47\r\n"
+    "Server: Kiseki\r\nConnection: close\r\n\r\n"
+    "This port speaks https: the URL is https://...\n";
+
+/* The first bytes of a request line. A TLS record begins with 20 to 23 and a version. */
+static bool is_plain_http(const char *data, size_t len)
+{
+    static const char *const methods[] = {"GET ", "HEAD", "PUT ", "POST", "DELE", "PATC", "OPTI"};
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (len >= 4 && memcmp(data, methods[i], 4) == 0)
+            return true;
+    return false;
+}
+
+/* What came with it is read, since closing a socket with unread bytes resets it, and the client
+ * might never see the answer. Then GnuTLS finds the end of the stream, and libmicrohttpd closes. */
+static void answer_plainly(struct http_peer *peer)
+{
+    char rest[4096];
+    for (int i = 0; i < 16 && recv(peer->fd, rest, sizeof(rest), MSG_DONTWAIT) > 0; i++) {
+    }
+    (void)!send(peer->fd, spoke_plainly, sizeof(spoke_plainly) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(peer->fd, SHUT_WR);
+    atomic_fetch_add(&peer->server->refused_total, 1);
+}
+
+/* GnuTLS's own way of reading, but for the first bytes. */
+static ssize_t pull(gnutls_transport_ptr_t arg, void *data, size_t size)
+{
+    struct http_peer *peer = arg;
+    ssize_t n = recv(peer->fd, data, size, 0);
+    if (n > 0 && !peer->has_spoken) {
+        peer->has_spoken = true;
+        if (is_plain_http(data, (size_t)n)) {
+            answer_plainly(peer);
+            return 0;
+        }
+    }
+    return n;
+}
+
+void http_tls_watch(struct http_peer *peer, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info == NULL || info->tls_session == NULL || peer->fd < 0)
+        return;
+    gnutls_transport_ptr_t from, to;
+    gnutls_transport_get_ptr2(info->tls_session, &from, &to);
+    gnutls_transport_set_ptr2(info->tls_session, peer, to);
+    gnutls_transport_set_pull_function(info->tls_session, pull);
 }

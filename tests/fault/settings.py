@@ -283,9 +283,31 @@ class Settings:
         equal(self.served(gateway), pems[0], "https is switched off by a restart only")
         gateway.stop()
 
+    def plain_http_to_https(self):
+        """Whoever speaks http to the https port reads why it does not work."""
+        self.write("")
+        gateway = self.gateway(Certificate(self.ws, "plain"))
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as sock:
+            sock.sendall(b"GET /settings HTTP/1.1\r\nHost: h\r\n\r\n")
+            got = b""
+            while True:
+                more = sock.recv(4096)
+                if not more:
+                    break
+                got += more
+        check(got.startswith(b"HTTP/1.1 400 ") and b"https" in got, f"{got!r}")
+        done = self.run("health", KISEKI_LISTEN=f"127.0.0.1:{gateway.port}",
+                        KISEKI_METRICS_LISTEN="")
+        check(done.returncode == 1 and "https" in done.stderr, f"{done!r}")
+        s3 = S3(gateway.endpoint, ACCESS_KEY, SECRET_KEY, ca=gateway.cert.cert)
+        equal(s3.request("GET").status, 200, "https goes on")
+        s3.close()
+        gateway.stop()
+
 
 TESTS = ("who_wins", "its_own_output_is_a_file", "wrong_lines", "secrets_want_a_private_file",
-         "documented", "over_http", "root_key", "over_https")
+         "documented", "over_http", "root_key", "over_https",
+         "plain_http_to_https")
 
 
 def main():

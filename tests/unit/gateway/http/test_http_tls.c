@@ -240,14 +240,36 @@ static void test_tls__wants_forward_secrecy(void **state)
     }
 }
 
-static void test_tls__survives_clients_that_speak_plain_http(void **state)
+/* They learn what is wrong; a body behind the head does not reset what they are sent. */
+static void test_tls__answers_clients_that_speak_plain_http(void **state)
+{
+    (void)state;
+    static const char *const requests[] = {
+        "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", "HEAD / HTTP/1.0\r\n\r\n",
+        "PUT /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+        "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"};
+    for (size_t i = 0; i < LENGTH_OF(requests); i++) {
+        struct client *c = client_connect_plain(&rig);
+        client_send(c, requests[i]);
+        while (client_more(c)) {
+        }
+        assert_non_null(memmem(c->buf, c->len, "HTTP/1.1 400 ", 13));
+        assert_non_null(memmem(c->buf, c->len, "\r\n\r\nThis port speaks https: ", 28));
+        assert_int_equal(c->buf[c->len - 1], '\n');
+        client_close(c);
+    }
+    expect(cert_path, CURLE_OK);
+}
+
+/* Neither TLS nor http: closed without a word. */
+static void test_tls__survives_noise(void **state)
 {
     (void)state;
     struct client *c = client_connect_plain(&rig);
-    client_send(c, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_send(c, "SSH-2.0-OpenSSH_9.2\r\n");
     while (client_more(c)) {
     }
-    assert_null(memmem(c->buf, c->len, "hello", 5));
+    assert_null(memmem(c->buf, c->len, "HTTP", 4));
     client_close(c);
     expect(cert_path, CURLE_OK);
 }
@@ -324,7 +346,8 @@ int main(void)
         TLS(test_tls__takes_uploads_of_every_kind),
         TLS(test_tls__refuses_old_versions),
         TLS(test_tls__wants_forward_secrecy),
-        TLS(test_tls__survives_clients_that_speak_plain_http),
+        TLS(test_tls__answers_clients_that_speak_plain_http),
+        TLS(test_tls__survives_noise),
         TLS(test_reload__gives_new_handshakes_the_new_certificate),
         TLS(test_reload__of_broken_files_keeps_the_old_certificate),
         cmocka_unit_test(test_start__without_a_proper_pair_fails),
