@@ -32,20 +32,15 @@ static bool is_about_buckets(void)
     return false;
 }
 
-/* One of two statements: about the key only, or about buckets, too. */
-static struct sql_call *add(struct sql_unit *u, int of_key, int of_buckets)
-{
-    bool buckets = is_about_buckets();
-    struct sql_call *c = sql_add(u, buckets ? of_buckets : of_key);
-    sql_bind_text(c, str_of(current->key->access_key));
-    sql_bind_bytes(c, access_key_stored(current->key));
-    sql_bind_int(c, (int64_t)current->key->account.id);
-    for (size_t i = 0; buckets && i < ACCESS_BUCKETS; i++) {
-        sql_bind_bytes(c, current->buckets[i].name);
-        sql_bind_int(c, (int64_t)current->buckets[i].owner);
-    }
-    return c;
-}
+/* The parameters of a proof by the key only, and of one that is about buckets, too. */
+#define PROOF_OF_KEY                                                                               \
+    p_access_key(str_of(current->key->access_key)), p_secret(access_key_stored(current->key)),     \
+        p_account((int64_t)current->key->account.id)
+#define PROOF_OF_BUCKETS                                                                           \
+    PROOF_OF_KEY, p_bucket(current->buckets[0].name), p_owner((int64_t)current->buckets[0].owner), \
+        p_source_bucket(current->buckets[1].name),                                                 \
+        p_source_owner((int64_t)current->buckets[1].owner)
+_Static_assert(ACCESS_BUCKETS == 2, "its own and a copy's source");
 
 /* What the proof found; no row: the key's row is another. */
 static enum err take_proof(const struct sql_call *c)
@@ -65,7 +60,8 @@ static enum err take_proof(const struct sql_call *c)
 
 static struct sql_call *add_proof(struct sql_unit *u)
 {
-    return add(u, SQL_access_proof_key, SQL_access_proof);
+    return is_about_buckets() ? sql_add_access_proof(u, PROOF_OF_BUCKETS)
+                              : sql_add_access_proof_key(u, PROOF_OF_KEY);
 }
 
 static bool is_asked(void)
@@ -99,8 +95,11 @@ void access_require(struct sql_unit *u)
 {
     if (!is_asked())
         return;
-    sql_bind_int(sql_add(u, SQL_access_share), access_lock_of(str_of(current->key->access_key)));
-    add(u, SQL_access_require_key, SQL_access_require);
+    sql_add_access_share(u, p_lock_number(access_lock_of(str_of(current->key->access_key))));
+    if (is_about_buckets())
+        sql_add_access_require(u, PROOF_OF_BUCKETS);
+    else
+        sql_add_access_require_key(u, PROOF_OF_KEY);
 }
 
 enum err access_result(struct meta *m, enum err err)

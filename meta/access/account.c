@@ -194,8 +194,7 @@ enum err account_key_look_up(struct meta *m, struct str access_key, struct acces
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_access_key_get);
-    sql_bind_text(c, access_key);
+    struct sql_call *c = sql_add_access_key_get(&u, p_access_key(access_key));
     enum err err = sql_read(m->sql, &u);
     if (err == OK)
         err = c->rows > 0 ? open_key(m, c, 0, out) : err_set(ERR_NOT_FOUND, "no such access key");
@@ -219,8 +218,7 @@ enum err account_find(struct meta *m, uint64_t id, struct account *out)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_account_get);
-    sql_bind_int(c, (int64_t)id);
+    struct sql_call *c = sql_add_account_get(&u, p_account((int64_t)id));
     enum err err = sql_read(m->sql, &u);
     if (err == OK && (c->rows == 0 || !account_of(c, 0, 0, out)))
         err = err_set(ERR_NOT_FOUND, "no such account");
@@ -239,9 +237,8 @@ enum err account_preload(struct meta *m)
     struct access_key k;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_access_keys_page);
-    sql_bind_text(c, STR(""));
-    sql_bind_int(c, PRELOADED);
+    struct sql_call *c =
+        sql_add_access_keys_page(&u, p_after_access_key(STR("")), p_most(PRELOADED));
     enum err err = sql_read(m->control, &u);
     for (size_t i = 0; err == OK && i < c->rows; i++)
         if (open_key(m, c, i, &k) == OK)

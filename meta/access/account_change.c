@@ -52,8 +52,7 @@ static struct sql_call *add_key_lock(struct sql_unit *u, struct arena *a, struct
 {
     sql_unit_init(u, SQL_WRITE, a);
     u->alone = true; /* the lock is held for this change only */
-    struct sql_call *lock = sql_add(u, SQL_access_exclude);
-    sql_bind_int(lock, access_lock_of(access_key));
+    struct sql_call *lock = sql_add_access_exclude(u, p_lock_number(access_lock_of(access_key)));
     return lock;
 }
 
@@ -72,15 +71,10 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
     struct sql_unit u;
     add_key_lock(&u, a, k->access_key);
     u.results_optional = true;
-    struct sql_call *c = sql_add(&u, SQL_account_put);
-    sql_bind_int(c, (int64_t)id);
-    sql_bind_text(c, k->account);
-    sql_bind_text(c, str_of(canonical));
-    c = sql_add(&u, SQL_access_key_put);
-    sql_bind_text(c, k->access_key);
-    sql_bind_bytes(c, sealed);
-    sql_bind_text(c, k->account);
-    sql_bind_int(c, enabled);
+    sql_add_account_put(&u, p_account((int64_t)id), p_account_name(k->account),
+                        p_canonical_id(str_of(canonical)));
+    sql_add_access_key_put(&u, p_access_key(k->access_key), p_secret(sealed),
+                           p_account_name(k->account), p_enabled(enabled));
     return meta_write(m, &u);
 }
 
@@ -141,13 +135,14 @@ static bool is_given(struct str access_key, const struct given_key *keys, size_t
     return false;
 }
 
-static enum err drop(struct meta *m, struct arena *a, struct str access_key, int statement,
+typedef struct sql_call *(*removal)(struct sql_unit *u, struct p_access_key access_key);
+
+static enum err drop(struct meta *m, struct arena *a, struct str access_key, removal add,
                      bool *out_done)
 {
     struct sql_unit u;
     add_key_lock(&u, a, access_key);
-    struct sql_call *c = sql_add(&u, statement);
-    sql_bind_text(c, access_key);
+    struct sql_call *c = add(&u, p_access_key(access_key));
     enum err err = meta_write(m, &u);
     *out_done = err == OK && c->changed > 0;
     if (err == OK)
@@ -160,13 +155,13 @@ static enum err drop_others(struct meta *m, struct arena *a, const struct given_
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_access_keys_given);
+    struct sql_call *c = sql_add_access_keys_given(&u);
     enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; err == OK && i < c->rows; i++) {
         bool done = false;
         if (is_given(sql_str(c, i, 0), keys, count))
             continue;
-        err = drop(m, a, sql_str(c, i, 0), SQL_access_key_ungive, &done);
+        err = drop(m, a, sql_str(c, i, 0), sql_add_access_key_ungive, &done);
         if (done)
             log_info("removed access key " STR_FMT ": it is not in the configuration any more",
                      STR_ARG(sql_str(c, i, 0)));
@@ -194,8 +189,7 @@ static enum err check_own(struct meta *m, struct arena *a, struct str access_key
     struct access_key now;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_access_key_get);
-    sql_bind_text(c, access_key);
+    struct sql_call *c = sql_add_access_key_get(&u, p_access_key(access_key));
     enum err err = sql_read(m->sql, &u);
     if (err != OK)
         return err;
@@ -219,9 +213,8 @@ enum err account_key_enable(struct meta *m, struct str access_key, bool enabled)
     if (err == OK) {
         struct sql_unit u;
         add_key_lock(&u, a, access_key);
-        c = sql_add(&u, SQL_access_key_enable);
-        sql_bind_text(c, access_key);
-        sql_bind_int(c, enabled ? KEY_ENABLED : KEY_DISABLED);
+        c = sql_add_access_key_enable(&u, p_access_key(access_key),
+                                      p_enabled(enabled ? KEY_ENABLED : KEY_DISABLED));
         err = meta_write(m, &u);
     }
     if (err == OK && c->changed == 0)
@@ -237,7 +230,7 @@ enum err account_key_remove(struct meta *m, struct str access_key)
     bool done = false;
     enum err err = check_own(m, a, access_key);
     if (err == OK)
-        err = drop(m, a, access_key, SQL_access_key_drop, &done);
+        err = drop(m, a, access_key, sql_add_access_key_drop, &done);
     if (err == OK && !done)
         err = err_set(ERR_NOT_FOUND, "the access key was removed meanwhile");
     arena_free(a);
@@ -251,9 +244,8 @@ enum err account_keys_list(struct meta *m, struct arena *a, struct str after, si
     *out_count = 0;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_access_keys_page);
-    sql_bind_text(c, after);
-    sql_bind_int(c, (int64_t)max);
+    struct sql_call *c =
+        sql_add_access_keys_page(&u, p_after_access_key(after), p_most((int64_t)max));
     enum err err = sql_read(m->control, &u);
     struct access_key *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
     if (err == OK && list == NULL)

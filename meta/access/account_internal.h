@@ -5,7 +5,7 @@
 #define KISEKI_META_ACCESS_ACCOUNT_INTERNAL_H
 
 #include "meta/access/account.h"
-#include "meta/sql/sql.h"
+#include "meta/sql/calls.h"
 
 /* access_keys.enabled */
 enum { KEY_DISABLED = 0, KEY_ENABLED = 1, KEY_GIVEN = 2 };

@@ -29,7 +29,7 @@
 #include "meta/access/access.h"
 #include "meta/names/object.h"
 #include "meta/files/reclaim.h"
-#include "meta/sql/sql.h"
+#include "meta/sql/calls.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

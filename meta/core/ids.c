@@ -116,14 +116,10 @@ static void fetch_and_unlock(struct meta_ids *ids)
     u->order_key = ids->slices ? STR("slice") : STR("id");
     u->done = fetched;
     u->arg = ids;
-    struct sql_call *take = sql_add(u, SQL_ids_take);
-    sql_bind_text(take, u->order_key);
-    sql_bind_int(take, (int64_t)ids->block);
+    sql_add_ids_take(u, p_counter(u->order_key), p_count((int64_t)ids->block));
     if (ids->slices) {
-        struct sql_call *range = sql_add(u, SQL_range_insert);
-        sql_bind_int(range, (int64_t)ids->block);
-        sql_bind_int(range, (int64_t)ids->session);
-        sql_bind_int(range, (int64_t)ids->tag);
+        sql_add_range_insert(u, p_count((int64_t)ids->block), p_session((int64_t)ids->session),
+                             p_tag((int64_t)ids->tag));
     }
     pthread_mutex_unlock(&ids->lock);
     sql_submit(ids->meta->sql, u);
@@ -224,11 +220,12 @@ void ids_wait_idle(struct meta_ids *ids)
 /* The range [first, ...) was used up to `next`. */
 static void shrink(const struct meta_ids *ids, struct sql_unit *u, uint64_t first, uint64_t next_id)
 {
-    struct sql_call *c = sql_add(u, next_id == first ? SQL_range_return : SQL_range_shrink);
-    sql_bind_int(c, (int64_t)first);
-    sql_bind_int(c, (int64_t)ids->session);
-    if (next_id != first)
-        sql_bind_int(c, (int64_t)next_id - 1);
+    struct p_first range = p_first((int64_t)first);
+    struct p_session session = p_session((int64_t)ids->session);
+    if (next_id == first)
+        sql_add_range_return(u, range, session);
+    else
+        sql_add_range_shrink(u, range, session, p_last((int64_t)next_id - 1));
 }
 
 void ids_shrink(struct meta_ids *ids, struct sql_unit *u)

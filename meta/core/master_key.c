@@ -12,7 +12,7 @@ static enum err check_key(struct meta *m, struct arena *a, bool *out_missing)
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_volume_get);
+    struct sql_call *c = sql_add_volume_get(&u);
     enum err err = sql_read(m->control, &u);
     if (err != OK)
         return err;
@@ -46,11 +46,8 @@ static enum err add_seals(struct meta *m, struct arena *a, const struct sql_call
             err = seal(m->master_key, name, secret, a, &sealed);
         if (err != OK)
             return err;
-        struct sql_call *c = sql_add(u, SQL_secret_seal);
-        sql_bind_text(c, name);
-        sql_bind_bytes(c, stored);
-        sql_bind_bytes(c, sealed);
-        sql_bind_bytes(c, proof);
+        sql_add_secret_seal(u, p_access_key(name), p_plain(stored), p_secret(sealed),
+                            p_key_check(proof));
     }
     return OK;
 }
@@ -63,7 +60,7 @@ static enum err adopt_key(struct meta *m, struct arena *a)
 {
     struct sql_unit get, set;
     sql_unit_init(&get, SQL_READ, a);
-    struct sql_call *keys = sql_add(&get, SQL_access_keys_all);
+    struct sql_call *keys = sql_add_access_keys_all(&get);
     enum err err = sql_read(m->control, &get);
     struct str proof = STR_NONE;
     if (err == OK)
@@ -71,7 +68,7 @@ static enum err adopt_key(struct meta *m, struct arena *a)
     if (err != OK)
         return err;
     sql_unit_init(&set, SQL_WRITE, a);
-    sql_bind_bytes(sql_add(&set, SQL_key_check_set), proof);
+    sql_add_key_check_set(&set, p_key_check(proof));
     err = add_seals(m, a, keys, proof, &set);
     if (err == OK)
         err = sql_write(m->control, &set);

@@ -110,8 +110,7 @@ bool ranges_retire(struct meta *m, struct sql_unit *u)
     pthread_mutex_unlock(&ids->lock);
     if (retired == 0)
         return false;
-    struct sql_call *c = sql_add(u, SQL_ranges_retire);
-    sql_bind_text(c, sql_json_array(u->arena, firsts, retired));
-    sql_bind_int(c, (int64_t)session);
+    sql_add_ranges_retire(u, p_ids(sql_json_array(u->arena, firsts, retired)),
+                          p_session((int64_t)session));
     return true;
 }

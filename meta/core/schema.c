@@ -147,7 +147,7 @@ static enum err read_volume(struct meta *m, bool must_exist, bool *out_again)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_volume_get);
+    struct sql_call *c = sql_add_volume_get(&u);
     enum err err = sql_read(m->control, &u);
     if (err != OK)
         goto out;

@@ -120,18 +120,11 @@ void meta_content_end(struct meta *m, const struct content *c, bool linked)
 
 static void add_insert(struct meta *m, struct sql_unit *u, uint64_t tag)
 {
-    struct sql_call *c = sql_add(u, SQL_ids_take);
-    sql_bind_text(c, STR("id"));
-    sql_bind_int(c, 1);
-    c = sql_add(u, SQL_session_insert);
-    sql_bind_int(c, (int64_t)tag);
-    sql_bind_text(c, str_of(m->session.state));
-    sql_bind_text(c, str_of(m->host));
-    sql_bind_int(c, getpid());
-    sql_bind_text(c, str_of(KISEKI_VERSION));
-    sql_bind_int(c, m->lease_ms);
-    sql_bind_int(c, (int64_t)reads_oldest(m));
-    sql_bind_int(c, META_SCHEMA_VERSION);
+    sql_add_ids_take(u, p_counter(STR("id")), p_count(1));
+    sql_add_session_insert(
+        u, p_tag((int64_t)tag), p_state(str_of(m->session.state)), p_host(str_of(m->host)),
+        p_pid(getpid()), p_program_version(str_of(KISEKI_VERSION)), p_lease_ms(m->lease_ms),
+        p_published((int64_t)reads_oldest(m)), p_schema_version(META_SCHEMA_VERSION));
 }
 
 /* The markers of `grants` beside those of `sql`, which count upwards. */
@@ -151,7 +144,7 @@ static enum err start(struct meta *m)
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
     add_insert(m, &u, tag);
-    struct sql_call *news = sql_add(&u, SQL_session_news);
+    struct sql_call *news = sql_add_session_news(&u);
     int64_t sent = clock_boot_ms();
     enum err err = sql_write(m->control, &u);
     if (err != OK)
@@ -192,11 +185,10 @@ static enum err renew(struct meta *m, bool *out_held)
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
-    struct sql_call *c = sql_add(&u, SQL_session_renew);
-    sql_bind_int(c, (int64_t)session_id(m));
-    sql_bind_int(c, m->lease_ms);
-    sql_bind_int(c, (int64_t)reads_published(m));
-    struct sql_call *news = sql_add(&u, SQL_session_news);
+    struct sql_call *c =
+        sql_add_session_renew(&u, p_session((int64_t)session_id(m)), p_lease_ms(m->lease_ms),
+                              p_published((int64_t)reads_published(m)));
+    struct sql_call *news = sql_add_session_news(&u);
     int64_t sent = clock_boot_ms();
     enum err err = sql_write(heartbeat_db(m), &u);
     *out_held = err == OK && c->rows == 1;
@@ -360,7 +352,7 @@ void session_end(struct meta *m)
     u.frees = true;
     ids_shrink(&m->ranges, &u);
     (void)ranges_retire(m, &u);
-    sql_bind_int(sql_add(&u, SQL_session_delete), (int64_t)id);
+    sql_add_session_delete(&u, p_session((int64_t)id));
     enum err err = sql_write(m->control, &u);
     size_t cleaned = 1;
     int64_t give_up = clock_boot_ms() + CLEAN_MS;

@@ -72,17 +72,9 @@ static enum err for_runs(struct run *run, const struct slice_name *slices, size_
     return err;
 }
 
-static struct sql_call *add_one(struct run *run, struct sql_unit *u, int statement)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_text(c, run->ids);
-    sql_bind_int(c, run->tag);
-    return c;
-}
-
 static void add_doom(struct run *run, struct sql_unit *u)
 {
-    add_one(run, u, SQL_doomed_add);
+    sql_add_doomed_add(u, p_ids(run->ids), p_tag(run->tag));
 }
 
 enum err slices_doom(struct meta *m, const struct slice_name *slices, size_t count)
@@ -103,8 +95,8 @@ static struct job_hold hold_of(const struct job_round *r, int64_t token)
 
 static void add_done(struct run *run, struct sql_unit *u)
 {
-    add_one(run, u, SQL_doomed_gone);
-    sql_bind_int(add_one(run, u, SQL_doomed_again), run->m->late_put_ms);
+    sql_add_doomed_gone(u, p_ids(run->ids), p_tag(run->tag));
+    sql_add_doomed_again(u, p_ids(run->ids), p_tag(run->tag), p_late_ms(run->m->late_put_ms));
 }
 
 enum err doomed_done(struct meta *m, const struct job_round *r, int64_t token,
@@ -117,8 +109,8 @@ enum err doomed_done(struct meta *m, const struct job_round *r, int64_t token,
 
 static void add_aside(struct run *run, struct sql_unit *u)
 {
-    run->answer = add_one(run, u, SQL_doomed_set_aside);
-    sql_bind_text(run->answer, str_of(run->why));
+    run->answer =
+        sql_add_doomed_set_aside(u, p_ids(run->ids), p_tag(run->tag), p_why(str_of(run->why)));
 }
 
 static void count_new(struct run *run, void *arg)
@@ -141,9 +133,7 @@ static enum err due(struct meta *m, struct arena *a, size_t max, struct sql_call
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    *out = sql_add(&u, SQL_doomed_due);
-    sql_bind_int(*out, m->doomed_hints.due_ms);
-    sql_bind_int(*out, (int64_t)max);
+    *out = sql_add_doomed_due(&u, p_since(m->doomed_hints.due_ms), p_most((int64_t)max));
     enum err err = sql_read(m->sql, &u);
     if (err == OK && (*out)->rows == 0)
         err = err_set(ERR_NOT_FOUND, "no doomed slice is due");

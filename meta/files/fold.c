@@ -30,9 +30,7 @@ static enum err look(struct meta *m, struct arena *a, int64_t after, size_t max,
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_fold_look);
-    sql_bind_int(c, after);
-    sql_bind_int(c, (int64_t)max);
+    struct sql_call *c = sql_add_fold_look(&u, p_after_inode(after), p_most((int64_t)max));
     enum err err = sql_read(m->sql, &u);
     *out_count = err == OK ? c->rows : 0;
     *out = arena_array(a, *out_count + 1, sizeof(**out));
@@ -43,17 +41,20 @@ static enum err look(struct meta *m, struct arena *a, int64_t after, size_t max,
     return err;
 }
 
-static void add_each(struct sql_unit *u, int statement, const struct file *files, size_t count)
+typedef struct sql_call *(*statement)(struct sql_unit *u, struct p_inode inode);
+
+static void add_each(struct sql_unit *u, statement add, const struct file *files, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        sql_bind_int(sql_add(u, statement), files[i].inode);
+        add(u, p_inode(files[i].inode));
 }
 
 /* The keys' rows are locked first, in the order of all who lock several of them. */
 static enum err fold(struct meta *m, struct job_hold *h, struct arena *a, struct file *files,
                      size_t count)
 {
-    static const int statements[] = {SQL_fold_lock, SQL_fold_note, SQL_fold_key, SQL_fold_gone};
+    static const statement statements[] = {sql_add_fold_lock, sql_add_fold_note, sql_add_fold_key,
+                                           sql_add_fold_gone};
     struct sql_unit u;
     qsort(files, count, sizeof(*files), by_key);
     job_begin(h, &u, a);

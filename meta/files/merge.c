@@ -12,8 +12,7 @@ static enum err next_file(struct meta *m, struct arena *a, int64_t after, struct
     for (;;) {
         struct sql_unit u;
         sql_unit_init(&u, SQL_READ, a);
-        *out = sql_add(&u, SQL_merge_files);
-        sql_bind_int(*out, after);
+        *out = sql_add_merge_files(&u, p_after_inode(after));
         enum err err = sql_read(m->sql, &u);
         if (err != OK || (*out)->rows > 0)
             return err;
@@ -62,12 +61,9 @@ enum err merge_run(struct meta *m, uint64_t inode, uint64_t from, uint64_t *out_
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_merge_run);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)from);
-    sql_bind_int(c, MERGE_SMALL);
-    sql_bind_int(c, MERGE_LINKS);
-    sql_bind_int(c, MERGE_DENSITY);
+    struct sql_call *c =
+        sql_add_merge_run(&u, p_inode((int64_t)inode), p_start((int64_t)from), p_small(MERGE_SMALL),
+                          p_least(MERGE_LINKS), p_density(MERGE_DENSITY));
     enum err err = sql_read(m->sql, &u);
     if (err == OK && c->rows == 0)
         err = err_set(ERR_NOT_FOUND, "nothing to merge in this file");
@@ -86,9 +82,7 @@ enum err merge_done(struct meta *m, const struct merge_file *f)
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.results_optional = true;
-    struct sql_call *c = sql_add(&u, SQL_merge_done);
-    sql_bind_int(c, (int64_t)f->inode);
-    sql_bind_int(c, (int64_t)f->token);
+    sql_add_merge_done(&u, p_inode((int64_t)f->inode), p_token((int64_t)f->token));
     enum err err = meta_write(m, &u);
     arena_free(a);
     return err;
@@ -99,8 +93,7 @@ enum err merge_set_aside(struct meta *m, const struct merge_file *f, bool *out_f
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
-    struct sql_call *c = sql_add(&u, SQL_merge_set_aside);
-    sql_bind_int(c, (int64_t)f->inode);
+    struct sql_call *c = sql_add_merge_set_aside(&u, p_inode((int64_t)f->inode));
     enum err err = meta_write(m, &u);
     *out_first = err == OK && sql_int(c, 0, 0) == 1;
     arena_free(a);

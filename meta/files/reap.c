@@ -12,8 +12,8 @@ enum err reap_sessions(struct meta *m)
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
-    struct sql_call *c = sql_add(&u, SQL_sessions_reap);
-    sql_add(&u, SQL_locks_orphaned);
+    struct sql_call *c = sql_add_sessions_reap(&u);
+    sql_add_locks_orphaned(&u);
     enum err err = meta_write(m, &u);
     for (size_t i = 0; err == OK && i < c->rows; i++)
         log_warn("reaped session %" PRId64 ": its lease was over", sql_int(c, i, 0));
@@ -27,10 +27,9 @@ static enum err clean_range(struct sql_db *db, struct arena *a, const struct sql
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
-    struct sql_call *c = sql_add(&u, SQL_range_doom);
-    for (size_t column = 0; column < 3; column++)
-        sql_bind_int(c, sql_int(ranges, row, column));
-    sql_bind_int(sql_add(&u, SQL_range_drop), sql_int(ranges, row, 0));
+    struct p_first first = p_first(sql_int(ranges, row, 0));
+    sql_add_range_doom(&u, first, p_last(sql_int(ranges, row, 1)), p_tag(sql_int(ranges, row, 2)));
+    sql_add_range_drop(&u, p_first(sql_int(ranges, row, 0)));
     return sql_write(db, &u);
 }
 
@@ -41,8 +40,7 @@ enum err reclaim_ranges(struct meta *m, struct sql_db *db, uint64_t session, siz
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_ranges_orphaned);
-    sql_bind_int(c, (int64_t)session);
+    struct sql_call *c = sql_add_ranges_orphaned(&u, p_session((int64_t)session));
     enum err err = sql_read(db, &u);
     for (size_t i = 0; err == OK && i < c->rows; i++) {
         err = clean_range(db, a, c, i);
@@ -57,7 +55,7 @@ static enum err look(struct meta *m, bool *out_expired, bool *out_ranges)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_sessions_look);
+    struct sql_call *c = sql_add_sessions_look(&u);
     enum err err = sql_read(m->sql, &u);
     *out_expired = err == OK && sql_int(c, 0, 0) != 0;
     *out_ranges = err == OK && sql_int(c, 0, 1) != 0;

@@ -30,11 +30,8 @@ static void hints_age(struct queue_hints *h)
 static struct sql_call *add_ripe(struct meta *m, struct sql_unit *u, enum dead_kind kind,
                                  size_t max)
 {
-    struct sql_call *c = sql_add(u, SQL_dead_ripe);
-    sql_bind_int(c, m->keep_deleted_ms);
-    sql_bind_int(c, kind);
-    sql_bind_int(c, m->hints.stamp[kind]);
-    sql_bind_int(c, (int64_t)max);
+    struct sql_call *c = sql_add_dead_ripe(u, p_keep_ms(m->keep_deleted_ms), p_kind(kind),
+                                           p_since(m->hints.stamp[kind]), p_most((int64_t)max));
     return c;
 }
 
@@ -61,8 +58,7 @@ enum err reclaim_ripe(struct meta *m, struct arena *a, enum dead_kind kind, size
 
 static struct sql_call *add_look(struct meta *m, struct sql_unit *u)
 {
-    struct sql_call *c = sql_add(u, SQL_dead_look);
-    sql_bind_int(c, m->hints.unstamped);
+    struct sql_call *c = sql_add_dead_look(u, p_since(m->hints.unstamped));
     return c;
 }
 
@@ -107,9 +103,7 @@ static enum err add_stamps(struct sql_unit *u, const struct sql_call *seen, enum
         return err_set(ERR_NOMEM, "no memory to reclaim");
     if (count == 0)
         return OK;
-    struct sql_call *c = sql_add(u, SQL_dead_stamp);
-    sql_bind_int(c, kind);
-    sql_bind_text(c, array);
+    sql_add_dead_stamp(u, p_kind(kind), p_ids(array));
     return OK;
 }
 
@@ -120,15 +114,14 @@ static enum err stamp(struct reclaim *r, struct arena *a, size_t *out_count)
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     struct sql_call *c = add_look(m, &u);
-    struct sql_call *seen = sql_add(&u, SQL_dead_unstamped);
-    sql_bind_int(seen, m->hints.unstamped);
-    sql_bind_int(seen, STAMP_MAX);
+    struct sql_call *seen =
+        sql_add_dead_unstamped(&u, p_since(m->hints.unstamped), p_most(STAMP_MAX));
     enum err err = sql_read(m->sql, &u);
     *out_count = 0;
     if (err != OK || !is_unstamped(m, c))
         return err;
     job_begin(&r->hold, &u, a);
-    sql_add(&u, SQL_epoch_next);
+    sql_add_epoch_next(&u);
     for (enum dead_kind kind = DEAD_INODE; err == OK && kind <= DEAD_BUCKET; kind++)
         err = add_stamps(&u, seen, kind);
     if (err == OK)
@@ -165,7 +158,7 @@ static size_t pick(const uint64_t *sorted, size_t count, size_t times, uint64_t 
     return picked;
 }
 
-enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *numbers, size_t count)
+enum err reclaim_add_counted(struct sql_unit *u, counted add, uint64_t *numbers, size_t count)
 {
     uint64_t *some = arena_array(u->arena, count + 1, sizeof(*some));
     bool more = count > 0;
@@ -180,9 +173,7 @@ enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *number
         struct str array = sql_json_array(u->arena, some, n);
         if (array.ptr == NULL)
             return err_set(ERR_NOMEM, "no memory to reclaim");
-        struct sql_call *c = sql_add(u, statement);
-        sql_bind_text(c, array);
-        sql_bind_int(c, (int64_t)times);
+        add(u, p_ids(array), p_times((int64_t)times));
     }
     return OK;
 }

@@ -13,20 +13,30 @@
 #define SETS_MAX   64
 #define LINKS_MAX  1000 /* a transaction, so that it stays short */
 
+typedef struct sql_call *(*of_ids)(struct sql_unit *u, struct p_ids ids);
+
 /* Where the links of a kind are found, and what else goes when they are gone. */
 struct dead_queue {
     enum dead_kind kind;
     size_t max;
-    int links, drop, cut, done;
+    struct sql_call *(*links)(struct sql_unit *u, struct p_ids ids, struct p_most most);
+    of_ids drop;
+    struct sql_call *(*cut)(struct sql_unit *u, struct p_id id, struct p_inode inode,
+                            struct p_start start, struct p_token token);
+    of_ids done;
 };
-static const struct dead_queue of_inodes = {DEAD_INODE,
-                                            INODES_MAX,
-                                            SQL_gone_links_of_inodes,
-                                            SQL_gone_drop_of_inodes,
-                                            SQL_gone_cut_of_inode,
-                                            SQL_dead_inodes_done};
-static const struct dead_queue died = {DEAD_LINKS,         SETS_MAX,          SQL_gone_links_died,
-                                       SQL_gone_drop_died, SQL_gone_cut_died, SQL_died_links_done};
+static const struct dead_queue of_inodes = {.kind = DEAD_INODE,
+                                            .max = INODES_MAX,
+                                            .links = sql_add_gone_links_of_inodes,
+                                            .drop = sql_add_gone_drop_of_inodes,
+                                            .cut = sql_add_gone_cut_of_inode,
+                                            .done = sql_add_dead_inodes_done};
+static const struct dead_queue died = {.kind = DEAD_LINKS,
+                                       .max = SETS_MAX,
+                                       .links = sql_add_gone_links_died,
+                                       .drop = sql_add_gone_drop_died,
+                                       .cut = sql_add_gone_cut_died,
+                                       .done = sql_add_died_links_done};
 
 struct work {
     struct reclaim *r;
@@ -51,8 +61,7 @@ static enum err look_at_inodes(struct work *w)
     struct sql_unit u;
     struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
-    struct sql_call *c = sql_add(&u, SQL_dead_inodes_have);
-    sql_bind_text(c, array);
+    struct sql_call *c = sql_add_dead_inodes_have(&u, p_ids(array));
     enum err err = array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
     for (size_t i = 0; err == OK && i < c->rows; i++) {
         w->unlinked = w->unlinked || sql_int(c, i, 1) != 0;
@@ -73,13 +82,11 @@ static enum err add_drop(struct work *w, const struct sql_call *links)
     struct str array = sql_json_array(w->a, w->ids, whole);
     if (array.ptr == NULL)
         return out_of_memory();
-    sql_bind_text(sql_add(&w->u, w->queue->drop), array);
+    w->queue->drop(&w->u, p_ids(array));
     if (!cut)
         return OK;
-    struct sql_call *c = sql_add(&w->u, w->queue->cut);
-    sql_bind_int(c, last_id);
-    for (size_t column = 1; column <= 3; column++)
-        sql_bind_int(c, sql_int(links, last, column));
+    w->queue->cut(&w->u, p_id(last_id), p_inode(sql_int(links, last, 1)),
+                  p_start(sql_int(links, last, 2)), p_token(sql_int(links, last, 3)));
     return OK;
 }
 
@@ -89,9 +96,9 @@ static enum err add_pieces(struct work *w)
     struct str array = sql_json_array(w->a, w->pieces, w->piece_count);
     if (array.ptr == NULL)
         return out_of_memory();
-    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_lock), array);
-    enum err err = reclaim_add_counted(&w->u, SQL_gone_pieces_unref, w->pieces, w->piece_count);
-    sql_bind_text(sql_add(&w->u, SQL_gone_pieces_queue), array);
+    sql_add_gone_pieces_lock(&w->u, p_ids(array));
+    enum err err = reclaim_add_counted(&w->u, sql_add_gone_pieces_unref, w->pieces, w->piece_count);
+    sql_add_gone_pieces_queue(&w->u, p_ids(array));
     return err;
 }
 
@@ -100,9 +107,7 @@ static enum err add_unlinking(struct work *w)
     struct sql_unit u;
     struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
-    struct sql_call *c = sql_add(&u, w->queue->links);
-    sql_bind_text(c, array);
-    sql_bind_int(c, LINKS_MAX);
+    struct sql_call *c = w->queue->links(&u, p_ids(array), p_most(LINKS_MAX));
     enum err err = array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
     if (err != OK || c->rows == 0)
         return err;
@@ -120,16 +125,16 @@ static enum err add_unlinking(struct work *w)
 /* Those that have links left stay, by what these statements ask. */
 static enum err add_end(struct work *w)
 {
-    static const int ranged[] = {SQL_dead_tokens_drop, SQL_dead_writes_drop,
-                                 SQL_dead_fragmented_drop};
+    static const of_ids ranged[] = {sql_add_dead_tokens_drop, sql_add_dead_writes_drop,
+                                    sql_add_dead_fragmented_drop};
     struct str array = sql_json_array(w->a, w->ids, w->count);
     if (array.ptr == NULL)
         return out_of_memory();
     if (w->queue == &of_inodes)
-        sql_bind_text(sql_add(&w->u, SQL_dead_inodes_drop), array);
+        sql_add_dead_inodes_drop(&w->u, p_ids(array));
     for (size_t i = 0; w->ranged && i < sizeof(ranged) / sizeof(ranged[0]); i++)
-        sql_bind_text(sql_add(&w->u, ranged[i]), array);
-    sql_bind_text(sql_add(&w->u, w->queue->done), array);
+        ranged[i](&w->u, p_ids(array));
+    w->queue->done(&w->u, p_ids(array));
     return OK;
 }
 

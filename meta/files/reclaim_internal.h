@@ -32,10 +32,11 @@ MUST_USE enum err reclaim_links(struct reclaim *r, struct arena *a, size_t *out_
 MUST_USE enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count);
 
 /*
- * Adds `statement` for each multiplicity in numbers[count] (which gets sorted): $1 those that stand
- * in it n times, $2 n. So one statement serves nearly all.
+ * Adds the statement for each multiplicity in numbers[count] (which gets sorted), with those that
+ * stand in it so many times. So one statement serves nearly all.
  */
-MUST_USE enum err reclaim_add_counted(struct sql_unit *u, int statement, uint64_t *numbers,
+typedef struct sql_call *(*counted)(struct sql_unit *u, struct p_ids ids, struct p_times times);
+MUST_USE enum err reclaim_add_counted(struct sql_unit *u, counted add, uint64_t *numbers,
                                       size_t count);
 
 #endif

@@ -20,7 +20,7 @@ static enum err set_aside(struct reclaim *r, struct arena *a, uint64_t piece, en
     struct sql_unit u;
     r->round->failed++;
     job_begin(&r->hold, &u, a);
-    sql_bind_int(sql_add(&u, SQL_piece_set_aside), (int64_t)piece);
+    sql_add_piece_set_aside(&u, p_piece((int64_t)piece));
     return job_write(r->meta, &r->hold, &u);
 }
 
@@ -66,13 +66,14 @@ static enum err add_piece(struct work *w, uint64_t piece, struct str packed)
     return err;
 }
 
-static enum err read_ids(struct work *w, int statement, struct sql_call **out)
+typedef struct sql_call *(*statement)(struct sql_unit *u, struct p_ids ids);
+
+static enum err read_ids(struct work *w, statement add, struct sql_call **out)
 {
     struct sql_unit u;
     struct str array = sql_json_array(w->a, w->ids, w->count);
     sql_unit_init(&u, SQL_READ, w->a);
-    *out = sql_add(&u, statement);
-    sql_bind_text(*out, array);
+    *out = add(&u, p_ids(array));
     return array.ptr != NULL ? sql_read(w->r->meta->sql, &u) : out_of_memory();
 }
 
@@ -92,7 +93,7 @@ static enum err choose(struct work *w)
 {
     struct sql_call *c;
     size_t taken = 0, kept = 0;
-    enum err err = read_ids(w, SQL_pieces_lengths, &c);
+    enum err err = read_ids(w, sql_add_pieces_lengths, &c);
     if (err != OK)
         return err;
     for (int64_t bytes = 0; taken < c->rows && bytes < BYTES_MAX; taken++)
@@ -109,14 +110,14 @@ static enum err drop(struct work *w)
     struct sql_unit u;
     struct str pieces = sql_json_array(w->a, w->ids, w->count);
     job_begin(&w->r->hold, &u, w->a);
-    enum err err = reclaim_add_counted(&u, SQL_slices_unref, w->slices, w->slice_count);
+    enum err err = reclaim_add_counted(&u, sql_add_slices_unref, w->slices, w->slice_count);
     struct str slices = sql_json_array(w->a, w->slices, w->slice_count);
     if (err != OK || pieces.ptr == NULL || slices.ptr == NULL)
         return err != OK ? err : out_of_memory();
-    sql_bind_text(sql_add(&u, SQL_slices_queue), slices);
-    sql_bind_text(sql_add(&u, SQL_slices_drop), slices);
-    sql_bind_text(sql_add(&u, SQL_pieces_drop), pieces);
-    sql_bind_text(sql_add(&u, SQL_pieces_done), pieces);
+    sql_add_slices_queue(&u, p_ids(slices));
+    sql_add_slices_drop(&u, p_ids(slices));
+    sql_add_pieces_drop(&u, p_ids(pieces));
+    sql_add_pieces_done(&u, p_ids(pieces));
     err = job_write(w->r->meta, &w->r->hold, &u);
     if (err == OK && w->r->hold.held)
         w->r->round->done += w->count;
@@ -133,7 +134,7 @@ enum err reclaim_pieces(struct reclaim *r, struct arena *a, size_t *out_count)
         return err;
     err = choose(&w);
     if (err == OK)
-        err = read_ids(&w, SQL_pieces_records, &c);
+        err = read_ids(&w, sql_add_pieces_records, &c);
     for (size_t i = 0; err == OK && i < c->rows; i++)
         err = add_piece(&w, (uint64_t)sql_int(c, i, 0), sql_str(c, i, 1));
     if (err == OK)

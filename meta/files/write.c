@@ -36,45 +36,24 @@ static void fini_write(struct write *x)
     arena_free(x->unit.arena);
 }
 
-/* $1 bucket, $2 key, $3 inode */
-static struct sql_call *of_key(struct write *x, int statement)
-{
-    struct sql_call *c = sql_add(&x->unit, statement);
-    sql_bind_bytes(c, x->w->bucket);
-    sql_bind_bytes(c, x->w->key);
-    sql_bind_int(c, (int64_t)x->w->now->attr.inode);
-    return c;
-}
-
-/* $4 lock, $5 session */
-static struct sql_call *under_lock(struct write *x, int statement)
-{
-    struct sql_call *c = of_key(x, statement);
-    sql_bind_int(c, (int64_t)x->w->lock->id);
-    sql_bind_int(c, (int64_t)x->w->lock->session);
-    return c;
-}
-
-/* $1 to $3: the link by which it is seen that the write was made. */
-static struct sql_call *if_made(struct write *x, int statement)
-{
-    const struct range_write *w = x->w;
-    struct sql_call *c = sql_add(&x->unit, statement);
-    sql_bind_int(c, (int64_t)w->now->attr.inode);
-    sql_bind_int(c, (int64_t)(w->offset + w->content.pieces[0].start));
-    sql_bind_int(c, (int64_t)w->content.pieces[0].id);
-    return c;
-}
+/* The parameters that say which file it is; under which lock it is written. */
+#define OF_KEY(x)                                                                                  \
+    p_bucket((x)->w->bucket), p_key((x)->w->key), p_inode((int64_t)(x)->w->now->attr.inode)
+#define UNDER_LOCK(x)                                                                              \
+    OF_KEY(x), p_lock((int64_t)(x)->w->lock->id), p_session((int64_t)(x)->w->lock->session)
+/* The link by which it is seen that the write was made. */
+#define IF_MADE(x)                                                                                 \
+    p_inode((int64_t)(x)->w->now->attr.inode),                                                     \
+        p_first_start((int64_t)((x)->w->offset + (x)->w->content.pieces[0].start)),                \
+        p_first_piece((int64_t)(x)->w->content.pieces[0].id)
 
 /* Sends it; *out_done: the row that `first` asks for was there, hence all of it was done. */
 static enum err commit(struct write *x, struct arena *a, const struct sql_call *hold,
                        const struct sql_call *first, struct write_result *out, bool *out_done)
 {
-    struct sql_call *answer = under_lock(x, SQL_write_result);
-    struct sql_call *release = sql_add(&x->unit, SQL_write_release);
-    sql_bind_int(release, (int64_t)x->w->lock->inode);
-    sql_bind_int(release, (int64_t)x->w->lock->id);
-    sql_bind_int(release, (int64_t)x->w->lock->session);
+    struct sql_call *answer = sql_add_write_result(&x->unit, UNDER_LOCK(x));
+    sql_add_write_release(&x->unit, p_inode((int64_t)x->w->lock->inode),
+                          p_lock((int64_t)x->w->lock->id), p_session((int64_t)x->w->lock->session));
     enum err err = meta_content_begin(x->meta, &x->w->content);
     if (err != OK)
         return err;
@@ -102,9 +81,7 @@ static enum err add_slices(struct write *x, const struct content_piece *p)
         enum err err = object_slice_ids(x->unit.arena, p->slices + from, to - from, &ids);
         if (err != OK)
             return err;
-        struct sql_call *c = if_made(x, SQL_write_slices);
-        sql_bind_int(c, (int64_t)p->slices[from].tag);
-        sql_bind_text(c, ids);
+        sql_add_write_slices(&x->unit, IF_MADE(x), p_tag((int64_t)p->slices[from].tag), p_ids(ids));
         from = to;
     }
     return OK;
@@ -112,11 +89,42 @@ static enum err add_slices(struct write *x, const struct content_piece *p)
 
 static enum err add_piece(struct write *x, const struct content_piece *p)
 {
-    struct sql_call *c = if_made(x, SQL_write_piece);
-    sql_bind_int(c, (int64_t)p->id);
-    sql_bind_int(c, (int64_t)p->len);
-    sql_bind_bytes(c, p->records);
+    sql_add_write_piece(&x->unit, IF_MADE(x), p_piece((int64_t)p->id), p_len((int64_t)p->len),
+                        p_records(p->records));
     return add_slices(x, p);
+}
+
+/* The link of the piece at `at`. */
+static struct sql_call *add_link(struct write *x, bool first, uint64_t at,
+                                 const struct content_piece *p)
+{
+    struct sql_unit *u = &x->unit;
+    struct p_lock lock = p_lock((int64_t)x->w->lock->id);
+    struct p_start start = p_start((int64_t)at);
+    struct p_len len = p_len((int64_t)p->len);
+    struct p_piece piece = p_piece((int64_t)p->id);
+    struct p_merged merged = p_merged((int64_t)x->merged);
+    if (first && x->merged != 0)
+        return sql_add_merge_link(u, UNDER_LOCK(x), start, len, piece, merged);
+    if (first)
+        return sql_add_write_link(u, UNDER_LOCK(x), start, len, piece);
+    if (x->merged != 0)
+        return sql_add_merge_link_more(u, IF_MADE(x), lock, start, len, piece, merged);
+    return sql_add_write_link_more(u, IF_MADE(x), lock, start, len, piece);
+}
+
+/* Links that lie below the new ones, up to `hi`, die. */
+static void add_cover(struct write *x, uint64_t hi)
+{
+    struct p_lock lock = p_lock((int64_t)x->w->lock->id);
+    struct p_lo lo = p_lo((int64_t)x->w->offset);
+    struct p_died died = p_died((int64_t)x->died);
+    if (x->merged != 0)
+        sql_add_merge_cover(&x->unit, IF_MADE(x), lock, lo, p_hi((int64_t)x->cover), died,
+                            p_merged((int64_t)x->merged));
+    else
+        sql_add_write_cover(&x->unit, IF_MADE(x), lock, lo, p_hi((int64_t)hi), died);
+    sql_add_write_died(&x->unit, died);
 }
 
 /* Links, pieces, slices; links that they cover die. *out_first: the link that stands for it all. */
@@ -124,27 +132,15 @@ static enum err add_content(struct write *x, struct sql_call **out_first)
 {
     const struct range_write *w = x->w;
     const struct content *content = &w->content;
-    struct sql_call *c = NULL;
     uint64_t lo = w->offset, at = lo;
     enum err err = OK;
     for (size_t i = 0; err == OK && i < content->piece_count; i++) {
         const struct content_piece *p = &content->pieces[i];
         if (lo + p->start != at || p->len == 0 || p->len > META_PIECE_MAX)
             return err_set(ERR_BUG, "piece %zu of a range write is not where the last one ends", i);
-        bool merged = x->merged != 0;
+        struct sql_call *link = add_link(x, i == 0, at, p);
         if (i == 0)
-            c = under_lock(x, merged ? SQL_merge_link : SQL_write_link);
-        else
-            c = if_made(x, merged ? SQL_merge_link_more : SQL_write_link_more);
-        if (i == 0)
-            *out_first = c;
-        else
-            sql_bind_int(c, (int64_t)w->lock->id);
-        sql_bind_int(c, (int64_t)at);
-        sql_bind_int(c, (int64_t)p->len);
-        sql_bind_int(c, (int64_t)p->id);
-        if (merged)
-            sql_bind_int(c, (int64_t)x->merged);
+            *out_first = link;
         err = add_piece(x, p);
         at += p->len;
     }
@@ -152,14 +148,7 @@ static enum err add_content(struct write *x, struct sql_call **out_first)
         return err;
     if (at - lo != content->size || at == lo)
         return err_set(ERR_BUG, "a range write's pieces are not as long as the write");
-    c = if_made(x, x->merged != 0 ? SQL_merge_cover : SQL_write_cover);
-    sql_bind_int(c, (int64_t)w->lock->id);
-    sql_bind_int(c, (int64_t)lo);
-    sql_bind_int(c, (int64_t)(x->merged != 0 ? x->cover : at));
-    sql_bind_int(c, (int64_t)x->died);
-    if (x->merged != 0)
-        sql_bind_int(c, (int64_t)x->merged);
-    sql_bind_int(sql_add(&x->unit, SQL_write_died), (int64_t)x->died);
+    add_cover(x, at);
     return OK;
 }
 
@@ -185,17 +174,13 @@ enum err write_plain(struct meta *m, struct arena *a, const struct range_write *
     if (err != OK)
         goto out;
     if (w->now->ranged.len == 0)
-        sql_bind_text(of_key(&x, SQL_write_mark), str_of(x.ranged));
-    struct sql_call *hold = under_lock(&x, SQL_write_hold);
+        sql_add_write_mark(&x.unit, OF_KEY(&x), p_ranged(str_of(x.ranged)));
+    struct sql_call *hold = sql_add_write_hold(&x.unit, UNDER_LOCK(&x));
     err = add_content(&x, &first);
     if (err != OK)
         goto out;
-    struct sql_call *c = if_made(&x, SQL_write_log);
-    sql_bind_int(c, (int64_t)w->lock->id);
-    sql_bind_bytes(c, w->bucket);
-    sql_bind_bytes(c, w->key);
-    sql_bind_int(c, (int64_t)hi);
-    sql_bind_int(c, w->mtime_ms);
+    sql_add_write_log(&x.unit, IF_MADE(&x), p_lock((int64_t)w->lock->id), p_bucket(w->bucket),
+                      p_key(w->key), p_hi((int64_t)hi), p_mtime_ms(w->mtime_ms));
     err = commit(&x, a, hold, first, out, out_done);
 out:
     fini_write(&x);
@@ -216,7 +201,7 @@ enum err write_merged(struct meta *m, struct arena *a, const struct range_write 
         goto out;
     x.merged = token;
     x.cover = hi;
-    struct sql_call *hold = under_lock(&x, SQL_write_hold);
+    struct sql_call *hold = sql_add_write_hold(&x.unit, UNDER_LOCK(&x));
     err = add_content(&x, &first);
     if (err == OK)
         err = commit(&x, a, hold, first, &ignored, out_done);
@@ -230,12 +215,11 @@ out:
 /* The key's row, of `size` bytes; what was not folded is. */
 static struct sql_call *add_key(struct write *x, uint64_t size)
 {
-    struct sql_call *c = under_lock(x, SQL_write_key);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_int(c, x->w->mtime_ms > x->w->now->attr.mtime_ms ? x->w->mtime_ms
-                                                              : x->w->now->attr.mtime_ms);
-    sql_bind_text(c, str_of(x->ranged));
-    under_lock(x, SQL_write_folded);
+    int64_t old_ms = x->w->now->attr.mtime_ms;
+    struct p_mtime_ms mtime = p_mtime_ms(x->w->mtime_ms > old_ms ? x->w->mtime_ms : old_ms);
+    struct sql_call *c = sql_add_write_key(&x->unit, UNDER_LOCK(x), p_size((int64_t)size), mtime,
+                                           p_ranged(str_of(x->ranged)));
+    sql_add_write_folded(&x->unit, UNDER_LOCK(x));
     return c;
 }
 
@@ -245,9 +229,7 @@ static void add_hole(struct write *x, uint64_t from, uint64_t to)
         return;
     if (to - from > HOLE_SHORT)
         x->unit.alone = true; /* thousands of rows: nobody shall wait for them in its batch */
-    struct sql_call *c = under_lock(x, SQL_write_hole);
-    sql_bind_int(c, (int64_t)from);
-    sql_bind_int(c, (int64_t)to);
+    sql_add_write_hole(&x->unit, UNDER_LOCK(x), p_lo((int64_t)from), p_hi((int64_t)to));
 }
 
 enum err write_whole(struct meta *m, struct arena *a, const struct range_write *w,
@@ -263,7 +245,7 @@ enum err write_whole(struct meta *m, struct arena *a, const struct range_write *
     if (err != OK)
         goto out;
     add_key(&x, hi > old ? hi : old);
-    struct sql_call *hold = under_lock(&x, SQL_write_hold);
+    struct sql_call *hold = sql_add_write_hold(&x.unit, UNDER_LOCK(&x));
     add_hole(&x, old, w->offset);
     err = add_content(&x, &first);
     if (err == OK)
@@ -285,13 +267,11 @@ enum err write_cut(struct meta *m, struct arena *a, const struct range_write *w,
     if (err != OK)
         goto out;
     struct sql_call *first = add_key(&x, size);
-    struct sql_call *hold = under_lock(&x, SQL_write_hold);
+    struct sql_call *hold = sql_add_write_hold(&x.unit, UNDER_LOCK(&x));
     add_hole(&x, old, size);
     if (size < old) {
-        struct sql_call *c = under_lock(&x, SQL_write_cut);
-        sql_bind_int(c, (int64_t)size);
-        sql_bind_int(c, (int64_t)x.died);
-        sql_bind_int(sql_add(&x.unit, SQL_write_died), (int64_t)x.died);
+        sql_add_write_cut(&x.unit, UNDER_LOCK(&x), p_lo((int64_t)size), p_died((int64_t)x.died));
+        sql_add_write_died(&x.unit, p_died((int64_t)x.died));
     }
     err = commit(&x, a, hold, first, out, out_done);
 out:
@@ -315,16 +295,12 @@ enum err write_small(struct meta *m, struct arena *a, const struct range_write *
     *out = (struct write_result){.size = (int64_t)data.len,
                                  .etag = str_of(arena_printf(a, "%s-1", x.ranged)),
                                  .mtime_ms = w->mtime_ms};
-    static const int statements[] = {SQL_write_swap, SQL_write_inode};
-    struct sql_call *c = NULL;
-    for (size_t i = 0; i < 2; i++) {
-        c = of_key(&x, statements[i]);
-        sql_bind_int(c, (int64_t)inode);
-        sql_bind_int(c, out->size);
-        sql_bind_text(c, out->etag);
-        sql_bind_int(c, out->mtime_ms);
-    }
-    sql_bind_bytes(c, data);
+    struct p_new_inode new_inode = p_new_inode((int64_t)inode);
+    struct p_size size = p_size(out->size);
+    struct p_etag etag = p_etag(out->etag);
+    struct p_mtime_ms mtime = p_mtime_ms(out->mtime_ms);
+    sql_add_write_swap(&x.unit, OF_KEY(&x), new_inode, size, etag, mtime);
+    sql_add_write_inode(&x.unit, OF_KEY(&x), new_inode, size, etag, mtime, p_data(data));
     err = access_write(m, &x.unit);
     *out_done = err == OK && x.unit.first->changed > 0;
 out:
@@ -343,8 +319,8 @@ enum err write_unpack(struct meta *m, struct arena *a, const struct range_write 
         err = meta_next_id(m, &inode);
     if (err != OK)
         goto out;
-    sql_bind_int(of_key(&x, SQL_unpack_swap), (int64_t)inode);
-    sql_bind_int(of_key(&x, SQL_unpack_inode), (int64_t)inode);
+    sql_add_unpack_swap(&x.unit, OF_KEY(&x), p_new_inode((int64_t)inode));
+    sql_add_unpack_inode(&x.unit, OF_KEY(&x), p_new_inode((int64_t)inode));
     if (w->now->attr.size > 0)
         err = object_add_unpacked(m, &x.unit, inode, 0, w->now->attr.inode,
                                   (uint64_t)w->now->attr.size);

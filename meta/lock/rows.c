@@ -16,25 +16,16 @@ static enum err write_unit(struct meta *m, struct sql_unit *u)
     return sql_write(m->grants != NULL ? m->grants : m->sql, u);
 }
 
-static struct sql_call *of_row(struct sql_unit *u, int statement, uint64_t inode, uint64_t id)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)id);
-    return c;
-}
-
 enum err lock_row_ask(struct meta *m, struct range_lock *l, bool *out_granted)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     init_unit(&u, a, l->inode);
-    sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
-    struct sql_call *c = of_row(&u, SQL_lock_ask, l->inode, l->id);
-    sql_bind_int(c, (int64_t)l->lo);
-    sql_bind_int(c, (int64_t)l->hi);
-    sql_bind_int(c, l->mode == LOCK_EXCLUSIVE);
-    sql_bind_int(c, (int64_t)l->session);
+    sql_add_lock_draw(&u, p_inode((int64_t)l->inode));
+    struct sql_call *c =
+        sql_add_lock_ask(&u, p_inode((int64_t)l->inode), p_lock((int64_t)l->id),
+                         p_lo((int64_t)l->lo), p_hi((int64_t)l->hi),
+                         p_exclusive(l->mode == LOCK_EXCLUSIVE), p_session((int64_t)l->session));
     enum err err = write_unit(m, &u);
     *out_granted = err == OK && sql_int(c, 0, 0) == 1;
     if (*out_granted)
@@ -48,8 +39,8 @@ enum err lock_row_grant(struct meta *m, struct range_lock *l, bool *out_granted)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     init_unit(&u, a, l->inode);
-    sql_bind_int(sql_add(&u, SQL_lock_draw), (int64_t)l->inode);
-    struct sql_call *c = of_row(&u, SQL_lock_grant, l->inode, l->id);
+    sql_add_lock_draw(&u, p_inode((int64_t)l->inode));
+    struct sql_call *c = sql_add_lock_grant(&u, p_inode((int64_t)l->inode), p_lock((int64_t)l->id));
     enum err err = write_unit(m, &u);
     *out_granted = err == OK && c->rows > 0;
     if (*out_granted)
@@ -65,7 +56,7 @@ enum err lock_rows_look(struct meta *m, struct range_lock *const *locks, size_t 
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     for (size_t i = 0; i < count; i++)
-        (void)of_row(&u, SQL_lock_look, locks[i]->inode, locks[i]->id);
+        sql_add_lock_look(&u, p_inode((int64_t)locks[i]->inode), p_lock((int64_t)locks[i]->id));
     enum err err = sql_read(m->sql, &u);
     const struct sql_call *c = u.first;
     for (size_t i = 0; err == OK && i < count; i++, c = c->next) {
@@ -85,7 +76,7 @@ enum err lock_row_drop(struct meta *m, uint64_t inode, uint64_t id)
     init_unit(&u, a, inode);
     u.results_optional = true;
     u.frees = true;
-    (void)of_row(&u, SQL_lock_drop, inode, id);
+    sql_add_lock_drop(&u, p_inode((int64_t)inode), p_lock((int64_t)id));
     enum err err = write_unit(m, &u);
     arena_free(a);
     return err;

@@ -33,13 +33,9 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = name;
-    struct sql_call *insert = sql_add(&u, SQL_bucket_insert);
-    sql_bind_int(insert, (int64_t)id);
-    sql_bind_bytes(insert, name);
-    sql_bind_int(insert, (int64_t)owner);
-    sql_bind_text(insert, region);
-    struct sql_call *made = sql_add(&u, SQL_bucket_made);
-    sql_bind_bytes(made, name);
+    struct sql_call *insert = sql_add_bucket_insert(&u, p_bucket_id((int64_t)id), p_bucket(name),
+                                                    p_owner((int64_t)owner), p_region(region));
+    struct sql_call *made = sql_add_bucket_made(&u, p_bucket(name));
     err = access_write(m, &u);
     if (err != OK)
         return err;
@@ -62,8 +58,7 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_bucket_get);
-    sql_bind_bytes(c, name);
+    struct sql_call *c = sql_add_bucket_get(&u, p_bucket(name));
     enum err err = access_read(m, &u);
     if (err != OK)
         return err;
@@ -76,8 +71,6 @@ enum err bucket_get(struct meta *m, struct arena *a, struct str name, struct buc
 /* One that was deleted and made again between the two round trips counts as deleted. */
 enum err bucket_delete(struct meta *m, struct str name)
 {
-    static const int steps[] = {SQL_bucket_lock, SQL_bucket_drop, SQL_bucket_drop_config,
-                                SQL_bucket_queue};
     struct arena *a = arena_new(BUCKET_ARENA);
     struct bucket b;
     enum err err = bucket_get(m, a, name, &b);
@@ -87,8 +80,11 @@ enum err bucket_delete(struct meta *m, struct str name)
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
     u.order_name = name;
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        sql_bind_int(sql_add(&u, steps[i]), (int64_t)b.id);
+    struct p_bucket_id id = p_bucket_id((int64_t)b.id);
+    sql_add_bucket_lock(&u, id);
+    sql_add_bucket_drop(&u, id);
+    sql_add_bucket_drop_config(&u, id);
+    sql_add_bucket_queue(&u, id);
     err = access_write(m, &u);
     if (err == OK && u.first->rows == 0)
         err = err_set(ERR_NOT_FOUND, "no such bucket");
@@ -120,13 +116,12 @@ enum err bucket_list(struct meta *m, struct arena *a, uint64_t owner, struct str
     *out_more = false;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, owner == 0 ? SQL_bucket_list : SQL_bucket_list_of);
-    sql_bind_bytes(c, after);
-    sql_bind_bytes(c, prefix);
-    sql_bind_bytes(c, prefix_end(a, prefix));
-    sql_bind_int(c, (int64_t)max + 1);
-    if (owner != 0)
-        sql_bind_int(c, (int64_t)owner);
+    struct p_prefix_end end = p_prefix_end(prefix_end(a, prefix));
+    struct p_most most = p_most((int64_t)max + 1);
+    struct sql_call *c = owner == 0
+                             ? sql_add_bucket_list(&u, p_after(after), p_prefix(prefix), end, most)
+                             : sql_add_bucket_list_of(&u, p_after(after), p_prefix(prefix), end,
+                                                      most, p_owner((int64_t)owner));
     enum err err = access_read(m, &u);
     if (err != OK)
         return err;

@@ -16,19 +16,10 @@ static enum err next_gone(struct meta *m, struct arena *a, uint64_t *out_bucket)
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_gone_next);
+    struct sql_call *c = sql_add_gone_next(&u);
     enum err err = sql_read(m->sql, &u);
     *out_bucket = err == OK && c->rows > 0 ? (uint64_t)sql_int(c, 0, 0) : 0;
     return err;
-}
-
-static struct sql_call *of_bucket(struct sql_unit *u, int statement, uint64_t bucket, int64_t max)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_int(c, (int64_t)bucket);
-    if (max > 0)
-        sql_bind_int(c, max);
-    return c;
 }
 
 /* One transaction. The uploads' rows first: an UploadPart that holds one is seen then. */
@@ -37,11 +28,12 @@ static enum err forget_some(struct meta *m, struct job_hold *h, struct arena *a,
 {
     struct sql_unit u;
     job_begin(h, &u, a);
-    of_bucket(&u, SQL_gone_lock, bucket, UPLOADS_MAX);
-    struct sql_call *parts = of_bucket(&u, SQL_gone_parts, bucket, UPLOADS_MAX);
-    sql_bind_int(parts, PARTS_MAX);
-    struct sql_call *uploads = of_bucket(&u, SQL_gone_uploads, bucket, UPLOADS_MAX);
-    of_bucket(&u, SQL_gone_done, bucket, 0);
+    struct p_bucket_id id = p_bucket_id((int64_t)bucket);
+    struct p_most most = p_most(UPLOADS_MAX);
+    sql_add_gone_lock(&u, id, most);
+    struct sql_call *parts = sql_add_gone_parts(&u, id, most, p_parts_most(PARTS_MAX));
+    struct sql_call *uploads = sql_add_gone_uploads(&u, id, most);
+    sql_add_gone_done(&u, id);
     enum err err = job_write(m, h, &u);
     *out_done = err == OK && h->held ? (size_t)(parts->changed + uploads->changed) + 1 : 0;
     return err;

@@ -41,11 +41,8 @@ static enum err bounds(struct arena *a, const struct object_list_query *q, struc
 static struct sql_call *ask_keys(struct sql_unit *u, struct str bucket, struct str from,
                                  struct str to, size_t limit)
 {
-    struct sql_call *c = sql_add(u, SQL_object_list);
-    sql_bind_bytes(c, bucket);
-    sql_bind_bytes(c, from);
-    sql_bind_bytes(c, to);
-    sql_bind_int(c, object_position(limit));
+    struct sql_call *c = sql_add_object_list(u, p_bucket(bucket), p_from(from), p_to(to),
+                                             p_most(object_position(limit)));
     return c;
 }
 
@@ -53,13 +50,9 @@ static struct sql_call *ask_keys(struct sql_unit *u, struct str bucket, struct s
 static struct sql_call *ask_folded(struct sql_unit *u, const struct object_list_query *q,
                                    struct str from, struct str to, size_t limit)
 {
-    struct sql_call *c = sql_add(u, SQL_object_list_folded);
-    sql_bind_bytes(c, q->bucket);
-    sql_bind_bytes(c, from);
-    sql_bind_bytes(c, to);
-    sql_bind_int(c, object_position(limit));
-    sql_bind_bytes(c, q->delimiter);
-    sql_bind_int(c, (int64_t)q->prefix.len);
+    struct sql_call *c = sql_add_object_list_folded(
+        u, p_bucket(q->bucket), p_from(from), p_to(to), p_most(object_position(limit)),
+        p_delimiter(q->delimiter), p_prefix_len((int64_t)q->prefix.len));
     return c;
 }
 

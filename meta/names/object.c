@@ -79,12 +79,6 @@ static bool may_go_on(const struct object_extent *extents, size_t count, size_t 
     return reached < end;
 }
 
-void object_bind_view(struct sql_call *c, const struct object_view *view)
-{
-    sql_bind_int(c, (int64_t)view->token);
-    sql_bind_text(c, view->open.len > 0 ? view->open : STR("[]"));
-}
-
 enum err object_extents(struct meta *m, struct arena *a, const struct object *o, uint64_t offset,
                         uint64_t len, size_t max, struct object_extent **out, size_t *out_count,
                         bool *out_more)
@@ -94,12 +88,10 @@ enum err object_extents(struct meta *m, struct arena *a, const struct object *o,
     *out_more = false;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_object_extents);
-    sql_bind_int(c, (int64_t)o->attr.inode);
-    sql_bind_int(c, object_position(offset));
-    sql_bind_int(c, object_position(object_end(offset, len)));
-    sql_bind_int(c, object_position(max));
-    object_bind_view(c, &o->view);
+    struct sql_call *c =
+        sql_add_object_extents(&u, p_inode((int64_t)o->attr.inode), p_lo(object_position(offset)),
+                               p_hi(object_position(object_end(offset, len))),
+                               p_most(object_position(max)), OBJECT_VIEW(&o->view));
     enum err err = sql_read(m->sql, &u);
     if (err != OK)
         return err;
@@ -117,14 +109,12 @@ enum err object_links(struct meta *m, struct arena *a, const struct object *o, u
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_object_links);
-    sql_bind_int(c, (int64_t)o->attr.inode);
-    sql_bind_int(c, object_position(offset));
-    sql_bind_int(c, object_position(object_end(offset, len)));
-    sql_bind_int(c, object_position(max));
-    object_bind_view(c, &o->view);
-    sql_bind_int(c, after->len > 0 ? object_position(after->start) : -1);
-    sql_bind_int(c, after->len > 0 ? (int64_t)after->token : -1);
+    bool any = after->len > 0;
+    struct sql_call *c = sql_add_object_links(
+        &u, p_inode((int64_t)o->attr.inode), p_lo(object_position(offset)),
+        p_hi(object_position(object_end(offset, len))), p_most(object_position(max)),
+        OBJECT_VIEW(&o->view), p_after_start(any ? object_position(after->start) : -1),
+        p_after_token(any ? (int64_t)after->token : -1));
     enum err err = sql_read(m->sql, &u);
     *out_count = err == OK ? c->rows : 0;
     *out = arena_array(a, *out_count + 1, sizeof(**out));
@@ -168,11 +158,10 @@ enum err object_records(struct meta *m, struct arena *a, struct object_extent *e
     if (ids == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu extents", count);
     size_t pieces = distinct_pieces(extents, count, ids);
-    struct sql_call *c = sql_add(&u, SQL_object_records);
     struct str array = sql_json_array(a, ids, pieces);
     if (array.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory for %zu extents", count);
-    sql_bind_text(c, array);
+    struct sql_call *c = sql_add_object_records(&u, p_ids(array));
     enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; err == OK && i < count; i++) {
         size_t row = 0;
@@ -188,20 +177,22 @@ enum err object_records(struct meta *m, struct arena *a, struct object_extent *e
 
 /* --- look-up --------------------------------------------------------------------------------- */
 
-static enum err ask(struct meta *m, struct arena *a, const struct object_get *q, int statement,
+static enum err ask(struct meta *m, struct arena *a, const struct object_get *q, bool ranged,
                     struct sql_call **out)
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, statement);
-    sql_bind_bytes(c, q->bucket);
-    sql_bind_bytes(c, q->key);
-    if (q->want == OBJECT_DATA) {
-        sql_bind_int(c, object_position(q->offset));
-        sql_bind_int(c, object_position(object_end(q->offset, q->len)));
-        sql_bind_int(c, FIRST_EXTENTS);
-    }
-    *out = c;
+    struct p_bucket bucket = p_bucket(q->bucket);
+    struct p_key key = p_key(q->key);
+    struct p_lo lo = p_lo(object_position(q->offset));
+    struct p_hi hi = p_hi(object_position(object_end(q->offset, q->len)));
+    struct p_most most = p_most(FIRST_EXTENTS);
+    if (q->want == OBJECT_DATA)
+        *out = ranged ? sql_add_object_get_ranged(&u, bucket, key, lo, hi, most)
+                      : sql_add_object_get(&u, bucket, key, lo, hi, most);
+    else
+        *out = ranged ? sql_add_object_head_ranged(&u, bucket, key)
+                      : sql_add_object_head(&u, bucket, key);
     return access_read(m, &u);
 }
 
@@ -209,11 +200,10 @@ static enum err ask(struct meta *m, struct arena *a, const struct object_get *q,
 static enum err look_up(struct meta *m, struct arena *a, const struct object_get *q,
                         struct sql_call **out)
 {
-    bool data = q->want == OBJECT_DATA;
-    enum err err = ask(m, a, q, data ? SQL_object_get : SQL_object_head, out);
+    enum err err = ask(m, a, q, false, out);
     if (err != OK || (*out)->rows == 0 || sql_str(*out, 0, COL_RANGED).len == 0)
         return err;
-    return ask(m, a, q, data ? SQL_object_get_ranged : SQL_object_head_ranged, out);
+    return ask(m, a, q, true, out);
 }
 
 /* A column that may be large, or NULL. */

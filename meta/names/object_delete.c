@@ -87,24 +87,20 @@ static bool has_condition(const struct object_cond *c)
 static void submit_delete(struct meta *m, struct work *w)
 {
     const struct object_delete *d = w->item;
-    bool conditional = has_file_condition(&d->cond);
     sql_unit_init(&w->unit, SQL_WRITE, w->arena);
     w->unit.frees = true;
-    struct sql_call *c = sql_add(&w->unit, conditional ? SQL_key_delete_if : SQL_key_delete);
-    sql_bind_bytes(c, d->bucket);
-    sql_bind_bytes(c, d->key);
-    sql_bind_text(c, d->version);
-    if (conditional) {
-        /* what must be absent is not there to be deleted */
-        sql_bind_text(c, d->cond.if_absent ? OBJECT_NO_ETAG : d->cond.if_match);
-        sql_bind_text(c, d->cond.if_none_match);
-        sql_bind_int(c, d->cond.has_size);
-        sql_bind_int(c, d->cond.if_size);
-        sql_bind_int(c, d->cond.has_mtime);
-        sql_bind_int(c, d->cond.if_mtime_s);
-        whole_lock_bind(c, &w->whole);
-    }
-    w->call = c;
+    struct p_bucket bucket = p_bucket(d->bucket);
+    struct p_key key = p_key(d->key);
+    struct p_version version = p_version(d->version);
+    /* what must be absent is not there to be deleted */
+    struct str etag_is = d->cond.if_absent ? OBJECT_NO_ETAG : d->cond.if_match;
+    w->call = !has_file_condition(&d->cond)
+                  ? sql_add_key_delete(&w->unit, bucket, key, version)
+                  : sql_add_key_delete_if(
+                        &w->unit, bucket, key, version, p_etag_is(etag_is),
+                        p_etag_not(d->cond.if_none_match), p_has_size(d->cond.has_size),
+                        p_size(d->cond.if_size), p_has_mtime(d->cond.has_mtime),
+                        p_mtime_s(d->cond.if_mtime_s), p_lock(whole_lock_id(&w->whole)));
     access_require(&w->unit);
     submit(m, w);
 }
@@ -112,9 +108,8 @@ static void submit_delete(struct meta *m, struct work *w)
 static void submit_look(struct meta *m, struct work *w)
 {
     sql_unit_init(&w->unit, SQL_READ, w->arena);
-    struct sql_call *c = sql_add(&w->unit, SQL_object_state);
-    sql_bind_bytes(c, w->item->bucket);
-    sql_bind_bytes(c, w->item->key);
+    struct sql_call *c =
+        sql_add_object_state(&w->unit, p_bucket(w->item->bucket), p_key(w->item->key));
     w->call = c;
     submit(m, w);
 }

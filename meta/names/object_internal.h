@@ -7,6 +7,7 @@
 #ifndef KISEKI_META_NAMES_OBJECT_INTERNAL_H
 #define KISEKI_META_NAMES_OBJECT_INTERNAL_H
 
+#include "base/hooks.h"
 #include "meta/core/handle.h"
 #include "meta/lock/lock.h"
 
@@ -26,8 +27,8 @@ void object_attr_of(const struct sql_call *c, size_t row, size_t first, struct o
 /* Packed into the arena; an empty list gives a packed empty list. */
 MUST_USE enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out);
 
-/* NULL for an empty string. */
-void object_bind_optional(struct sql_call *c, struct str v);
+/* For parameters that are NULL when the string is empty. */
+struct str object_or_none(struct str v);
 
 /* Conditions under which the key must be there; that compare its ETag. */
 bool object_cond_wants_key(const struct object_cond *c);
@@ -59,17 +60,19 @@ MUST_USE enum err whole_lock_take(struct meta *m, const struct object_cond *c,
                                   const struct object_state *now, struct whole_lock *s,
                                   bool *out_again);
 void whole_lock_release(struct meta *m, struct whole_lock *s);
-void whole_lock_bind(struct sql_call *c, const struct whole_lock *s);
+/* The lock that is held, 0: none. */
+int64_t whole_lock_id(const struct whole_lock *s);
 
-/*
- * Adds the statement that makes p's key point at p->inode, with its parameters $1 to $10. The
- * caller sets the unit's order.
- */
-struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
-                                uint64_t size);
-/* $11 to $13: what of p->cond compares ETags. */
-void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
-                           const struct whole_lock *s);
+/* The parameters of the statements that make p's key point at p->inode (KEY_UPSERT, KEY_UPDATE). */
+#define OBJECT_KEY_ROW(p, bytes)                                                                   \
+    p_bucket((p)->bucket), p_key((p)->key), p_inode((int64_t)(p)->inode),                          \
+        p_size((int64_t)(bytes)), p_etag((p)->attr.etag), p_mtime_ms((p)->attr.mtime_ms),          \
+        p_owner((int64_t)(p)->attr.owner), p_class((p)->attr.storage_class),                       \
+        p_checksum((p)->attr.checksum),                                                            \
+        p_absent((p)->cond.if_absent && !hook_broken("if-none-match"))
+/* What of a condition compares ETags. */
+#define OBJECT_ETAG_COND(cond, s)                                                                  \
+    p_etag_not((cond)->if_none_match), p_etag_is((cond)->if_match), p_lock(whole_lock_id(s))
 /* Adds the new inode: key_inode with `data` (NULL ptr: none), or key_inode_copy of `source`. */
 MUST_USE enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
                                    struct str data, uint64_t source);
@@ -79,7 +82,8 @@ MUST_USE enum err object_add_content(struct sql_unit *u, uint64_t inode, const s
 void object_add_links(struct sql_unit *u, uint64_t inode, const struct object *source,
                       uint64_t offset, uint64_t end);
 /* Two parameters, for OBJECT_IN_VIEW. */
-void object_bind_view(struct sql_call *c, const struct object_view *view);
+#define OBJECT_VIEW(view)                                                                          \
+    p_token((int64_t)(view)->token), p_open((view)->open.len > 0 ? (view)->open : STR("[]"))
 /*
  * Adds what makes a piece at `start` of inode `source`'s own bytes, `size` of them, if it has any.
  */

@@ -1,7 +1,5 @@
 #include "meta/names/object_internal.h"
 
-#include "base/hooks.h"
-
 #include <inttypes.h>
 
 /* A packed list of a file: headers and tags are limited far below that by S3. */
@@ -32,12 +30,9 @@ enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out)
     return object_move_to_arena(a, &b, out);
 }
 
-void object_bind_optional(struct sql_call *c, struct str v)
+struct str object_or_none(struct str v)
 {
-    if (v.len == 0)
-        sql_bind_null(c);
-    else
-        sql_bind_bytes(c, v);
+    return v.len > 0 ? v : STR_NONE;
 }
 
 bool object_cond_wants_key(const struct object_cond *c)
@@ -50,31 +45,6 @@ bool object_cond_has_etag(const struct object_cond *c)
     return c->if_match.len > 0 || c->if_none_match.len > 0;
 }
 
-struct sql_call *object_add_key(struct sql_unit *u, int statement, const struct object_put *p,
-                                uint64_t size)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_bytes(c, p->bucket);
-    sql_bind_bytes(c, p->key);
-    sql_bind_int(c, (int64_t)p->inode);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_text(c, p->attr.etag);
-    sql_bind_int(c, p->attr.mtime_ms);
-    sql_bind_int(c, (int64_t)p->attr.owner);
-    sql_bind_text(c, p->attr.storage_class);
-    sql_bind_int(c, p->attr.checksum);
-    sql_bind_int(c, p->cond.if_absent && !hook_broken("if-none-match"));
-    return c;
-}
-
-void object_bind_etag_cond(struct sql_call *c, const struct object_cond *cond,
-                           const struct whole_lock *s)
-{
-    sql_bind_text(c, cond->if_none_match);
-    sql_bind_text(c, cond->if_match);
-    whole_lock_bind(c, s);
-}
-
 enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
                           struct str data, uint64_t source)
 {
@@ -84,23 +54,21 @@ enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64
         err = object_pack_pairs(u->arena, p->tags, &tags);
     if (err != OK)
         return err;
-    struct sql_call *c = sql_add(u, source != 0 ? SQL_key_inode_copy : SQL_key_inode);
-    sql_bind_bytes(c, p->bucket);
-    sql_bind_bytes(c, p->key);
-    sql_bind_int(c, (int64_t)p->inode);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_int(c, p->attr.mtime_ms);
-    sql_bind_text(c, p->attr.etag);
-    sql_bind_bytes(c, headers);
-    object_bind_optional(c, p->checksum);
-    object_bind_optional(c, p->parts);
-    object_bind_optional(c, tags);
+    struct p_bucket bucket = p_bucket(p->bucket);
+    struct p_key key = p_key(p->key);
+    struct p_inode inode = p_inode((int64_t)p->inode);
+    struct p_size bytes = p_size((int64_t)size);
+    struct p_mtime_ms mtime = p_mtime_ms(p->attr.mtime_ms);
+    struct p_etag etag = p_etag(p->attr.etag);
+    struct p_file_checksum checksum = p_file_checksum_or_null(object_or_none(p->checksum));
+    struct p_parts parts = p_parts_or_null(object_or_none(p->parts));
     if (source != 0)
-        sql_bind_int(c, (int64_t)source);
-    else if (data.ptr != NULL)
-        sql_bind_bytes(c, data);
+        sql_add_key_inode_copy(u, bucket, key, inode, bytes, mtime, etag, p_headers(headers),
+                               checksum, parts, p_tags_or_null(object_or_none(tags)),
+                               p_source((int64_t)source));
     else
-        sql_bind_null(c);
+        sql_add_key_inode(u, bucket, key, inode, bytes, mtime, etag, p_headers(headers), checksum,
+                          parts, p_tags_or_null(object_or_none(tags)), p_data_or_null(data));
     return OK;
 }
 
@@ -130,25 +98,16 @@ static enum err add_slices(struct sql_unit *u, uint64_t inode, const struct slic
     enum err err = object_slice_ids(u->arena, slices, count, &text);
     if (err != OK)
         return err;
-    struct sql_call *c = sql_add(u, SQL_slices_new);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)slices[0].tag);
-    sql_bind_text(c, text);
+    sql_add_slices_new(u, p_inode((int64_t)inode), p_tag((int64_t)slices[0].tag), p_ids(text));
     return OK;
 }
 
 static enum err add_piece(struct sql_unit *u, uint64_t inode, const struct content_piece *p)
 {
-    struct sql_call *c = sql_add(u, SQL_piece_new);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)p->id);
-    sql_bind_int(c, (int64_t)p->len);
-    sql_bind_bytes(c, p->records);
-    c = sql_add(u, SQL_piece_link);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)p->start);
-    sql_bind_int(c, (int64_t)p->len);
-    sql_bind_int(c, (int64_t)p->id);
+    sql_add_piece_new(u, p_inode((int64_t)inode), p_piece((int64_t)p->id), p_len((int64_t)p->len),
+                      p_records(p->records));
+    sql_add_piece_link(u, p_inode((int64_t)inode), p_start((int64_t)p->start),
+                       p_len((int64_t)p->len), p_piece((int64_t)p->id));
     size_t from = 0;
     while (from < p->slice_count) {
         size_t to = from + 1;
@@ -182,14 +141,11 @@ enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct con
 void object_add_links(struct sql_unit *u, uint64_t inode, const struct object *source,
                       uint64_t offset, uint64_t end)
 {
-    struct sql_call *c = sql_add(u, SQL_pieces_copy);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)source->attr.inode);
-    sql_bind_int(c, object_position(offset));
-    sql_bind_int(c, object_position(end));
-    object_bind_view(c, &source->view);
-    sql_bind_int(sql_add(u, SQL_pieces_ref), (int64_t)inode);
-    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)inode);
+    sql_add_pieces_copy(u, p_inode((int64_t)inode), p_source((int64_t)source->attr.inode),
+                        p_lo(object_position(offset)), p_hi(object_position(end)),
+                        OBJECT_VIEW(&source->view));
+    sql_add_pieces_ref(u, p_inode((int64_t)inode));
+    sql_add_tokens_copy(u, p_inode((int64_t)inode));
 }
 
 /* --- bytes of a row as a piece ---------------------------------------------------------------- */
@@ -220,17 +176,10 @@ enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64_t inode,
         err = inline_header(u->arena, size, &header);
     if (err != OK)
         return err;
-    struct sql_call *c = sql_add(u, SQL_upload_inline);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)source);
-    sql_bind_int(c, (int64_t)piece);
-    sql_bind_bytes(c, header);
-    sql_bind_int(c, (int64_t)size);
-    c = sql_add(u, SQL_upload_inline_link);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_int(c, (int64_t)start);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_int(c, (int64_t)piece);
+    sql_add_upload_inline(u, p_inode((int64_t)inode), p_source((int64_t)source),
+                          p_piece((int64_t)piece), p_header(header), p_size((int64_t)size));
+    sql_add_upload_inline_link(u, p_inode((int64_t)inode), p_start((int64_t)start),
+                               p_len((int64_t)size), p_piece((int64_t)piece));
     return OK;
 }
 
@@ -242,9 +191,7 @@ enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct
     *out = (struct object_state){.bucket = false};
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_object_state);
-    sql_bind_bytes(c, bucket);
-    sql_bind_bytes(c, key);
+    struct sql_call *c = sql_add_object_state(&u, p_bucket(bucket), p_key(key));
     enum err err = sql_read(m->sql, &u);
     if (err != OK)
         return err;
@@ -298,15 +245,11 @@ static struct sql_call *init_unit(struct sql_unit *u, struct arena *a, const str
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
     u->order_key = p->key;
-    int statement = SQL_key_upsert;
     if (object_cond_wants_key(&p->cond))
-        statement = SQL_key_update;
-    else if (object_cond_has_etag(&p->cond))
-        statement = SQL_key_upsert_unless;
-    struct sql_call *c = object_add_key(u, statement, p, size);
-    if (statement != SQL_key_upsert)
-        object_bind_etag_cond(c, &p->cond, s);
-    return c;
+        return sql_add_key_update(u, OBJECT_KEY_ROW(p, size), OBJECT_ETAG_COND(&p->cond, s));
+    if (object_cond_has_etag(&p->cond))
+        return sql_add_key_upsert_unless(u, OBJECT_KEY_ROW(p, size), OBJECT_ETAG_COND(&p->cond, s));
+    return sql_add_key_upsert(u, OBJECT_KEY_ROW(p, size));
 }
 
 /* One attempt; *out_done false and OK: to be tried again. */
@@ -344,10 +287,7 @@ static enum err copy_once(struct meta *m, struct arena *a, const struct object_p
     if (err != OK)
         return err;
     object_add_links(&u, p->inode, source, 0, size);
-    struct sql_call *check = sql_add(&u, SQL_key_copy_check);
-    sql_bind_bytes(check, p->bucket);
-    sql_bind_bytes(check, p->key);
-    sql_bind_int(check, (int64_t)p->inode);
+    sql_add_key_copy_check(&u, p_bucket(p->bucket), p_key(p->key), p_inode((int64_t)p->inode));
     err = access_write(m, &u);
     if (err == ERR_CONDITION) /* the check's doing: conditions of the request find no row */
         err = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");

@@ -20,16 +20,6 @@ enum {
     COL_RESULT
 };
 
-struct sql_call *upload_add(struct sql_unit *u, int statement, struct str bucket, struct str key,
-                            struct str upload)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_bytes(c, bucket);
-    sql_bind_bytes(c, key);
-    sql_bind_text(c, upload);
-    return c;
-}
-
 enum err upload_of(struct arena *a, const struct sql_call *c, struct upload *out,
                    enum meta_missing *out_missing)
 {
@@ -61,7 +51,7 @@ enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct s
     *out_missing = META_MISSING_NONE;
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = upload_add(&u, SQL_upload_get, bucket, key, upload);
+    struct sql_call *c = sql_add_upload_get(&u, p_bucket(bucket), p_key(key), p_upload(upload));
     enum err err = access_read(m, &u);
     return err == OK ? upload_of(a, c, out, out_missing) : err;
 }
@@ -97,17 +87,10 @@ static enum err add_insert(struct sql_unit *u, struct str bucket, struct str key
         err = object_pack_pairs(u->arena, up->tags, &tags);
     if (err != OK)
         return err;
-    struct sql_call *c = sql_add(u, SQL_upload_insert);
-    sql_bind_bytes(c, bucket);
-    sql_bind_int(c, (int64_t)up->id);
-    sql_bind_text(c, up->upload);
-    sql_bind_bytes(c, key);
-    sql_bind_int(c, (int64_t)up->owner);
-    sql_bind_int(c, up->initiated_ms);
-    sql_bind_text(c, up->storage_class);
-    sql_bind_bytes(c, headers);
-    object_bind_optional(c, tags);
-    sql_bind_int(c, up->checksum);
+    sql_add_upload_insert(u, p_bucket(bucket), p_upload_id((int64_t)up->id), p_upload(up->upload),
+                          p_key(key), p_owner((int64_t)up->owner), p_initiated_ms(up->initiated_ms),
+                          p_class(up->storage_class), p_headers(headers),
+                          p_tags_or_null(object_or_none(tags)), p_checksum(up->checksum));
     return OK;
 }
 
@@ -145,9 +128,9 @@ enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct 
     u.frees = true;
     u.order_name = bucket;
     u.order_key = key;
-    upload_add(&u, SQL_upload_lock, bucket, key, upload);
-    upload_add(&u, SQL_upload_drop_parts, bucket, key, upload);
-    struct sql_call *c = upload_add(&u, SQL_upload_drop, bucket, key, upload);
+    sql_add_upload_lock(&u, p_bucket(bucket), p_key(key), p_upload(upload));
+    sql_add_upload_drop_parts(&u, p_bucket(bucket), p_key(key), p_upload(upload));
+    struct sql_call *c = sql_add_upload_drop(&u, p_bucket(bucket), p_key(key), p_upload(upload));
     enum err err = access_write(m, &u);
     if (err == OK && c->rows == 0)
         err = upload_refused(m, a, bucket, key, upload, out_missing);

@@ -34,10 +34,7 @@ static enum err inodes_of(struct arena *a, const struct part *parts, size_t coun
 static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, struct str upload,
                           struct str inodes, const struct part *parts, size_t count)
 {
-    struct sql_call *c = sql_add(u, SQL_upload_move);
-    sql_bind_int(c, (int64_t)inode);
-    sql_bind_text(c, upload);
-    sql_bind_text(c, inodes);
+    sql_add_upload_move(u, p_inode((int64_t)inode), p_upload(upload), p_ids(inodes));
     uint64_t start = 0;
     for (size_t i = 0; i < count; i++) {
         enum err err = OK;
@@ -53,18 +50,10 @@ static enum err add_parts(struct meta *m, struct sql_unit *u, uint64_t inode, st
 static void add_end(struct sql_unit *u, const struct object_put *p, struct str upload,
                     struct str result)
 {
-    struct sql_call *c = sql_add(u, SQL_upload_done);
-    sql_bind_int(c, (int64_t)p->inode);
-    sql_bind_text(c, upload);
-    sql_bind_bytes(c, result);
-    c = sql_add(u, SQL_upload_parts_done);
-    sql_bind_int(c, (int64_t)p->inode);
-    sql_bind_text(c, upload);
-    sql_bind_int(sql_add(u, SQL_tokens_copy), (int64_t)p->inode);
-    c = sql_add(u, SQL_upload_check);
-    sql_bind_bytes(c, p->bucket);
-    sql_bind_bytes(c, p->key);
-    sql_bind_int(c, (int64_t)p->inode);
+    sql_add_upload_done(u, p_inode((int64_t)p->inode), p_upload(upload), p_result(result));
+    sql_add_upload_parts_done(u, p_inode((int64_t)p->inode), p_upload(upload));
+    sql_add_tokens_copy(u, p_inode((int64_t)p->inode));
+    sql_add_upload_check(u, p_bucket(p->bucket), p_key(p->key), p_inode((int64_t)p->inode));
 }
 
 /* The key's row was not made: the upload, the condition, or else the parts. OK: try again. */
@@ -128,14 +117,16 @@ static enum err complete_once(struct meta *m, struct arena *a, const struct comp
     enum err err = inodes_of(a, x->parts, x->count, &inodes);
     if (err != OK)
         return err;
-    upload_add(&u, SQL_upload_lock, p->bucket, p->key, x->upload);
-    struct sql_call *key = object_add_key(
-        &u, object_cond_wants_key(&p->cond) ? SQL_upload_key_update : SQL_upload_key_upsert, p,
-        x->size);
-    object_bind_etag_cond(key, &p->cond, s);
-    sql_bind_text(key, x->upload);
-    sql_bind_text(key, inodes);
-    sql_bind_int(key, (int64_t)x->count);
+    struct p_upload upload = p_upload(x->upload);
+    struct p_count parts = p_count((int64_t)x->count);
+    sql_add_upload_lock(&u, p_bucket(p->bucket), p_key(p->key), upload);
+    struct sql_call *key =
+        object_cond_wants_key(&p->cond)
+            ? sql_add_upload_key_update(&u, OBJECT_KEY_ROW(p, x->size),
+                                        OBJECT_ETAG_COND(&p->cond, s), upload, p_ids(inodes), parts)
+            : sql_add_upload_key_upsert(&u, OBJECT_KEY_ROW(p, x->size),
+                                        OBJECT_ETAG_COND(&p->cond, s), upload, p_ids(inodes),
+                                        parts);
     err = object_add_inode(&u, p, x->size, x->size == 0 ? STR("") : STR_NONE, 0);
     if (err == OK)
         err = add_parts(m, &u, p->inode, x->upload, inodes, x->parts, x->count);

@@ -13,9 +13,8 @@ static enum err over(struct meta *m, struct arena *a, uint64_t *ids, size_t *out
 {
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_uploads_over);
-    sql_bind_int(c, m->upload_keep_ms);
-    sql_bind_int(c, UPLOADS_MAX);
+    struct sql_call *c =
+        sql_add_uploads_over(&u, p_keep_ms(m->upload_keep_ms), p_most(UPLOADS_MAX));
     enum err err = sql_read(m->sql, &u);
     *out_count = err == OK ? c->rows : 0;
     for (size_t i = 0; i < *out_count; i++)
@@ -31,7 +30,7 @@ static enum err forget(struct meta *m, struct job_hold *h, struct arena *a, cons
     if (array.ptr == NULL)
         return err_set(ERR_NOMEM, "no memory to forget uploads");
     job_begin(h, &u, a);
-    sql_bind_text(sql_add(&u, SQL_uploads_forget), array);
+    sql_add_uploads_forget(&u, p_ids(array));
     return job_write(m, h, &u);
 }
 

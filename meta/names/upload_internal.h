@@ -12,10 +12,7 @@
 #define UPLOAD_NUMBER_DIGITS 16
 #define UPLOAD_RANDOM_DIGITS 32
 
-/* Asks for an upload: SQL_upload_get or SQL_upload_lock and the like. */
-struct sql_call *upload_add(struct sql_unit *u, int statement, struct str bucket, struct str key,
-                            struct str upload);
-/* Of SQL_upload_get. ERR_NOT_FOUND with *out_missing. */
+/* A row of upload_get. ERR_NOT_FOUND with *out_missing. */
 MUST_USE enum err upload_of(struct arena *a, const struct sql_call *c, struct upload *out,
                             enum meta_missing *out_missing);
 /*

@@ -107,14 +107,10 @@ enum err upload_list(struct meta *m, struct arena *a, const struct upload_list_q
         return err_set(ERR_NOMEM, "no memory for a listing");
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_upload_list);
-    sql_bind_bytes(c, q->bucket);
-    sql_bind_bytes(c, r.from);
-    sql_bind_bytes(c, r.to);
-    sql_bind_int(c, q->max < INT64_MAX ? (int64_t)q->max + 1 : INT64_MAX);
-    sql_bind_bytes(c, q->delimiter);
-    sql_bind_int(c, (int64_t)q->prefix.len);
-    sql_bind_int(c, r.after_id);
+    struct sql_call *c = sql_add_upload_list(
+        &u, p_bucket(q->bucket), p_from(r.from), p_to(r.to),
+        p_most(q->max < INT64_MAX ? (int64_t)q->max + 1 : INT64_MAX), p_delimiter(q->delimiter),
+        p_prefix_len((int64_t)q->prefix.len), p_after_id(r.after_id));
     enum err err = access_read(m, &u);
     if (err != OK)
         return err;

@@ -9,28 +9,17 @@ static struct sql_call *init_unit(struct sql_unit *u, struct arena *a, const str
     sql_unit_init(u, SQL_WRITE, a);
     u->order_name = p->bucket;
     u->order_key = p->key;
-    struct sql_call *c = upload_add(u, SQL_part_upsert, p->bucket, p->key, p->upload);
-    sql_bind_int(c, p->part.number);
-    sql_bind_int(c, (int64_t)p->part.inode);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_text(c, p->part.etag);
-    sql_bind_int(c, p->part.mtime_ms);
-    object_bind_optional(c, p->part.checksum);
-    return c;
+    return sql_add_part_upsert(
+        u, p_bucket(p->bucket), p_key(p->key), p_upload(p->upload), p_number(p->part.number),
+        p_inode((int64_t)p->part.inode), p_size((int64_t)size), p_etag(p->part.etag),
+        p_mtime_ms(p->part.mtime_ms), p_file_checksum_or_null(object_or_none(p->part.checksum)));
 }
 
-static struct sql_call *add_inode(struct sql_unit *u, int statement, const struct part_put *p,
-                                  uint64_t size)
-{
-    struct sql_call *c = sql_add(u, statement);
-    sql_bind_text(c, p->upload);
-    sql_bind_int(c, p->part.number);
-    sql_bind_int(c, (int64_t)p->part.inode);
-    sql_bind_int(c, (int64_t)size);
-    sql_bind_int(c, p->part.mtime_ms);
-    sql_bind_text(c, p->part.etag);
-    return c;
-}
+/* What the statements that make a part's inode begin with. The upload has its headers. */
+#define PART_INODE(p, bytes)                                                                       \
+    p_upload((p)->upload), p_number((p)->part.number), p_inode((int64_t)(p)->part.inode),          \
+        p_size((int64_t)(bytes)), p_mtime_ms((p)->part.mtime_ms), p_etag((p)->part.etag)
+#define NO_HEADERS p_headers(STR(""))
 
 enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *out_missing)
 {
@@ -40,13 +29,8 @@ enum err part_put(struct meta *m, const struct part_put *p, enum meta_missing *o
         return err_set(ERR_NOMEM, "no memory for a write");
     struct sql_unit u;
     struct sql_call *row = init_unit(&u, a, p, p->content.size);
-    struct sql_call *inode = add_inode(&u, SQL_part_inode, p, p->content.size);
-    struct str data = object_inline(&p->content);
-    if (data.ptr != NULL)
-        sql_bind_bytes(inode, data);
-    else
-        sql_bind_null(inode);
-    sql_bind_bytes(inode, STR("")); /* no headers: the upload has them */
+    sql_add_part_inode(&u, PART_INODE(p, p->content.size),
+                       p_data_or_null(object_inline(&p->content)), NO_HEADERS);
     enum err err = object_add_content(&u, p->part.inode, &p->content);
     if (err == OK)
         err = meta_content_begin(m, &p->content);
@@ -74,16 +58,12 @@ enum err part_copy(struct meta *m, const struct part_put *p, const struct object
     struct sql_unit u;
     struct sql_call *row = init_unit(&u, a, p, len);
     u.alone = true; /* the source's pieces are locked too, after the upload */
-    struct sql_call *c = add_inode(&u, SQL_part_inode_copy, p, len);
-    sql_bind_int(c, (int64_t)source->attr.inode);
-    sql_bind_int(c, offset < DATA_MAX ? (int64_t)offset : DATA_MAX);
-    sql_bind_int(c, len < DATA_MAX ? (int64_t)len : DATA_MAX);
-    sql_bind_bytes(c, STR(""));
+    sql_add_part_inode_copy(&u, PART_INODE(p, len), p_source((int64_t)source->attr.inode),
+                            p_offset(offset < DATA_MAX ? (int64_t)offset : DATA_MAX),
+                            p_len(len < DATA_MAX ? (int64_t)len : DATA_MAX), NO_HEADERS);
     object_add_links(&u, p->part.inode, source, offset, offset + len);
-    c = sql_add(&u, SQL_part_copy_check);
-    sql_bind_text(c, p->upload);
-    sql_bind_int(c, p->part.number);
-    sql_bind_int(c, (int64_t)p->part.inode);
+    sql_add_part_copy_check(&u, p_upload(p->upload), p_number(p->part.number),
+                            p_inode((int64_t)p->part.inode));
     enum err err = access_write(m, &u);
     if (err == ERR_CONDITION)
         err = err_set(ERR_CONFLICT, "the source of the copy was replaced and is gone");
@@ -128,11 +108,10 @@ enum err part_list(struct meta *m, struct arena *a, struct str bucket, struct st
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
     u.snapshot = true; /* or parts of a completed upload would be missing from one in progress */
-    struct sql_call *row = upload_add(&u, SQL_upload_get, bucket, key, upload);
-    struct sql_call *parts = sql_add(&u, SQL_part_list);
-    sql_bind_text(parts, upload);
-    sql_bind_int(parts, after);
-    sql_bind_int(parts, max < INT64_MAX ? (int64_t)max + 1 : INT64_MAX);
+    struct sql_call *row = sql_add_upload_get(&u, p_bucket(bucket), p_key(key), p_upload(upload));
+    struct sql_call *parts =
+        sql_add_part_list(&u, p_upload(upload), p_after_number(after),
+                          p_most(max < INT64_MAX ? (int64_t)max + 1 : INT64_MAX));
     enum err err = access_read(m, &u);
     if (err == OK)
         err = upload_of(a, row, out_upload, out_missing);

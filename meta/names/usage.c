@@ -11,10 +11,10 @@ static enum err fold(struct meta *m, struct job_hold *h, size_t *out_count)
     if (a == NULL)
         return err_set(ERR_NOMEM, "no memory to add up usage");
     job_begin(h, &u, a);
-    sql_bind_int(sql_add(&u, SQL_usage_fold), DELTAS_MAX);
-    sql_bind_int(sql_add(&u, SQL_usage_folded), DELTAS_MAX);
-    sql_add(&u, SQL_usage_forget);
-    struct sql_call *left = sql_add(&u, SQL_usage_look_again);
+    sql_add_usage_fold(&u, p_most(DELTAS_MAX));
+    sql_add_usage_folded(&u, p_most(DELTAS_MAX));
+    sql_add_usage_forget(&u);
+    struct sql_call *left = sql_add_usage_look_again(&u);
     enum err err = job_write(m, h, &u);
     *out_count = err == OK && h->held && sql_int(left, 0, 0) != 0 ? DELTAS_MAX : 0;
     arena_free(a);
@@ -26,7 +26,7 @@ static enum err look(struct meta *m, bool *out_any)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_usage_look);
+    struct sql_call *c = sql_add_usage_look(&u);
     enum err err = sql_read(m->sql, &u);
     *out_any = err == OK && sql_int(c, 0, 0) != 0;
     arena_free(a);

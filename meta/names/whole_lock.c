@@ -32,7 +32,7 @@ void whole_lock_release(struct meta *m, struct whole_lock *s)
     s->held = false;
 }
 
-void whole_lock_bind(struct sql_call *c, const struct whole_lock *s)
+int64_t whole_lock_id(const struct whole_lock *s)
 {
-    sql_bind_int(c, s->held ? (int64_t)s->lock.id : 0);
+    return s->held ? (int64_t)s->lock.id : 0;
 }

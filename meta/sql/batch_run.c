@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "meta/sql/calls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -322,9 +323,7 @@ static bool resolve(struct slot *s)
         return false;
     struct sql_unit ask, *units[1] = {&ask};
     sql_unit_init(&ask, SQL_WRITE, a);
-    struct sql_call *c = sql_add(&ask, SQL_txn_resolve);
-    sql_bind_int(c, s->doubt_session);
-    sql_bind_int(c, s->doubt);
+    struct sql_call *c = sql_add_txn_resolve(&ask, p_session(s->doubt_session), p_txn(s->doubt));
     struct sql_batch batch = {.kind = SQL_WRITE, .units = units, .count = 1};
     enum sql_outcome o = c != NULL ? b->driver->ops->run(s->conn, &batch) : SQL_FAILED;
     bool resolved = true;

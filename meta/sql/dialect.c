@@ -75,6 +75,11 @@ static size_t closing(struct str s, size_t from)
     return s.len;
 }
 
+static bool is_of_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
 static const struct token *find(struct str inner, struct str *out_arg)
 {
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
@@ -91,7 +96,26 @@ static const struct token *find(struct str inner, struct str *out_arg)
     return NULL;
 }
 
-static enum err expand_token(enum sql_dialect dialect, struct str inner, struct buf *out)
+/* Appends the placeholder of the parameter whose name begins at `at`; *out_len: its bytes. */
+static enum err expand_name(enum sql_dialect dialect, struct str text, size_t at,
+                            const char *const *names, struct buf *out, size_t *out_len)
+{
+    size_t end = at;
+    while (end < text.len && is_of_name(text.ptr[end]))
+        end++;
+    struct str name = str_sub(text, at, end - at);
+    *out_len = name.len;
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (!str_eq(name, str_of(names[i])))
+            continue;
+        buf_printf(out, "%c%zu", dialect == SQL_SQLITE ? '?' : '$', i + 1);
+        return OK;
+    }
+    return err_set(ERR_BUG, "SQL: no parameter is called :" STR_FMT, STR_ARG(name));
+}
+
+static enum err expand_token(enum sql_dialect dialect, struct str inner, const char *const *names,
+                             struct buf *out)
 {
     struct str arg = STR_NONE;
     const struct token *t = find(inner, &arg);
@@ -104,12 +128,13 @@ static enum err expand_token(enum sql_dialect dialect, struct str inner, struct 
     buf_append_str(out, str_sub(text, 0, hole));
     if (hole == text.len)
         return OK;
-    enum err err = sql_expand(dialect, arg, out);
+    enum err err = sql_expand(dialect, arg, names, out);
     buf_append_str(out, str_sub(text, hole + 1, text.len));
     return err;
 }
 
-enum err sql_expand(enum sql_dialect dialect, struct str text, struct buf *out)
+enum err sql_expand(enum sql_dialect dialect, struct str text, const char *const *names,
+                    struct buf *out)
 {
     size_t at = 0;
     while (at < text.len) {
@@ -122,14 +147,25 @@ enum err sql_expand(enum sql_dialect dialect, struct str text, struct buf *out)
             size_t end = closing(text, at + 1);
             if (end == text.len)
                 return err_set(ERR_BUG, "SQL: a { is never closed");
-            enum err err = expand_token(dialect, str_sub(text, at + 1, end - at - 1), out);
+            enum err err = expand_token(dialect, str_sub(text, at + 1, end - at - 1), names, out);
             if (err != OK)
                 return err;
             at = end + 1;
         } else if (c == '}') {
             return err_set(ERR_BUG, "SQL: a } was never opened");
+        } else if (names != NULL && c == ':' && str_starts(str_sub(text, at, 2), STR("::"))) {
+            buf_append_str(out, STR("::")); /* a cast */
+            at += 2;
+        } else if (names != NULL && c == ':') {
+            size_t len = 0;
+            enum err err = expand_name(dialect, text, at + 1, names, out, &len);
+            if (err != OK)
+                return err;
+            at += 1 + len;
         } else {
             bool number = at + 1 < text.len && text.ptr[at + 1] >= '0' && text.ptr[at + 1] <= '9';
+            if (names != NULL && c == '$' && number)
+                return err_set(ERR_BUG, "SQL: a parameter by its number, where they have names");
             buf_append_char(out, dialect == SQL_SQLITE && c == '$' && number ? '?' : c);
             at++;
         }

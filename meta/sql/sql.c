@@ -41,6 +41,17 @@ struct sql_call *sql_add(struct sql_unit *u, int statement)
     return c;
 }
 
+struct sql_call *sql_add_values(struct sql_unit *u, int statement, const struct sql_value *values,
+                                size_t count)
+{
+    struct sql_call *c = sql_add(u, statement);
+    if (c == NULL)
+        return NULL;
+    memcpy(c->params, values, count * sizeof(*values));
+    c->count = count;
+    return c;
+}
+
 static void bind(struct sql_call *c, struct sql_value v)
 {
     if (c == NULL)
@@ -227,9 +238,9 @@ enum err sql_script(struct sql_db *db, const char *guard, const char *script)
     struct buf expanded_guard, expanded;
     buf_init(&expanded_guard, STATEMENT_MAX_BYTES);
     buf_init(&expanded, SCRIPT_MAX_BYTES);
-    enum err err = sql_expand(ops->dialect, str_of(script), &expanded);
+    enum err err = sql_expand(ops->dialect, str_of(script), NULL, &expanded);
     if (err == OK && guard != NULL)
-        err = sql_expand(ops->dialect, str_of(guard), &expanded_guard);
+        err = sql_expand(ops->dialect, str_of(guard), NULL, &expanded_guard);
     if (err != OK)
         goto out;
     err = ops->conn_new(db->driver, &conn);
@@ -280,7 +291,7 @@ static enum err expand_catalogue(struct sql_driver *d)
             return err_set(ERR_BUG, "SQL: %s: wrong parameter types", t->name);
         struct buf text;
         buf_init(&text, STATEMENT_MAX_BYTES);
-        enum err err = sql_expand(d->ops->dialect, str_of(t->text), &text);
+        enum err err = sql_expand(d->ops->dialect, str_of(t->text), t->names, &text);
         if (err != OK) {
             buf_fini(&text);
             return err_prefix(err, "%s", t->name);

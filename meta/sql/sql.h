@@ -8,10 +8,9 @@
  *
  *     struct sql_unit u;
  *     sql_unit_init(&u, SQL_READ, arena);
- *     struct sql_call *c = sql_add(&u, SQL_bucket_get);
- *     sql_bind_bytes(c, name);
+ *     struct sql_call *c = sql_add_bucket_get(&u, p_bucket(name));
  *     enum err err = sql_read(db, &u);
- *     if (e == OK && c->rows > 0)
+ *     if (err == OK && c->rows > 0)
  *         id = sql_int(c, 0, 0);
  *
  * Writes. A batch is one transaction of at most 64 units, sorted by (order_name, order_key), so
@@ -123,10 +122,17 @@ struct sql_unit {
 
 /* Empties `u` and makes it a unit of this kind; results and calls go into the arena. */
 void sql_unit_init(struct sql_unit *u, enum sql_kind kind, struct arena *arena);
-/* Adds a call; NULL only when the arena is full (then the unit answers ERR_NOMEM). */
+/*
+ * Adds a call; NULL only when the arena is full (then the unit answers ERR_NOMEM). By these two a
+ * statement is called whose parameters are not known when the program is built: the rows of a dump,
+ * catalogues of tests. All others are called by meta/sql/calls.h.
+ */
 struct sql_call *sql_add(struct sql_unit *u, int statement);
+/* With its parameters, at most SQL_PARAMS_MAX, which are copied. */
+struct sql_call *sql_add_values(struct sql_unit *u, int statement, const struct sql_value *values,
+                                size_t count);
 
-/* The next parameter, in order $1, $2 ...; bytes are borrowed. NULL as `c` is passed over. */
+/* The next parameter, in order; bytes are borrowed. NULL as `c` is passed over. */
 void sql_bind_int(struct sql_call *c, int64_t v);
 void sql_bind_bytes(struct sql_call *c, struct str v); /* an empty str is empty, not NULL */
 void sql_bind_text(struct sql_call *c, struct str v);

@@ -1,17 +1,32 @@
 #include "meta/sql/statements.h"
 
-#define STATEMENT SQL_TEXT_ROW
-const struct sql_text sql_catalogue[SQL_STATEMENTS] = {
-#include "meta/sql/txn.def"
-#include "meta/sql/bucket.def"
-#include "meta/sql/object.def"
-#include "meta/sql/upload.def"
-#include "meta/sql/write.def"
-#include "meta/sql/lock.def"
-#include "meta/sql/dump.def"
-#include "meta/sql/check.def"
-#include "meta/sql/session.def"
-#include "meta/sql/account.def"
-#include "meta/sql/job.def"
+#include "meta/sql/for_each.h"
+
+#define LETTER_OF_int   'i'
+#define LETTER_OF_bytes 'b'
+#define LETTER_OF_text  't'
+#define COLUMN_i        LETTER_OF_int
+#define COLUMN_b        LETTER_OF_bytes
+#define COLUMN_t        LETTER_OF_text
+enum letter {
+#define PARAMETER(name, type) LETTER_##name = LETTER_OF_##type,
+#include "meta/sql/parameters.def"
+#undef PARAMETER
 };
-#undef STATEMENT
+
+#define LETTER(name)                   LETTER_##name,
+#define NAME(name)                     #name,
+#define COLUMN_LETTER(pair)            COLUMN_LETTER_OF pair
+#define COLUMN_LETTER_OF(letter, name) COLUMN_##letter,
+#define COLUMN_NAME(pair)              COLUMN_NAME_OF pair
+#define COLUMN_NAME_OF(letter, name)   #name,
+
+#define STATEMENT(name, kind, parameters, text)                                                    \
+    {#name, SQL_##kind, (const char[]){FOR_EACH_IN(LETTER, parameters) '\0'},                      \
+     (const char *const[]){FOR_EACH_IN(NAME, parameters) NULL}, text},
+#define STATEMENT_OF_COLUMNS(name, kind, columns, text)                                            \
+    {#name, SQL_##kind, (const char[]){FOR_EACH_IN(COLUMN_LETTER, columns) '\0'},                  \
+     (const char *const[]){FOR_EACH_IN(COLUMN_NAME, columns) NULL}, text},
+const struct sql_text sql_catalogue[SQL_STATEMENTS] = {
+#include "meta/sql/families.def"
+};

@@ -2,32 +2,33 @@
  * The catalogue of SQL statements: every statement that the program sends stands in a .def file
  * as one line
  *
- *     STATEMENT(bucket_get, READ, "b", "SELECT id, generation FROM buckets WHERE name = $1")
+ *     STATEMENT(bucket_get, READ, (bucket), "SELECT id FROM buckets WHERE name = :bucket")
  *
- * that is: a name, READ or WRITE, the types of the parameters $1, $2 ... one letter each, the
- * text. The name becomes SQL_bucket_get here and appears in errors and metrics.
+ * that is: a name, READ or WRITE, the parameters, the text. The name becomes SQL_bucket_get here,
+ * sql_add_bucket_get() in meta/sql/calls.h, and appears in errors and metrics.
  *
- * Types: i 64-bit integer, b bytes, t text. NULL is allowed for each. On PostgreSQL they are
- * declared as int8, bytea and text, so `INSERT ... SELECT $1, $2` needs no casts; parameters that
- * the text does not mention are fine. Results may be int2, int4, int8, oid or bool (an integer),
- * bytea (bytes), text, varchar or name (text); anything else must be cast in the text, as the
- * numeric that sum() gives: sum(x){PG: ::bigint}.
+ * Parameters have names, each with one type in meta/sql/parameters.def: int (64 bits), bytes, text.
+ * NULL is allowed for each. The engines see $1 or ?1, which are made of the names when the database
+ * is opened. On PostgreSQL they are declared as int8, bytea and text, so that one in the list of a
+ * SELECT needs no cast; a parameter that the text does not mention is fine. Results may be int2,
+ * int4, int8, oid or bool (an integer), bytea (bytes), text, varchar or name (text); anything else
+ * must be cast in the text, as the numeric that sum() gives: sum(x){PG: ::bigint}.
  *
  * Both engines run the same text but for tokens in braces (meta/sql/dialect.h):
  *   {KEY_SHARE k}   FOR KEY SHARE OF k                | nothing
  *   {FOR_UPDATE k}  FOR UPDATE OF k ({FOR_UPDATE} too) | nothing
  *   {NOW_MS}        the database's clock in milliseconds since 1970, an integer
- *   {INTS $3}       the integers of a JSON array (a t parameter, `[1,2,3]`: sql_json_array()) as a
+ *   {INTS :ids}     the integers of a JSON array (a text, `[1,2,3]`: sql_json_array()) as a
  *                   table with the columns value and ordinal (from 1); give it an alias:
- *                   FROM {INTS $3} AS e
- *   {IN_INTS $3}    behind a column: it is one of them, looked up by an index however many rows
+ *                   FROM {INTS :ids} AS e
+ *   {IN_INTS :ids}  behind a column: it is one of them, looked up by an index however many rows
  *                   there are (IN (SELECT ...) may go through all of the table instead)
- *   {TEXTS $3}      the same for an array of strings; value is text
- *   {BLOBS $3}      the same for an array of strings of hex digits; value is the bytes
+ *   {TEXTS :x}      the same for an array of strings; value is text
+ *   {BLOBS :x}      the same for an array of strings of hex digits; value is the bytes
  *   {PG: ...}       only PostgreSQL gets this; {LITE: ...} only SQLite. They may hold tokens.
  * Quoted strings and comments are left alone.
  *
- * To add a family: a new .def file, and an #include of it below and in statements.c.
+ * To add a family: a new .def file, and an #include of it in meta/sql/families.def.
  */
 #ifndef KISEKI_META_SQL_STATEMENTS_H
 #define KISEKI_META_SQL_STATEMENTS_H
@@ -39,31 +40,23 @@ enum sql_kind { SQL_READ, SQL_WRITE, SQL_KINDS };
 struct sql_text {
     const char *name;
     enum sql_kind kind;
-    const char *types;
+    const char *types;        /* of the parameters, a letter each: i, b, t */
+    const char *const *names; /* of the parameters, then NULL; NULL: the text says $1, $2 ... */
     const char *text;
 };
 
-#define STATEMENT(name, kind, types, text) SQL_##name,
+/*
+ * A statement of columns: its parameters are given as pairs (letter of the type, name). It has no
+ * function in meta/sql/calls.h. For tables out and in (meta/sql/dump.def).
+ */
+#define STATEMENT(name, kind, parameters, text)         SQL_##name,
+#define STATEMENT_OF_COLUMNS(name, kind, columns, text) SQL_##name,
 enum sql_statement {
-/* The batching's own come first, in this order, in every catalogue. */
-#include "meta/sql/txn.def"
-/* The program's families. */
-#include "meta/sql/bucket.def"
-#include "meta/sql/object.def"
-#include "meta/sql/upload.def"
-#include "meta/sql/write.def"
-#include "meta/sql/lock.def"
-#include "meta/sql/dump.def"
-#include "meta/sql/check.def"
-#include "meta/sql/session.def"
-#include "meta/sql/account.def"
-#include "meta/sql/job.def"
+#include "meta/sql/families.def"
     SQL_STATEMENTS
 };
 #undef STATEMENT
-
-/* A row of a struct sql_text table, for catalogues (statements.c, tests). */
-#define SQL_TEXT_ROW(name, kind, types, text) {#name, SQL_##kind, types, text},
+#undef STATEMENT_OF_COLUMNS
 
 /* The program's statements, indexed by enum sql_statement. */
 extern const struct sql_text sql_catalogue[SQL_STATEMENTS];

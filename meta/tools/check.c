@@ -8,19 +8,21 @@
 
 #define FINDING_MAX 4096
 
-static const int checks[] = {
-    SQL_fsck_key_inode,  SQL_fsck_key_bucket,  SQL_fsck_inode_lost,  SQL_fsck_inode_both,
-    SQL_fsck_link_inode, SQL_fsck_link_piece,  SQL_fsck_link_bounds, SQL_fsck_link_died,
-    SQL_fsck_piece_refs, SQL_fsck_piece_lost,  SQL_fsck_gap,         SQL_fsck_key_short,
-    SQL_fsck_key_data,   SQL_fsck_part_upload, SQL_fsck_part_inode,  SQL_fsck_dead_gone,
-    SQL_fsck_dead_used,  SQL_fsck_token_low,   SQL_fsck_write_inode, SQL_fsck_slice_doomed,
-    SQL_fsck_usage,
+static struct sql_call *(*const checks[])(struct sql_unit *u) = {
+    sql_add_fsck_key_inode,   sql_add_fsck_key_bucket,   sql_add_fsck_inode_lost,
+    sql_add_fsck_inode_both,  sql_add_fsck_link_inode,   sql_add_fsck_link_piece,
+    sql_add_fsck_link_bounds, sql_add_fsck_link_died,    sql_add_fsck_piece_refs,
+    sql_add_fsck_piece_lost,  sql_add_fsck_gap,          sql_add_fsck_key_short,
+    sql_add_fsck_key_data,    sql_add_fsck_part_upload,  sql_add_fsck_part_inode,
+    sql_add_fsck_dead_gone,   sql_add_fsck_dead_used,    sql_add_fsck_token_low,
+    sql_add_fsck_write_inode, sql_add_fsck_slice_doomed, sql_add_fsck_usage,
 };
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 
-static const int repairs[] = {
-    SQL_repair_inodes_lost, SQL_repair_links,  SQL_repair_piece_refs, SQL_repair_pieces_lost,
-    SQL_repair_dead,        SQL_repair_tokens, SQL_repair_writes,     SQL_repair_usage,
+static struct sql_call *(*const repairs[])(struct sql_unit *u) = {
+    sql_add_repair_inodes_lost, sql_add_repair_links, sql_add_repair_piece_refs,
+    sql_add_repair_pieces_lost, sql_add_repair_dead,  sql_add_repair_tokens,
+    sql_add_repair_writes,      sql_add_repair_usage,
 };
 #define REPAIRS (sizeof(repairs) / sizeof(repairs[0]))
 
@@ -75,7 +77,7 @@ enum err check_rows(struct meta *m, check_report *report, void *arg, void (*each
         struct arena *a = arena_new(META_ROUND_ARENA);
         struct sql_unit u;
         sql_unit_init(&u, SQL_READ, a);
-        struct sql_call *c = sql_add(&u, checks[i]);
+        struct sql_call *c = checks[i](&u);
         err = sql_read(m->sql, &u);
         for (size_t row = 0; err == OK && row < c->rows; row++)
             tell(c, row, report, arg);
@@ -110,7 +112,7 @@ enum err check_repair_rows(struct meta *m, uint64_t *out_repaired)
     u.alone = true;
     struct sql_call *calls[REPAIRS];
     for (size_t i = 0; i < REPAIRS; i++)
-        calls[i] = sql_add(&u, repairs[i]);
+        calls[i] = repairs[i](&u);
     err = meta_write(m, &u);
     for (size_t i = 0; err == OK && i < REPAIRS; i++)
         *out_repaired += (uint64_t)calls[i]->changed;
@@ -126,15 +128,13 @@ enum err check_repair_slice(struct meta *m, struct slice_name name, int64_t refs
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
-    struct sql_call *c = sql_add(&u, refs > 0 ? SQL_repair_slice : SQL_repair_slice_lost);
-    sql_bind_int(c, (int64_t)name.id);
-    sql_bind_int(c, (int64_t)name.tag);
+    struct p_slice slice = p_slice((int64_t)name.id);
+    struct p_tag tag = p_tag((int64_t)name.tag);
     if (refs > 0) {
-        sql_bind_int(c, refs);
+        sql_add_repair_slice(&u, slice, tag, p_refs(refs));
     } else {
-        c = sql_add(&u, SQL_repair_slice_drop);
-        sql_bind_int(c, (int64_t)name.id);
-        sql_bind_int(c, (int64_t)name.tag);
+        sql_add_repair_slice_lost(&u, slice, tag);
+        sql_add_repair_slice_drop(&u, slice, tag);
     }
     err = meta_write(m, &u);
     arena_free(a);
@@ -143,18 +143,12 @@ enum err check_repair_slice(struct meta *m, struct slice_name name, int64_t refs
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
-/* A read of one statement; `bind` has been done by the caller. */
-static struct sql_call *ask(struct sql_unit *u, struct arena *a, int statement)
-{
-    sql_unit_init(u, SQL_READ, a);
-    return sql_add(u, statement);
-}
-
 enum err check_totals(struct meta *m, struct check_totals *out)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_totals);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_totals(&u);
     enum err err = sql_read(m->sql, &u);
     *out = (struct check_totals){0};
     if (err == OK)
@@ -168,9 +162,8 @@ enum err check_pieces(struct meta *m, struct arena *a, uint64_t after, size_t ma
                       struct check_piece **out, size_t *out_count)
 {
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_pieces);
-    sql_bind_int(c, (int64_t)after);
-    sql_bind_int(c, (int64_t)max);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_pieces(&u, p_after_id((int64_t)after), p_most((int64_t)max));
     enum err err = sql_read(m->sql, &u);
     struct check_piece *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
     if (err == OK && list == NULL)
@@ -189,11 +182,9 @@ enum err check_slices(struct meta *m, struct arena *a, uint64_t from, uint64_t t
                       size_t max, struct check_slice **out, size_t *out_count)
 {
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_slices);
-    sql_bind_int(c, (int64_t)from);
-    sql_bind_int(c, (int64_t)to);
-    sql_bind_int(c, (int64_t)after);
-    sql_bind_int(c, (int64_t)max);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_slices(&u, p_from_id((int64_t)from), p_to_id((int64_t)to),
+                                              p_after_id((int64_t)after), p_most((int64_t)max));
     enum err err = sql_read(m->sql, &u);
     struct check_slice *list = err == OK ? arena_array(a, c->rows + 1, sizeof(*list)) : NULL;
     if (err == OK && list == NULL)
@@ -218,8 +209,8 @@ enum err check_known(struct meta *m, const struct slice_name *names, size_t coun
     for (size_t i = 0; i < count; i++)
         ids[i] = names[i].id;
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_known);
-    sql_bind_text(c, sql_json_array(a, ids, count));
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_known(&u, p_ids(sql_json_array(a, ids, count)));
     enum err err = sql_read(m->sql, &u);
     for (size_t i = 0; i < count; i++)
         out[i] = false;
@@ -235,9 +226,9 @@ enum err check_known(struct meta *m, const struct slice_name *names, size_t coun
 enum err check_users(struct meta *m, struct arena *a, uint64_t piece, struct str *out)
 {
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_users);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_users(&u, p_piece((int64_t)piece));
     struct buf text;
-    sql_bind_int(c, (int64_t)piece);
     enum err err = sql_read(m->sql, &u);
     buf_init(&text, 1 << 20);
     for (size_t i = 0; err == OK && i < c->rows; i++) {
@@ -254,8 +245,8 @@ enum err check_piece_lives(struct meta *m, uint64_t piece, bool *out)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_check_piece_lives);
-    sql_bind_int(c, (int64_t)piece);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_check_piece_lives(&u, p_piece((int64_t)piece));
     enum err err = sql_read(m->sql, &u);
     *out = err == OK && sql_int(c, 0, 0) > 0;
     arena_free(a);
@@ -266,8 +257,8 @@ enum err gc_count(struct meta *m, struct gc_counts *out)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
-    struct sql_call *c = ask(&u, a, SQL_gc_counts);
-    sql_bind_int(c, m->keep_deleted_ms);
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_gc_counts(&u, p_keep_ms(m->keep_deleted_ms));
     enum err err = sql_read(m->sql, &u);
     *out = (struct gc_counts){0};
     if (err == OK)
@@ -293,7 +284,7 @@ enum err gc_retry(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
-    sql_add(&u, SQL_gc_retry);
+    sql_add_gc_retry(&u);
     enum err err = meta_write(m, &u);
     arena_free(a);
     return err;

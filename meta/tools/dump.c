@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* --- rows ------------------------------------------------------------------------------------- */
 
@@ -43,8 +44,8 @@ static enum err put_row(FILE *out, const struct dump_table *t, const struct sql_
 {
     json_t *line = json_array();
     int bad = line == NULL || json_array_append_new(line, json_string(t->name)) != 0;
-    for (size_t i = 0; !bad && t->types[i] != '\0'; i++)
-        bad = json_array_append_new(line, cell_json(c, row, i, t->types[i])) != 0;
+    for (size_t i = 0; !bad && t->load->types[i] != '\0'; i++)
+        bad = json_array_append_new(line, cell_json(c, row, i, t->load->types[i])) != 0;
     if (bad) {
         json_decref(line);
         return err_set(ERR_CORRUPT, "a row of the table %s has text that is not UTF-8", t->name);
@@ -54,12 +55,20 @@ static enum err put_row(FILE *out, const struct dump_table *t, const struct sql_
 
 /* --- tables ----------------------------------------------------------------------------------- */
 
+static size_t column_of(const struct dump_table *t, const char *name)
+{
+    size_t i = 0;
+    while (strcmp(t->load->names[i], name) != 0)
+        i++;
+    return i;
+}
+
 /* The key of the last row of the page before; of none: below all. */
 static void bind_after(struct sql_call *c, const struct dump_table *t, const struct sql_call *last)
 {
-    for (const char *k = t->key; *k != '\0'; k++) {
-        size_t column = (size_t)(*k - '0');
-        char type = t->types[column];
+    for (size_t i = 0; t->dump->types[i + 1] != '\0'; i++) {
+        size_t column = column_of(t, t->dump->names[i]);
+        char type = t->dump->types[i];
         size_t row = last != NULL ? last->rows - 1 : 0;
         if (type == 'i')
             sql_bind_int(c, last != NULL ? sql_int(last, row, column) : -1);
@@ -83,7 +92,7 @@ static enum err put_table(struct meta *m, FILE *out, const struct dump_table *t,
         arena_free(arenas[turn]);
         arenas[turn] = arena_new(META_ROUND_ARENA);
         sql_unit_init(&u, SQL_READ, arenas[turn]);
-        struct sql_call *c = sql_add(&u, t->dump);
+        struct sql_call *c = sql_add(&u, (int)(t->dump - sql_catalogue));
         bind_after(c, t, last);
         sql_bind_int(c, (int64_t)t->page);
         err = sql_read(m->sql, &u);
@@ -113,7 +122,7 @@ static enum err look(struct meta *m, struct state *out, json_t **out_header)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_dump_state);
+    struct sql_call *c = sql_add_dump_state(&u);
     enum err err = sql_read(m->sql, &u);
     if (err == OK) {
         *out = (struct state){sql_int(c, 0, 0), sql_int(c, 0, 1), sql_int(c, 0, 2),

@@ -1,17 +1,16 @@
-/* The tables of a dump, as meta/sql/dump.def has them. Nothing above meta/ includes this. */
+/* The tables of a dump (meta/sql/dump_columns.def). Nothing above meta/ includes this. */
 #ifndef KISEKI_META_TOOLS_DUMP_TABLES_H
 #define KISEKI_META_TOOLS_DUMP_TABLES_H
 
-#include <stddef.h>
+#include "meta/sql/statements.h"
 
 #define DUMP_FORMAT 1
 
 struct dump_table {
     const char *name;
-    int dump, load;    /* statements */
-    const char *types; /* of the columns: i, b or t */
-    const char *key;   /* the columns of its key, by digit */
-    size_t page;       /* rows a statement: few where rows are large */
+    const struct sql_text *dump; /* its parameters: the columns of the key, and how many rows */
+    const struct sql_text *load; /* its parameters: the columns */
+    size_t page;                 /* rows a statement: few where rows are large */
 };
 
 extern const struct dump_table dump_tables[];

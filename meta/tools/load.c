@@ -62,7 +62,7 @@ static enum err send(struct load *l)
     return err == OK ? new_batch(l) : err;
 }
 
-static enum err bind_bytes(struct load *l, struct sql_call *c, json_t *v)
+static enum err decode(struct load *l, json_t *v, struct str *out)
 {
     struct str text = {json_string_value(v), json_string_length(v)};
     size_t len = text.len / 4 * 3, pad = 0;
@@ -74,7 +74,7 @@ static enum err bind_bytes(struct load *l, struct sql_call *c, json_t *v)
         return err_set(ERR_NOMEM, "no memory to load");
     if (base64_decode(text, bytes, len) != OK)
         return corrupt(l, "bytes that are not base64");
-    sql_bind_bytes(c, (struct str){bytes, len});
+    *out = (struct str){bytes, len};
     return OK;
 }
 
@@ -91,7 +91,11 @@ static enum err bind(struct load *l, struct sql_call *c, json_t *v, char type)
             return err_set(ERR_NOMEM, "no memory to load");
         sql_bind_text(c, copy);
     } else if (type == 'b' && json_is_string(v)) {
-        return bind_bytes(l, c, v);
+        struct str bytes;
+        enum err err = decode(l, v, &bytes);
+        if (err != OK)
+            return err;
+        sql_bind_bytes(c, bytes);
     } else {
         return corrupt(l, "a column of another type");
     }
@@ -112,12 +116,12 @@ static enum err add_row(struct load *l, json_t *row)
     const struct dump_table *t = table_of(row);
     if (t == NULL)
         return corrupt(l, "a table that is not known");
-    if (json_array_size(row) != strlen(t->types) + 1)
+    if (json_array_size(row) != strlen(t->load->types) + 1)
         return corrupt(l, "another number of columns");
-    struct sql_call *c = sql_add(&l->u, t->load);
+    struct sql_call *c = sql_add(&l->u, (int)(t->load - sql_catalogue));
     enum err err = OK;
-    for (size_t i = 0; err == OK && t->types[i] != '\0'; i++)
-        err = bind(l, c, json_array_get(row, i + 1), t->types[i]);
+    for (size_t i = 0; err == OK && t->load->types[i] != '\0'; i++)
+        err = bind(l, c, json_array_get(row, i + 1), t->load->types[i]);
     l->pending++;
     l->pending_bytes += l->line_cap;
     l->rows++;
@@ -135,7 +139,7 @@ static enum err check_empty(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_load_look);
+    struct sql_call *c = sql_add_load_look(&u);
     enum err err = sql_read(m->sql, &u);
     if (err == OK && sql_int(c, 0, 0) != 0)
         err =
@@ -181,18 +185,18 @@ static enum err finish(struct load *l)
     enum err err = send(l);
     if (err != OK)
         return err;
-    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-        struct sql_call *c = sql_add(&l->u, SQL_load_counter);
-        sql_bind_text(c, str_of(counters[i]));
-        sql_bind_int(c, header_int(l, counters[i]));
-    }
-    sql_add(&l->u, SQL_load_deltas);
-    struct sql_call *c = sql_add(&l->u, SQL_load_volume);
-    sql_bind_text(c, str_of(json_string_value(json_object_get(l->header, "uuid"))));
-    sql_bind_int(c, l->generation);
-    sql_bind_int(c, header_int(l, "auth_generation") + 1);
-    sql_bind_int(c, header_int(l, "created_ms"));
-    err = bind(l, c, json_object_get(l->header, "key_check"), 'b');
+    for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+        sql_add_load_counter(&l->u, p_counter(str_of(counters[i])),
+                             p_next(header_int(l, counters[i])));
+    sql_add_load_deltas(&l->u);
+    struct str key_check = STR_NONE;
+    json_t *v = json_object_get(l->header, "key_check");
+    if (json_is_string(v))
+        err = decode(l, v, &key_check);
+    struct str uuid = str_of(json_string_value(json_object_get(l->header, "uuid")));
+    sql_add_load_volume(&l->u, p_uuid(uuid), p_generation(l->generation),
+                        p_auth_generation(header_int(l, "auth_generation") + 1),
+                        p_created_ms(header_int(l, "created_ms")), p_key_check_or_null(key_check));
     l->pending = 1;
     return err == OK ? send(l) : err;
 }

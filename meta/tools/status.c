@@ -45,10 +45,9 @@ enum err meta_status(struct meta *m, struct arena *a, struct meta_status *out)
     *out = (struct meta_status){0};
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    struct sql_call *c = sql_add(&u, SQL_status_counts);
-    struct sql_call *s = sql_add(&u, SQL_status_sessions);
-    struct sql_call *l = sql_add(&u, SQL_status_locks);
-    sql_bind_int(l, META_STATUS_LOCKS);
+    struct sql_call *c = sql_add_status_counts(&u);
+    struct sql_call *s = sql_add_status_sessions(&u);
+    struct sql_call *l = sql_add_status_locks(&u, p_most(META_STATUS_LOCKS));
     enum err err = sql_read(m->control, &u);
     if (err != OK)
         return err;
@@ -70,7 +69,7 @@ enum err meta_ping(struct meta *m)
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
     sql_unit_init(&u, SQL_READ, a);
-    sql_add(&u, SQL_ping);
+    sql_add_ping(&u);
     enum err err = sql_read(m->control, &u);
     arena_free(a);
     return err;

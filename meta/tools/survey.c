@@ -32,12 +32,9 @@ enum err meta_survey(struct meta *m, struct arena *a, struct meta_survey *out)
 
     *out = (struct meta_survey){0};
     sql_unit_init(&u, SQL_READ, a);
-    sums = sql_add(&u, SQL_survey_sums);
-    buckets = sql_add(&u, SQL_survey_buckets);
-    sql_bind_int(buckets, SURVEY_BUCKETS);
-    backlog = sql_add(&u, SQL_survey_backlog);
-    for (int i = 0; i < 4; i++)
-        sql_bind_int(backlog, SURVEY_COUNT_TO);
+    sums = sql_add_survey_sums(&u);
+    buckets = sql_add_survey_buckets(&u, p_most(SURVEY_BUCKETS));
+    backlog = sql_add_survey_backlog(&u, p_most(SURVEY_COUNT_TO));
     err = sql_read(m->sql, &u);
     if (err != OK)
         return err;

@@ -133,11 +133,10 @@ static inline void run(struct world *w, const char *script)
 /* The first cell of a query, as a number, and as text if out_text is not NULL (to be freed). */
 static inline int64_t ask_cell(struct world *w, const char *query, char **out_text)
 {
-    struct sql_text catalogue[] = {
-#define STATEMENT SQL_TEXT_ROW
-#include "meta/sql/txn.def"
-#undef STATEMENT
-        {"ask", SQL_READ, "", query}};
+    struct sql_text catalogue[] = {sql_catalogue[SQL_txn_begin],
+                                   sql_catalogue[SQL_txn_forget],
+                                   sql_catalogue[SQL_txn_resolve],
+                                   {"ask", SQL_READ, "", NULL, query}};
     size_t count = sizeof(catalogue) / sizeof(catalogue[0]);
     struct sql_options o = {.connections = 1, .catalogue = catalogue, .statements = count};
     struct sql_db *db = NULL;

@@ -18,17 +18,19 @@
 
 #include <cmocka.h>
 
+/* The program's statements for batches, then the tests' own, whose parameters have numbers. */
 enum {
-#define STATEMENT(name, kind, types, text) FX_##name,
+#define STATEMENT(name, kind, parameters, text) FX_##name,
 #include "meta/sql/txn.def"
+    FIXTURE_OWN,
+    FIXTURE_BEFORE_OWN = FIXTURE_OWN - 1,
 #include "tests/contract/sql_fixture.def"
 #undef STATEMENT
     FIXTURE_STATEMENTS
 };
 
-static const struct sql_text fixture_catalogue[] = {
-#define STATEMENT SQL_TEXT_ROW
-#include "meta/sql/txn.def"
+static struct sql_text fixture_catalogue[FIXTURE_STATEMENTS] = {
+#define STATEMENT(name, kind, types, text) [FX_##name] = {#name, SQL_##kind, types, NULL, text},
 #include "tests/contract/sql_fixture.def"
 #undef STATEMENT
 };
@@ -68,6 +70,7 @@ static inline void nap_ms(long ms)
 
 static inline void open_db(struct fixture *f)
 {
+    memcpy(fixture_catalogue, sql_catalogue, FIXTURE_OWN * sizeof(fixture_catalogue[0]));
     f->options.catalogue = fixture_catalogue;
     f->options.statements = FIXTURE_STATEMENTS;
     if (f->options.wait_ms == 0)
