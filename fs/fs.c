@@ -23,6 +23,8 @@ static enum err open_memory(struct fs *fs, const struct fs_options *o)
 
     if (err == OK)
         err = pressure_start(fs);
+    if (err == OK)
+        err = slice_queue_init(&fs->storing, &fs->io, io.threads);
     return err == OK ? pool_open(&io, &fs->io) : err;
 }
 
@@ -115,6 +117,7 @@ void fs_close(struct fs *fs)
     jobs_stop(fs->jobs);
     pressure_stop(fs);
     pool_free(fs->io); /* uploads in flight end, abandoned ones are doomed */
+    slice_queue_fini(&fs->storing);
     disk_cache_close(fs->disk);
     memory_close(fs);
     meta_close(fs->meta);

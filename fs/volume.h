@@ -3,9 +3,9 @@
  *
  * Lock ranks, outer first: reservations.lock (fs/memory/reservation.h), holders.lock
  * (fs/memory/pressure.h), a writer's lock, a slice shard's lock (fs/read/fetch.h), the cache's
- * lock, pages.wake_lock, pages.lock; the read-ahead's and the watch's are leaves. A reader's lock
- * ranks before all of them; a thread with holders.lock only tries it. None is held across SQL or
- * the store but a reader's, for which nothing waits.
+ * lock, pages.wake_lock, pages.lock; the read-ahead's, the watch's and the slice queue's are
+ * leaves. A reader's lock ranks before all of them; a thread with holders.lock only tries it. None
+ * is held across SQL or the store but a reader's, for which nothing waits.
  */
 #ifndef KISEKI_FS_VOLUME_H
 #define KISEKI_FS_VOLUME_H
@@ -19,6 +19,7 @@
 #include "fs/memory/pages.h"
 #include "fs/read/readahead.h"
 #include "fs/memory/pressure.h"
+#include "fs/write/slice_queue.h"
 #include "meta/names/object.h"
 #include "meta/files/record.h"
 
@@ -36,12 +37,13 @@ struct fs {
     struct pool *io; /* backing-store requests; its jobs' owners are enum io_owner */
     size_t inline_max;
     bool tool;
-    int64_t page_wait_ms; /* how long an upload waits for a page */
+    int64_t page_wait_ms; /* how long an upload waits for a page; once whole, for the store */
     /* each guards itself */
     struct pages pages;
     struct holders writers, readers;
     struct reservations reservations;
     struct pressure pressure;
+    struct slice_queue storing; /* slices that wait for an I/O thread */
     struct cache *cache;
     struct disk_cache *disk;    /* NULL: none */
     struct slice_table *slices; /* fetches in flight: fs/read/slice_reader.h */

@@ -182,7 +182,7 @@ static enum err rewrite(struct run *x, struct writer *w, struct room *room)
 static enum err merge(struct run *x)
 {
     struct room room = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
-    struct writer_options options = {.on_room = on_room, .arg = &room};
+    struct writer_options options = {.on_room = on_room, .arg = &room, .expected = -1};
     struct writer *w = NULL;
     enum err err = draw_token(x);
 

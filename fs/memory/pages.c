@@ -1,6 +1,7 @@
 #include "fs/memory/pages.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -8,6 +9,13 @@
 
 /* Attempts to make room from the cache before a taker is refused. */
 #define RECLAIM_TRIES 4
+
+static struct pages_waiter *waiter_of(struct turn *turn)
+{
+    return turn != NULL
+               ? (struct pages_waiter *)((char *)turn - offsetof(struct pages_waiter, turn))
+               : NULL;
+}
 
 /* --- making ----------------------------------------------------------------------------------- */
 
@@ -159,7 +167,7 @@ static struct pages_waiter *next_to_wake(struct pages *p)
         use = reads_first ? PAGE_UPLOAD : PAGE_READ;
     if (!is_owed(p, use))
         return NULL;
-    w = page_queue_next(&p->queues[use]);
+    w = waiter_of(turns_next(&p->queues[use]));
     if (use == PAGE_UPLOAD)
         w->page = get(p, use);
     return w;
@@ -322,10 +330,10 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
 
     pthread_mutex_lock(&p->lock);
     first = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count == 0;
-    if (!w->queued && w->page == NULL) {
+    if (!w->turn.queued && w->page == NULL) {
         w->expired = false;
-        w->deadline_ms = deadline_boot_ms;
-        page_queue_add(&p->queues[w->use], w);
+        w->turn.deadline_ms = deadline_boot_ms;
+        turns_add(&p->queues[w->use], &w->turn);
     }
     note_wanted(p);
     wanted = pages_wanted(p);
@@ -356,8 +364,8 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
 
     pthread_mutex_lock(&p->wake_lock);
     pthread_mutex_lock(&p->lock);
-    if (w->queued)
-        page_queue_remove(&p->queues[w->use], w);
+    if (w->turn.queued)
+        turns_remove(&p->queues[w->use], &w->turn);
     given = w->page;
     w->page = NULL;
     note_wanted(p);
@@ -372,10 +380,12 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
 /* One whose time is over, taken off its queue. With the lock held. */
 static struct pages_waiter *next_expired(struct pages *p, int64_t now_boot_ms)
 {
-    struct pages_waiter *w = page_queue_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
+    struct turn *turn = turns_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
+    struct pages_waiter *w;
 
-    if (w == NULL)
-        w = page_queue_expired(&p->queues[PAGE_READ], now_boot_ms);
+    if (turn == NULL)
+        turn = turns_expired(&p->queues[PAGE_READ], now_boot_ms);
+    w = waiter_of(turn);
     if (w != NULL)
         w->expired = true;
     return w;

@@ -11,7 +11,7 @@
  * a quarter, and uploads find a quarter. What nobody holds is the cache's: it gives pages back
  * whenever somebody needs one (the reclaim hook).
  *
- * Turns: whoever finds no page waits in the queue of its use (fs/memory/page_queue.h). A page that
+ * Turns: whoever finds no page waits in the queue of its use (fs/memory/turns.h). A page that
  * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
  * woken and try again. Reads go first while they hold less than their quarter. A wait ends after a
  * time limit, which the watch looks at (fs/memory/pressure.h), as it does for holders of pages that
@@ -27,7 +27,7 @@
 #define KISEKI_FS_MEMORY_PAGES_H
 
 #include "base/err.h"
-#include "fs/memory/page_queue.h"
+#include "fs/memory/turns.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -36,10 +36,24 @@
 
 #define PAGE_BYTES ((size_t)64 << 10) /* META_GRANULE */
 
+/* What a page is held for, beside the cache. */
+enum page_use { PAGE_UPLOAD, PAGE_READ, PAGE_USES };
+
 struct page {
     _Atomic unsigned refs;
     struct page *next_free;
     uint8_t *data; /* PAGE_BYTES */
+};
+
+struct pages_waiter {
+    /* the owner's, set before pages_wait() */
+    enum page_use use;
+    void (*wake)(void *arg);
+    void *arg;
+    struct turn turn; /* `pages` is the owner's */
+    /* guarded by pages.lock; the owner reads them after a wake */
+    bool expired;      /* its time is over */
+    struct page *page; /* PAGE_UPLOAD: given to it; pages_take_given() */
 };
 
 struct pages {
@@ -60,7 +74,7 @@ struct pages {
     size_t in_use;     /* held or cached */
     size_t used[PAGE_USES];
     size_t reserved, claimed;
-    struct page_queue queues[PAGE_USES];
+    struct turns queues[PAGE_USES];
     /* atomic, changed under lock: a waiter whose use may have more finds no page */
     _Atomic bool wanted;
     /* held while a waker runs: pages_forget() waits for it */

@@ -1,32 +1,17 @@
 #include "fs/write/writer.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "fs/volume.h"
+#include "fs/write/slice.h"
 #include "meta/files/reclaim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_PAGES       (META_SLICE_MAX / PAGE_BYTES)
-#define IN_FLIGHT_MAX     4 /* slices of one writer on their way to the store */
-#define PACKED_PIECE_MAX  ((size_t)4 << 20)
-#define PIECE_RECORDS_MAX (META_PIECE_MAX / META_SLICE_MIN)
-#define OWN_BYTES         WRITER_OWN_BYTES
-
-/* One slice: from pages to a record. Owned by the writer's list until the writer goes. */
-struct upload {
-    struct pool_job job;
-    struct writer *writer;
-    struct upload *next;
-    struct slice_name name; /* id 0 until it is drawn */
-    uint32_t len;
-    size_t page_count;
-    uint8_t *own;        /* the bytes, if they are in no page; let go of once stored */
-    struct page **pages; /* behind the CRCs; let go of once stored */
-    uint64_t crcs[];     /* one a page: a short slice costs little, however many there are */
-};
+#define IN_FLIGHT_MAX 4 /* slices of one writer on their way to the store */
+#define OWN_BYTES     WRITER_OWN_BYTES
+#define UNKNOWN_PAGES 8 /* of which an upload of unknown size seems to be at least */
 
 struct writer {
     /* immutable */
@@ -40,19 +25,30 @@ struct writer {
     bool owned;          /* its creator has not freed it */
     bool keep;           /* resolved: the slices are referenced, or must be left alone */
     bool want_room;      /* write() said ERR_AGAIN because of in_flight */
+    bool want_stored;    /* end() said false */
+    int64_t ended_ms;    /* boot clock: nothing more will be written; 0: not yet */
     size_t in_flight;
     struct err_info failure;
-    struct upload *first, **last;
+    struct slice *first, **last;
     size_t upload_count;
     uint64_t size;
     struct page *pages[SLICE_PAGES]; /* bytes not yet sent */
     size_t page_count, tail_len;     /* tail_len: bytes in the last page */
     uint8_t *own;                    /* bytes not yet sent while there are no pages */
     size_t own_len;
+    size_t had; /* pages so far */
     bool waits; /* of the one who writes: in the queue for a page, or woken from it */
     /* its own lock */
     struct pages_waiter waiter;
 };
+
+/* Pages in all, by which it has its turns. */
+static size_t size_in_turns(const struct writer *w)
+{
+    if (w->options.expected >= 0)
+        return (size_t)((uint64_t)w->options.expected / PAGE_BYTES) + 1;
+    return w->had * 2 > UNKNOWN_PAGES ? w->had * 2 : UNKNOWN_PAGES;
+}
 
 /* --- what could go out ------------------------------------------------------------------------ */
 
@@ -88,7 +84,7 @@ static void drop_pages(struct writer *w)
 static void writer_destroy(struct writer *w)
 {
     while (w->first != NULL) {
-        struct upload *u = w->first;
+        struct slice *u = w->first;
 
         w->first = u->next;
         free(u);
@@ -108,7 +104,7 @@ static void doom_slices(struct writer *w)
     size_t count = 0;
     enum err err;
 
-    for (struct upload *u = w->first; names != NULL && u != NULL; u = u->next)
+    for (struct slice *u = w->first; names != NULL && u != NULL; u = u->next)
         if (u->name.id != 0)
             names[count++] = u->name;
     err = names == NULL ? ERR_NOMEM : count == 0 ? OK : slices_doom(w->fs->meta, names, count);
@@ -136,65 +132,54 @@ static void run_last(struct pool_job *job)
 
 /* --- sending slices --------------------------------------------------------------------------- */
 
-static enum err store_slice(struct fs *fs, struct upload *u)
+/* Nobody wants the slice any more, or its writer has waited too long: it is not stored. */
+static enum err check_wanted(struct writer *w)
 {
-    char name[SLICE_NAME_TEXT];
-    struct iovec iov[SLICE_PAGES];
-    uint32_t left = u->len;
-    enum err err = slice_name_next(fs->meta, &u->name);
+    enum err err = OK;
 
-    if (err != OK)
-        return err;
-    slice_name_text(u->name, name);
-    if (u->own != NULL) {
-        iov[0] = (struct iovec){u->own, u->len};
-        u->crcs[0] = crc64nvme(0, u->own, u->len);
-        return store_put(fs->store, name, iov, 1, u->len);
-    }
-    for (size_t i = 0; i < u->page_count; i++) {
-        size_t len = left < PAGE_BYTES ? left : PAGE_BYTES;
-
-        iov[i] = (struct iovec){u->pages[i]->data, len};
-        u->crcs[i] = crc64nvme(0, u->pages[i]->data, len);
-        left -= (uint32_t)len;
-    }
-    return store_put(fs->store, name, iov, (int)u->page_count, u->len);
+    pthread_mutex_lock(&w->lock);
+    if (!w->owned && !w->keep)
+        err = err_set(ERR_CANCELLED, "the upload was given up");
+    else if (w->failure.code != OK)
+        err = err_restore(&w->failure);
+    else if (w->ended_ms != 0 && clock_boot_ms() - w->ended_ms > w->fs->page_wait_ms)
+        err = err_set(ERR_BUSY, "the store had no time for an upload");
+    pthread_mutex_unlock(&w->lock);
+    return err;
 }
 
-static void release_pages(struct fs *fs, struct upload *u, bool to_cache)
+/* With the lock held, which writer_free() waits for: whom the owner has promised to be called. */
+static void tell_owner(struct writer *w)
 {
-    for (size_t i = 0; i < u->page_count; i++) {
-        uint32_t left = u->len - (uint32_t)(i * PAGE_BYTES);
-
-        if (to_cache) {
-            cache_put(fs->cache, u->name, (uint32_t)i, u->pages[i]);
-            disk_cache_put(fs->disk, u->name, (uint32_t)i, u->pages[i],
-                           left < PAGE_BYTES ? left : (uint32_t)PAGE_BYTES);
-        }
-        pages_drop(&fs->pages, PAGE_UPLOAD, u->pages[i]);
+    if (w->want_room) {
+        w->want_room = false;
+        w->options.on_room(w->options.arg);
     }
-    free(u->own);
-    u->own = NULL;
+    if (w->want_stored && w->in_flight == 0) {
+        w->want_stored = false;
+        w->options.on_stored(w->options.arg);
+    }
 }
 
-static void run_upload(struct pool_job *job)
+static void run_upload(struct slice_job *job)
 {
-    struct upload *u = (struct upload *)job;
+    struct slice *u = (struct slice *)job;
     struct writer *w = u->writer;
-    enum err err = store_slice(w->fs, u);
+    enum err err = check_wanted(w);
     bool last;
 
-    release_pages(w->fs, u, err == OK);
+    if (err == OK)
+        err = slice_store(w->fs, u);
+
+    slice_release(w->fs, u, err == OK);
     atomic_fetch_sub(&w->fs->coming, u->page_count);
     pthread_mutex_lock(&w->lock);
     if (err != OK && w->failure.code == OK)
         err_save(err, &w->failure);
     w->in_flight--;
     last = !w->owned && w->in_flight == 0;
-    if (w->owned && w->want_room) {
-        w->want_room = false;
-        w->options.on_room(w->options.arg); /* under the lock: writer_free() waits for it */
-    }
+    if (w->owned)
+        tell_owner(w);
     pthread_cond_broadcast(&w->idle);
     pthread_mutex_unlock(&w->lock);
     if (last) {
@@ -204,38 +189,25 @@ static void run_upload(struct pool_job *job)
     }
 }
 
-static struct upload *upload_new(struct writer *w, size_t page_count)
-{
-    size_t crcs = page_count > 0 ? page_count : 1;
-    struct upload *u =
-        calloc(1, sizeof(*u) + crcs * sizeof(u->crcs[0]) + page_count * sizeof(u->pages[0]));
-
-    if (u == NULL)
-        return NULL;
-    u->job.run = run_upload;
-    u->job.owner = IO_WRITES;
-    u->writer = w;
-    u->page_count = page_count;
-    u->pages = (struct page **)&u->crcs[crcs];
-    return u;
-}
-
 /* With the lock held. */
-static void submit(struct writer *w, struct upload *u)
+static void submit(struct writer *w, struct slice *u)
 {
+    u->job.run = run_upload;
+    u->job.turn.pages = size_in_turns(w);
+    u->writer = w;
     *w->last = u;
     w->last = &u->next;
     w->upload_count++;
     w->in_flight++;
     atomic_fetch_add(&w->fs->coming, u->page_count);
-    pool_submit_always(w->fs->io, &u->job);
+    slice_queue_submit(&w->fs->storing, &u->job);
 }
 
 /* Sends the first `count` pages held as one slice. With the lock held. */
 static enum err send_slice(struct writer *w, size_t count)
 {
     bool whole = count == w->page_count;
-    struct upload *u = upload_new(w, count);
+    struct slice *u = slice_new(count);
 
     if (u == NULL)
         return err_set(ERR_NOMEM, "out of memory for a slice of %zu pages", count);
@@ -252,7 +224,7 @@ static enum err send_slice(struct writer *w, size_t count)
 /* Sends what is in no page as a slice. With the lock held. */
 static enum err send_own(struct writer *w)
 {
-    struct upload *u = upload_new(w, 0);
+    struct slice *u = slice_new(0);
 
     if (u == NULL)
         return err_set(ERR_NOMEM, "out of memory for a slice");
@@ -339,7 +311,7 @@ static enum err add_page(struct writer *w)
     if (page == NULL)
         return ERR_AGAIN;
     w->waits = false;
-    w->waiter.had++;
+    w->had++;
     w->pages[w->page_count++] = page;
     w->tail_len = w->own_len;
     if (w->own_len > 0)
@@ -426,6 +398,7 @@ enum err writer_write(struct writer *w, struct str data, size_t *out_taken)
     pthread_mutex_unlock(&w->lock);
     holders_file(&w->fs->writers, &w->holder, class);
     if (no_page) {
+        w->waiter.turn.pages = size_in_turns(w);
         pages_wait(&w->fs->pages, &w->waiter, clock_boot_ms() + w->fs->page_wait_ms);
         pressure_now(w->fs);
     }
@@ -454,79 +427,6 @@ static enum err make_data(struct writer *w, struct arena *a, struct content *out
     return OK;
 }
 
-/* Packs slices from *at on into one piece, as many as fit. */
-static enum err make_piece(struct writer *w, struct arena *a, struct upload **at, uint64_t start,
-                           struct content_piece *out)
-{
-    struct record *records = arena_array(a, PIECE_RECORDS_MAX, sizeof(*records));
-    struct slice_name *names = arena_array(a, PIECE_RECORDS_MAX, sizeof(*names));
-    struct buf packed;
-    size_t count = 0;
-    enum err err;
-
-    if (records == NULL || names == NULL)
-        return err_set(ERR_NOMEM, "out of memory for a piece");
-    *out = (struct content_piece){.start = start, .slices = names};
-    for (; *at != NULL && count < PIECE_RECORDS_MAX && out->len + (*at)->len <= META_PIECE_MAX;
-         *at = (*at)->next) {
-        struct upload *u = *at;
-
-        records[count] = (struct record){.kind = RECORD_SLICE,
-                                         .pos = out->len,
-                                         .len = u->len,
-                                         .slice = u->name,
-                                         .slice_len = u->len,
-                                         .granule_crcs = u->crcs};
-        names[count++] = u->name;
-        out->len += u->len;
-    }
-    out->slice_count = count;
-    buf_init(&packed, PACKED_PIECE_MAX);
-    record_pack(&packed, records, count);
-    err = buf_check(&packed);
-    if (err == OK) {
-        out->records = arena_str(a, buf_str(&packed));
-        err = out->records.ptr != NULL ? meta_next_id(w->fs->meta, &out->id)
-                                       : err_set(ERR_NOMEM, "out of memory for a piece");
-    }
-    buf_fini(&packed);
-    return err;
-}
-
-/* How many pieces at most: each but the last of a file has enough bytes or enough records. */
-static size_t pieces_max(const struct writer *w)
-{
-    return (size_t)(w->size / (META_PIECE_MAX - META_SLICE_MAX)) +
-           w->upload_count / PIECE_RECORDS_MAX + 2;
-}
-
-static enum err make_pieces(struct writer *w, struct arena *a, struct content *out)
-{
-    struct content_piece *pieces = arena_array(a, pieces_max(w), sizeof(*pieces));
-    struct upload *at = w->first;
-    uint64_t start = 0;
-    enum err err = pieces != NULL ? OK : err_set(ERR_NOMEM, "out of memory for pieces");
-
-    while (err == OK && at != NULL) {
-        struct content_piece *piece = &pieces[out->piece_count++];
-
-        err = make_piece(w, a, &at, start, piece);
-        start += piece->len;
-    }
-    out->pieces = pieces;
-    return err;
-}
-
-bool writer_waits(struct writer *w)
-{
-    bool waits;
-
-    pthread_mutex_lock(&w->lock);
-    waits = w->first != NULL || w->size > w->fs->inline_max;
-    pthread_mutex_unlock(&w->lock);
-    return waits;
-}
-
 /* The last bytes go into a page, for the cache, if there is one. With the lock held. */
 static enum err send_rest(struct writer *w)
 {
@@ -535,26 +435,57 @@ static enum err send_rest(struct writer *w)
     return w->page_count > 0 ? send_slice(w, w->page_count) : OK;
 }
 
+static bool is_in_memory(const struct writer *w)
+{
+    return w->first == NULL && w->size <= w->fs->inline_max;
+}
+
+/* With the lock held. */
+static void end(struct writer *w)
+{
+    enum err err = OK;
+
+    if (w->ended_ms != 0)
+        return;
+    w->ended_ms = clock_boot_ms();
+    if (!is_in_memory(w) && w->failure.code == OK)
+        err = send_rest(w);
+    if (err != OK)
+        err_save(err, &w->failure);
+}
+
+bool writer_end(struct writer *w)
+{
+    bool stored;
+
+    holders_remove(&w->fs->writers, &w->holder);
+    pthread_mutex_lock(&w->lock);
+    end(w);
+    stored = w->in_flight == 0;
+    w->want_stored = !stored;
+    pthread_mutex_unlock(&w->lock);
+    return stored;
+}
+
 enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
 {
     enum err err = OK;
+    bool in_memory;
 
     *out = (struct content){.size = w->size};
     holders_remove(&w->fs->writers, &w->holder);
     pthread_mutex_lock(&w->lock);
-    if (w->first == NULL && w->size <= w->fs->inline_max && w->failure.code == OK) {
-        err = make_data(w, a, out);
-        pthread_mutex_unlock(&w->lock);
-        return err;
-    }
-    if (w->failure.code == OK)
-        err = send_rest(w);
+    end(w);
     while (w->in_flight > 0)
         pthread_cond_wait(&w->idle, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    if (err == OK && w->failure.code != OK)
+    in_memory = is_in_memory(w);
+    if (w->failure.code != OK)
         err = err_restore(&w->failure);
-    return err == OK ? make_pieces(w, a, out) : err;
+    else if (in_memory)
+        err = make_data(w, a, out);
+    pthread_mutex_unlock(&w->lock);
+    return err == OK && !in_memory ? slices_to_pieces(w->fs, a, w->first, w->upload_count, out)
+                                   : err;
 }
 
 void writer_resolve(struct writer *w, enum err commit_result)

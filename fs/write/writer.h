@@ -1,8 +1,8 @@
 /*
  * Writing a file: bytes in, slices out, one content at the end.
  *
- *     writer_new -> writer_write ... -> writer_finish -> (commit by meta/) -> writer_resolve
- *         -> writer_free
+ *     writer_new -> writer_write ... -> writer_end -> writer_finish -> (commit by meta/)
+ *                -> writer_resolve -> free
  *
  * The first WRITER_OWN_BYTES are the writer's own memory, in proportion to what arrived: a small
  * upload, or one that has just begun, costs the budget nothing. Then bytes are copied into 64 KiB
@@ -22,6 +22,11 @@
  * of it can be sent, and after that the writer fills its own memory first again. Records have
  * arbitrary lengths, so slices of any length can follow each other.
  *
+ * Turns: small uploads go first, for pages and at the store (fs/memory/turns.h,
+ * fs/write/slice_queue.h); one of unknown size counts as twice what it had. Once all of an upload
+ * is on its way it waits for its turn for at most as long as for a page: ERR_BUSY. What nobody
+ * wants any more is not stored when its turn comes.
+ *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_resolve says which case it is.
  */
@@ -36,8 +41,11 @@
 struct writer;
 
 struct writer_options {
-    void (*on_room)(void *arg); /* must not block nor call into fs/; never after writer_free */
+    /* Neither may block nor call into fs/; never after writer_free. */
+    void (*on_room)(void *arg);
+    void (*on_stored)(void *arg); /* of writer_end() */
     void *arg;
+    int64_t expected; /* bytes in all, at most; -1: unknown */
 };
 
 MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, struct writer **out);
@@ -49,14 +57,16 @@ MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, stru
 MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
 
 /*
- * True when writer_finish() waits for the store: more was written than stays in memory. What is so
- * small that it does not may still be sent when others need its memory: then it waits for that.
+ * Nothing more will be written: what is to be stored and was not sent yet goes to the store. True:
+ * writer_finish() will not block. False: on_stored is called once, by any thread, also before this
+ * has returned; then it will not. Never blocks.
  */
-bool writer_waits(struct writer *w);
+MUST_USE bool writer_end(struct writer *w);
 
 /*
- * Blocks until every slice is durable. *out is valid until writer_free and borrows from the writer
- * (`arena` holds the packed records). Nothing may be written afterwards.
+ * Blocks until every slice is durable; writer_end() says when that is. *out is valid until
+ * writer_free and borrows from the writer (`arena` holds the packed records). Nothing may be
+ * written afterwards.
  */
 MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
 

@@ -134,7 +134,7 @@ enum outcome { GO_ON, SUSPENDED /* on_access will be called again */, CLOSE };
 /* While the handler wants work: runs it, suspended on the pool or in place when there is none. */
 static enum outcome do_work(struct exchange *x)
 {
-    while (x->next_step == HTTP_WORK) {
+    while (x->next_step == HTTP_WORK || x->next_step == HTTP_WAIT) {
         if (x->server->options.pool == NULL) {
             x->next_step = x->server->handler.work(&x->r);
             continue;
@@ -143,7 +143,7 @@ static enum outcome do_work(struct exchange *x)
             return SUSPENDED;
         if (atomic_load(&x->gone) || !http_hold(x))
             return CLOSE;
-        enum err err = http_run_job(x, true);
+        enum err err = x->next_step == HTTP_WAIT ? http_await_job(x) : http_run_job(x, true);
         if (err == OK)
             return SUSPENDED;
         if (err != ERR_EXISTS) {

@@ -316,6 +316,8 @@ void http_unhold(struct exchange *x);
  * callback returns. ERR_EXISTS: it has run already, go on. ERR_BUSY: refused, not held any more.
  */
 MUST_USE enum err http_run_job(struct exchange *x, bool may_refuse);
+/* The same once http_request_resume_work() has been called; it is never refused. */
+MUST_USE enum err http_await_job(struct exchange *x);
 /* Suspends for the sink; http_hold() was true. False: resumed already, not held any more. */
 bool http_park_for_sink(struct exchange *x);
 bool http_is_parked(struct exchange *x);

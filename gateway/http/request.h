@@ -8,7 +8,7 @@
  *       |            |             |          (HTTP_WAIT: work() again, when it is called for)
  *   HTTP_REPLY                  HTTP_BODY
  *       |                          |  sink->write() [epoll thread] a piece, or r->body collects
- *       |                     body_end() [epoll thread]  (HTTP_WORK: work() once more)
+ *       |                     body_end() [epoll thread]  (HTTP_WORK, HTTP_WAIT: work() once more)
  *       |                          |
  *       '-----------> reply is sent: bytes, or body->next() [epoll thread or worker]
  *                                  |
@@ -56,7 +56,8 @@ struct http_header {
 enum http_next {
     HTTP_REPLY, /* r->reply is filled in: send it */
     HTTP_WORK,  /* call work() on the worker pool, in r->lane */
-    HTTP_WAIT,  /* work() only: call it again after http_request_resume_work(); no thread waits */
+    HTTP_WAIT,  /* work() and body_end(): call work() after http_request_resume_work(); no thread
+                   waits */
     HTTP_BODY   /* head() and the work() after it only: take the body, then call body_end() */
 };
 
@@ -144,7 +145,9 @@ struct http_handler {
      *   ERR_CANCELLED  the client went away, or the server stops   } is possible any more, what is
      *   ERR_INVALID    broken chunk framing (already answered 400) } returned is ignored
      *   others         what the sink's write() failed with, and its text (err_text)
-     * r->sink is not used after this call has begun. Returns HTTP_REPLY or HTTP_WORK.
+     * r->sink is not used after this call has begun. Returns HTTP_REPLY, HTTP_WORK, or HTTP_WAIT as
+     * work() does; but then work() is not called when the client leaves before, and whoever has
+     * promised http_request_resume_work() must not call it once done() has returned.
      */
     enum http_next (*body_end)(struct http_request *r, enum err result);
 

@@ -209,3 +209,13 @@ enum err http_run_job(struct exchange *x, bool may_refuse)
     }
     return park(x, WAIT_PARKED_JOB, WAIT_WOKEN_JOB) ? OK : ERR_EXISTS;
 }
+
+enum err http_await_job(struct exchange *x)
+{
+    x->job.run = run_job;
+    x->next_step = HTTP_WORK; /* what is left to do once it was called */
+    http_request_ref(&x->r);
+    if (was_called(x))
+        pool_submit_always(pool_of(x), &x->job);
+    return park(x, WAIT_PARKED_JOB, WAIT_WOKEN_JOB) ? OK : ERR_EXISTS;
+}

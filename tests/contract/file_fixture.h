@@ -74,7 +74,7 @@ static inline void no_room(void *arg)
 static inline struct writer *content_from(struct volume *v, struct arena *a, const uint8_t *bytes,
                                           size_t len, struct content *out)
 {
-    struct writer_options o = {.on_room = no_room};
+    struct writer_options o = {.on_room = no_room, .expected = -1};
     struct writer *w;
     size_t at = 0;
 

@@ -28,6 +28,10 @@ import time
 from dataclasses import dataclass
 
 AGAIN_SECONDS = 0.2
+# What its kernel holds of what a client sent is the client's machine's: thousands of large buffers
+# beside the server would take all of the memory that this one has for TCP, of which the good client
+# needs some, too. And a client that leaves has not left before its kernel has sent all of it.
+SEND_BUFFER = 128 << 10
 CONNECTS_AT_ONCE = 200  # between two looks at the sockets
 READABLE = select.EPOLLIN | select.EPOLLRDHUP
 GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -116,6 +120,7 @@ class Crowd:
         for client in self._waiting[:CONNECTS_AT_ONCE]:
             sock = socket.socket()
             sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             code = sock.connect_ex(self.address)
             if code not in (0, errno.EINPROGRESS):
                 sock.close()

@@ -118,6 +118,11 @@ static void on_room(void *arg)
     http_request_resume_body(arg);
 }
 
+static void on_stored(void *arg)
+{
+    http_request_resume_work(arg);
+}
+
 static void on_cut(void *arg)
 {
     http_request_cut(arg);
@@ -192,7 +197,8 @@ static enum s3_code open_framing(struct s3_request *r)
 
 static enum s3_code open_writer(struct s3_request *r)
 {
-    struct writer_options options = {.on_room = on_room, .arg = r->http};
+    struct writer_options options = {
+        .on_room = on_room, .on_stored = on_stored, .arg = r->http, .expected = r->expected};
     enum err err = writer_new(r->s3->fs, &options, &r->writer);
 
     return err == OK ? S3_OK : s3_fail_err(r, err, "begin to write");

@@ -130,8 +130,8 @@ struct s3_op {
 
     enum s3_document document;
     /*
-     * Whose threads call `handle`, and with S3_BODY_FILE: once the body is too large for the
-     * database, HTTP_LANE_STORE in any case. See s3_go_on() for what turns out later.
+     * Whose threads call `handle`; with S3_BODY_FILE once all of the body is stored, for which no
+     * thread waits. See s3_go_on() for what turns out later.
      */
     enum http_lane lane;
 

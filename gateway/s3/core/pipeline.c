@@ -135,13 +135,11 @@ static bool wants_early_check(const struct s3_request *r)
     }
 }
 
-/* The handler is next: on whose threads? */
+/* The handler is next. */
 static void choose_lane(struct s3_request *r)
 {
-    bool stores = r->writer != NULL && writer_waits(r->writer);
-
     r->step = S3_STEP_HANDLE;
-    r->http->lane = stores ? HTTP_LANE_STORE : r->op->lane;
+    r->http->lane = r->op->lane;
 }
 
 static enum http_next begin_body(struct s3_request *r)
@@ -324,7 +322,7 @@ static enum http_next on_body_end(struct http_request *http, enum err result)
     if (r->op->body == S3_BODY_FILE)
         metrics_payload(r->s3->metrics, r->auth.payload);
     choose_lane(r);
-    return HTTP_WORK;
+    return r->writer == NULL || writer_end(r->writer) ? HTTP_WORK : HTTP_WAIT;
 }
 
 static void on_done(struct http_request *http)

@@ -319,6 +319,7 @@ static inline struct volume *volume_new(size_t memory_bytes)
     fs->inline_max = 64 << 10;
     assert_ok(memory_open(fs, memory_bytes));
     assert_ok(pressure_start(fs));
+    assert_ok(slice_queue_init(&fs->storing, &fs->io, 8));
     assert_ok(pool_new("io", 8, 4096, &fs->io));
     return v;
 }
@@ -335,6 +336,7 @@ static inline void volume_free(struct volume *v)
     struct pages_stats s;
 
     pool_free(v->fs.io);
+    slice_queue_fini(&v->fs.storing);
     pressure_stop(&v->fs);
     volume_cold(v);
     pages_stats(&v->fs.pages, &s);

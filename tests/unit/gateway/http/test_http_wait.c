@@ -4,8 +4,9 @@
  */
 #include "tests/unit/gateway/http_client.h"
 
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
-#define WAITERS     12
+#define GET(target)  "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
+#define POST(target) "POST " target " HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
+#define WAITERS      12
 
 static struct rig rig;
 static struct pool *store_pool, *long_pool;
@@ -18,7 +19,8 @@ static enum http_next wait_head(struct http_request *r)
         r->lane = HTTP_LANE_STORE;
     if (str_starts(r->target.path, STR("/long")))
         r->lane = HTTP_LANE_LONG;
-    return HTTP_WORK;
+    r->collect_max = 100;
+    return str_eq(r->method, STR("POST")) ? HTTP_BODY : HTTP_WORK;
 }
 
 static enum http_next stand_at_gate(struct http_request *r)
@@ -50,6 +52,22 @@ static enum http_next wait_work(struct http_request *r)
     return HTTP_WAIT;
 }
 
+/* Waits until resume_all(); but /early, where whoever resumes is faster. */
+static enum http_next wait_body_end(struct http_request *r, enum err result)
+{
+    atomic_fetch_add(&rig.body_ends, 1);
+    if (result != OK)
+        return HTTP_REPLY;
+    r->user = &rig;
+    if (str_eq(r->target.path, STR("/early"))) {
+        http_request_resume_work(r);
+        return HTTP_WAIT;
+    }
+    atomic_store(&waiters[atomic_load(&waiting)], r); /* one sends at a time */
+    atomic_fetch_add(&waiting, 1);
+    return HTTP_WAIT;
+}
+
 /* Those that wait still: one that went on may be over. */
 static void resume_all(void)
 {
@@ -73,7 +91,7 @@ static void start(void)
     struct pool_options one = {.name = "one", .threads = 1, .max_queued = 99, .wait_ms = 50};
     struct http_handler handler = {.head = wait_head,
                                    .work = wait_work,
-                                   .body_end = rig_body_end,
+                                   .body_end = wait_body_end,
                                    .done = rig_done,
                                    .cut = wait_cut,
                                    .ctx = &rig};
@@ -136,6 +154,53 @@ static void test_wait__keeps_no_worker(void **state)
     assert_int_equal(atomic_load(&rig.dones), WAITERS + 2);
 }
 
+static void test_wait__begins_at_a_bodys_end(void **state)
+{
+    struct client *c[WAITERS], *other;
+
+    (void)state;
+    start();
+    for (int i = 0; i < WAITERS; i++) {
+        c[i] = client_connect(&rig);
+        client_send(c[i], POST("/wait"));
+        rig_wait(&waiting, i + 1);
+    }
+    other = client_connect(&rig);
+    client_send(other, GET("/now"));
+    expect(other, 200);
+    client_send(other, POST("/early"));
+    expect(other, 200);
+    assert_int_equal(atomic_load(&rig.works), 2);
+    resume_all();
+    for (int i = 0; i < WAITERS; i++) {
+        expect(c[i], 200);
+        client_close(c[i]);
+    }
+    client_close(other);
+    stop(2000);
+    assert_int_equal(atomic_load(&rig.works), WAITERS + 2);
+    assert_int_equal(atomic_load(&rig.dones), WAITERS + 2);
+}
+
+/* What it waited for comes after its client has left: there is nothing to do any more. */
+static void test_wait__at_a_bodys_end_does_not_work_for_who_left(void **state)
+{
+    struct client *c;
+
+    (void)state;
+    start();
+    c = client_connect(&rig);
+    client_send(c, POST("/wait"));
+    rig_wait(&waiting, 1);
+    client_reset(c);
+    while (!http_request_gone(atomic_load(&waiters[0])))
+        usleep(1000);
+    resume_all();
+    rig_wait(&rig.dones, 1);
+    stop(2000);
+    assert_int_equal(atomic_load(&rig.works), 0);
+}
+
 static void test_wait__ends_when_the_server_stops(void **state)
 {
     struct client *c[WAITERS];
@@ -191,6 +256,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wait__keeps_no_worker),
+        cmocka_unit_test(test_wait__begins_at_a_bodys_end),
+        cmocka_unit_test(test_wait__at_a_bodys_end_does_not_work_for_who_left),
         cmocka_unit_test(test_wait__ends_when_the_server_stops),
         cmocka_unit_test(test_lane__that_stands_still_keeps_nobody_else),
     };

@@ -43,10 +43,10 @@ enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
     return OK;
 }
 
-bool writer_waits(struct writer *w)
+bool writer_end(struct writer *w)
 {
     (void)w;
-    return false;
+    return true;
 }
 
 void writer_resolve(struct writer *w, enum err commit_result)
