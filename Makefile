@@ -46,7 +46,7 @@ LIBS_gateway := $(BUILD)/libgateway.a $(LIBS_fs)
 UNIT_SRC := $(call sources,tests/unit tests/contract,test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
-.PHONY: all help deps deps-check run check unit debug tsan hooks fuzz lint format install uninstall \
+.PHONY: all help deps deps-check run check check-all unit unit-programs debug tsan hooks fuzz lint format install uninstall \
         clean torture bench bench-background oom s3-tests
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -85,6 +85,8 @@ $(foreach l,$(LAYERS),$(eval $(call unit_test,$(l))))
 $(BUILD)/tests/contract/%: $(BUILD)/tests/contract/%.o $(LIBS_gateway)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(CMOCKA_LIBS)
 
+unit-programs: $(UNIT_BIN)
+
 unit: $(UNIT_BIN) ## Build and run the unit tests
 	@tests/run-unit $(UNIT_BIN)
 
@@ -92,8 +94,8 @@ unit: $(UNIT_BIN) ## Build and run the unit tests
 define sanitized
 tests/install-packages test
 tests/harness/install-needs
-$(MAKE) --no-print-directory -j2 FLAVOUR=$(1) BUILD=build/$(1) build/$(1)/kiseki
-tests/check $(1)
+$(MAKE) --no-print-directory -j2 FLAVOUR=$(1) BUILD=build/$(1) build/$(1)/kiseki unit-programs
+tests/check all $(1)
 endef
 
 debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer: all tests
@@ -127,11 +129,17 @@ run: ## Install what is missing, build, and serve S3 at 127.0.0.1:9000 from ./da
 	@$(MAKE) --no-print-directory -j2 all
 	@exec build/kiseki serve
 
-check: ## Install what tests need and run all tests, on both ways to run
+check: ## Install what tests need and run the tests of every change, on both ways to run
 	@tests/install-packages test
 	@tests/harness/install-needs
-	@$(MAKE) --no-print-directory -j2 all hooks build/oom.so
-	@tests/check
+	@$(MAKE) --no-print-directory -j2 all unit-programs
+	@tests/check check
+
+check-all: ## Run all tests; AFTER=check: but for those that `make check` has just run
+	@tests/install-packages test
+	@tests/harness/install-needs
+	@$(MAKE) --no-print-directory -j2 all unit-programs hooks build/oom.so
+	@tests/check $(if $(filter check,$(AFTER)),rest,all)
 
 torture: all hooks build/oom.so $(UNIT_BIN) ## Ten minutes (TORTURE_SECONDS) of long fault tests, each reproducible by its seed
 	@tests/install-packages test
