@@ -112,16 +112,30 @@ static enum err migrate_from(struct meta *m, int64_t version)
     return err;
 }
 
+/* May a program of our version use a volume of a newer one? */
+static enum err check_newer(struct meta *m, int64_t version)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    struct sql_unit u;
+    sql_unit_init(&u, SQL_READ, a);
+    struct sql_call *c = sql_add_volume_readable(&u);
+    enum err err = sql_read(m->control, &u);
+    if (err == OK && sql_int(c, 0, 0) > META_SCHEMA_VERSION)
+        err = err_set(ERR_UNSUPPORTED,
+                      "the volume has schema version %" PRId64 ", this kiseki knows version %d:"
+                      " run a newer kiseki",
+                      version, META_SCHEMA_VERSION);
+    arena_free(a);
+    return err;
+}
+
 /* *out_again: somebody, perhaps we, changed the version. */
 static enum err check_version(struct meta *m, int64_t version, bool must_exist, bool *out_again)
 {
     if (version == META_SCHEMA_VERSION)
         return OK;
     if (version > META_SCHEMA_VERSION)
-        return err_set(ERR_UNSUPPORTED,
-                       "the volume has schema version %" PRId64 ", this kiseki knows version %d:"
-                       " run a newer kiseki",
-                       version, META_SCHEMA_VERSION);
+        return check_newer(m, version);
     if (version < 1)
         return err_set(ERR_UNSUPPORTED,
                        "the volume has schema version %" PRId64 ", which this kiseki (version %d)"

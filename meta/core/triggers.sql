@@ -1,5 +1,7 @@
 -- Functions and triggers of the newest schema: made with it, and made again by each migration.
--- The displaced version is taken from OLD, under the row's lock.
+-- They do two things: a version that is displaced or deleted is taken from OLD, under the row's lock,
+-- to `versions` or `dead`; and usage is written, new minus old of both tables together. Policy stands
+-- in the statements (meta/README.md, "Versions").
 {PG:
 -- What a job takes next, in the order of an index, and by that index whatever the statistics say:
 -- they are always old for a queue, and a plan that sorts reads all of a backlog for a few rows.
@@ -44,13 +46,16 @@ BEGIN
             END IF;
             RETURN NULL;
         END IF;
-        IF NEW.keep_displaced = 1 THEN
-            INSERT INTO versions VALUES (OLD.bucket, OLD.key, OLD.seq, OLD.version, OLD.marker,
-                OLD.inode, OLD.size, OLD.etag, OLD.mtime_ms, OLD.owner, OLD.class, OLD.checksum);
+        IF NEW.keep_displaced = NEW.seq THEN
+            INSERT INTO versions ({KEY_COLUMNS}, noncurrent_ms)
+                VALUES ({OLD_KEY_COLUMNS}, {NOW_MS});
             IF NEW.marker = 0 THEN
                 INSERT INTO usage_deltas VALUES (NEW.bucket, 1, NEW.size);
             END IF;
             RETURN NULL;
+        END IF;
+        IF NEW.keep_displaced <> -NEW.seq THEN
+            RAISE EXCEPTION 'a key was written by a statement that does not say what it displaces';
         END IF;
         IF OLD.marker <> NEW.marker OR OLD.size <> NEW.size THEN
             INSERT INTO usage_deltas
@@ -67,6 +72,26 @@ END $body$;
 DROP TRIGGER IF EXISTS keys_changed ON keys;
 CREATE TRIGGER keys_changed AFTER INSERT OR UPDATE OR DELETE ON keys
     FOR EACH ROW EXECUTE FUNCTION kiseki_keys_changed();
+
+-- A promotion makes the key's row first, which names the inode of the version that is deleted then.
+CREATE OR REPLACE FUNCTION kiseki_versions_changed() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.size <> NEW.size THEN
+            INSERT INTO usage_deltas VALUES (NEW.bucket, 0, NEW.size - OLD.size);
+        END IF;
+        RETURN NULL;
+    END IF;
+    INSERT INTO usage_deltas VALUES (OLD.bucket, OLD.marker - 1, -OLD.size);
+    IF OLD.inode IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.bucket = OLD.bucket
+        AND k.key = OLD.key AND k.inode = OLD.inode) THEN
+        INSERT INTO dead VALUES (1, OLD.inode, NULL, {NOW_MS});
+    END IF;
+    RETURN NULL;
+END $body$;
+DROP TRIGGER IF EXISTS versions_changed ON versions;
+CREATE TRIGGER versions_changed AFTER UPDATE OR DELETE ON versions
+    FOR EACH ROW EXECUTE FUNCTION kiseki_versions_changed();
 
 CREATE OR REPLACE FUNCTION kiseki_part_displaced() RETURNS trigger LANGUAGE plpgsql AS $body$
 BEGIN
@@ -93,16 +118,17 @@ BEGIN
 END;
 DROP TRIGGER IF EXISTS keys_kept;
 CREATE TRIGGER keys_kept AFTER UPDATE ON keys
-    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced = 1
+    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced = NEW.seq
 BEGIN
-    INSERT INTO versions VALUES (OLD.bucket, OLD.key, OLD.seq, OLD.version, OLD.marker,
-        OLD.inode, OLD.size, OLD.etag, OLD.mtime_ms, OLD.owner, OLD.class, OLD.checksum);
+    INSERT INTO versions ({KEY_COLUMNS}, noncurrent_ms) SELECT {OLD_KEY_COLUMNS}, {NOW_MS};
     INSERT INTO usage_deltas SELECT NEW.bucket, 1, NEW.size WHERE NEW.marker = 0;
 END;
 DROP TRIGGER IF EXISTS keys_displaced;
 CREATE TRIGGER keys_displaced AFTER UPDATE ON keys
-    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced = 0
+    WHEN NOT (OLD.inode IS NEW.inode AND OLD.seq = NEW.seq) AND NEW.keep_displaced <> NEW.seq
 BEGIN
+    SELECT RAISE(ABORT, 'a key was written by a statement that does not say what it displaces')
+        WHERE NEW.keep_displaced <> -NEW.seq;
     INSERT INTO usage_deltas SELECT NEW.bucket, OLD.marker - NEW.marker, NEW.size - OLD.size
         WHERE OLD.marker <> NEW.marker OR OLD.size <> NEW.size;
     INSERT INTO dead SELECT 1, OLD.inode, c.next, {NOW_MS} FROM counters c
@@ -114,6 +140,19 @@ BEGIN
     INSERT INTO usage_deltas VALUES (OLD.bucket, OLD.marker - 1, -OLD.size);
     INSERT INTO dead SELECT 1, OLD.inode, c.next, {NOW_MS} FROM counters c
         WHERE c.name = 'epoch' AND OLD.inode IS NOT NULL;
+END;
+DROP TRIGGER IF EXISTS versions_resized;
+CREATE TRIGGER versions_resized AFTER UPDATE ON versions WHEN OLD.size <> NEW.size
+BEGIN
+    INSERT INTO usage_deltas VALUES (NEW.bucket, 0, NEW.size - OLD.size);
+END;
+DROP TRIGGER IF EXISTS versions_deleted;
+CREATE TRIGGER versions_deleted AFTER DELETE ON versions
+BEGIN
+    INSERT INTO usage_deltas VALUES (OLD.bucket, OLD.marker - 1, -OLD.size);
+    INSERT INTO dead SELECT 1, OLD.inode, c.next, {NOW_MS} FROM counters c
+        WHERE c.name = 'epoch' AND OLD.inode IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys k
+            WHERE k.bucket = OLD.bucket AND k.key = OLD.key AND k.inode = OLD.inode);
 END;
 DROP TRIGGER IF EXISTS part_replaced;
 CREATE TRIGGER part_replaced AFTER UPDATE ON parts WHEN OLD.inode <> NEW.inode

@@ -1,5 +1,6 @@
 #include "meta/names/bucket.h"
 
+#include "base/rand.h"
 #include "meta/core/handle.h"
 
 #include <string.h>
@@ -33,8 +34,9 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
     struct sql_unit u;
     sql_unit_init(&u, SQL_WRITE, a);
     u.order_name = name;
-    struct sql_call *insert = sql_add_bucket_insert(&u, p_bucket_id((int64_t)id), p_bucket(name),
-                                                    p_owner((int64_t)owner), p_region(region));
+    struct sql_call *insert =
+        sql_add_bucket_insert(&u, p_bucket_id((int64_t)id), p_bucket(name), p_owner((int64_t)owner),
+                              p_region(region), p_generation((int64_t)(rand_u64() >> 1)));
     struct sql_call *made = sql_add_bucket_made(&u, p_bucket(name));
     err = access_write(m, &u);
     if (err != OK)

@@ -14,7 +14,6 @@
 #ifndef KISEKI_META_SQL_CALLS_H
 #define KISEKI_META_SQL_CALLS_H
 
-#include "meta/sql/for_each.h"
 #include "meta/sql/sql.h"
 
 static inline struct sql_value sql_value_int(int64_t v)

@@ -1,5 +1,7 @@
 #include "meta/sql/dialect.h"
 
+#include "meta/sql/key_columns.h"
+
 /* `%` stands for the token's argument. */
 struct token {
     const char *name;
@@ -11,6 +13,9 @@ static const struct token tokens[] = {
     {"LITE:", {"", "%"}},
     {"KEY_SHARE", {"FOR KEY SHARE OF %", ""}},
     {"FOR_UPDATE", {"FOR UPDATE OF %", ""}},
+    {"KEY_COLUMNS", {COLUMN_NAMES(KEY_COLUMNS), COLUMN_NAMES(KEY_COLUMNS)}},
+    {"OLD_KEY_COLUMNS", {COLUMN_OLDS(KEY_COLUMNS), COLUMN_OLDS(KEY_COLUMNS)}},
+    {"DEFINE_KEY_COLUMNS", {COLUMN_DEFINITIONS(KEY_COLUMNS), COLUMN_DEFINITIONS(KEY_COLUMNS)}},
     {"NOW_MS",
      {"(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
       "CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)"}},

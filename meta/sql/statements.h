@@ -18,6 +18,9 @@
  *   {KEY_SHARE k}   FOR KEY SHARE OF k                | nothing
  *   {FOR_UPDATE k}  FOR UPDATE OF k ({FOR_UPDATE} too) | nothing
  *   {NOW_MS}        the database's clock in milliseconds since 1970, an integer
+ *   {KEY_COLUMNS}   the columns of a key's row, which are written once (meta/sql/key_columns.h):
+ *                   "bucket, key ...". {OLD_KEY_COLUMNS}: "OLD.bucket, OLD.key ...", for triggers;
+ *                   {DEFINE_KEY_COLUMNS}: "bucket BIGINT NOT NULL, ...", for CREATE TABLE
  *   {INTS :ids}     the integers of a JSON array (a text, `[1,2,3]`: sql_json_array()) as a
  *                   table with the columns value and ordinal (from 1); give it an alias:
  *                   FROM {INTS :ids} AS e
@@ -32,6 +35,8 @@
  */
 #ifndef KISEKI_META_SQL_STATEMENTS_H
 #define KISEKI_META_SQL_STATEMENTS_H
+
+#include "meta/sql/key_columns.h"
 
 #include <stddef.h>
 

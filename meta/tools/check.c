@@ -9,13 +9,15 @@
 #define FINDING_MAX 4096
 
 static struct sql_call *(*const checks[])(struct sql_unit *u) = {
-    sql_add_fsck_key_inode,   sql_add_fsck_key_bucket,   sql_add_fsck_inode_lost,
-    sql_add_fsck_inode_both,  sql_add_fsck_link_inode,   sql_add_fsck_link_piece,
-    sql_add_fsck_link_bounds, sql_add_fsck_link_died,    sql_add_fsck_piece_refs,
-    sql_add_fsck_piece_lost,  sql_add_fsck_gap,          sql_add_fsck_key_short,
-    sql_add_fsck_key_data,    sql_add_fsck_part_upload,  sql_add_fsck_part_inode,
-    sql_add_fsck_dead_gone,   sql_add_fsck_dead_used,    sql_add_fsck_token_low,
-    sql_add_fsck_write_inode, sql_add_fsck_slice_doomed, sql_add_fsck_usage,
+    sql_add_fsck_key_inode,     sql_add_fsck_key_bucket,   sql_add_fsck_inode_lost,
+    sql_add_fsck_inode_both,    sql_add_fsck_link_inode,   sql_add_fsck_link_piece,
+    sql_add_fsck_link_bounds,   sql_add_fsck_link_died,    sql_add_fsck_piece_refs,
+    sql_add_fsck_piece_lost,    sql_add_fsck_gap,          sql_add_fsck_key_short,
+    sql_add_fsck_key_data,      sql_add_fsck_part_upload,  sql_add_fsck_part_inode,
+    sql_add_fsck_dead_gone,     sql_add_fsck_dead_used,    sql_add_fsck_token_low,
+    sql_add_fsck_write_inode,   sql_add_fsck_slice_doomed, sql_add_fsck_usage,
+    sql_add_fsck_version_inode, sql_add_fsck_version_key,  sql_add_fsck_version_shared,
+    sql_add_fsck_version_dead,  sql_add_fsck_retention,
 };
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 

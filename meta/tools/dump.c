@@ -129,13 +129,14 @@ static enum err look(struct meta *m, struct state *out, json_t **out_header)
                               sql_int(c, 0, 3), sql_int(c, 0, 9)};
         struct str uuid = sql_str(c, 0, 4);
         if (out_header != NULL)
-            *out_header = json_pack(
-                "{s:s, s:i, s:i, s:s%, s:I, s:I, s:I, s:o, s:I, s:I, s:I}", "kiseki", "dump",
-                "format", DUMP_FORMAT, "schema", META_SCHEMA_VERSION, "uuid", uuid.ptr, uuid.len,
-                "generation", (json_int_t)sql_int(c, 0, 5), "auth_generation",
-                (json_int_t)sql_int(c, 0, 6), "created_ms", (json_int_t)sql_int(c, 0, 7),
-                "key_check", cell_json(c, 0, 8, 'b'), "id", (json_int_t)out->id, "slice",
-                (json_int_t)out->slice, "epoch", (json_int_t)out->epoch);
+            *out_header =
+                json_pack("{s:s, s:i, s:i, s:s%, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}", "kiseki",
+                          "dump", "format", DUMP_FORMAT, "schema", META_SCHEMA_VERSION, "uuid",
+                          uuid.ptr, uuid.len, "generation", (json_int_t)sql_int(c, 0, 5),
+                          "auth_generation", (json_int_t)sql_int(c, 0, 6), "created_ms",
+                          (json_int_t)sql_int(c, 0, 7), "key_check", cell_json(c, 0, 8, 'b'), "id",
+                          (json_int_t)out->id, "slice", (json_int_t)out->slice, "epoch",
+                          (json_int_t)out->epoch, "event", (json_int_t)sql_int(c, 0, 10));
     }
     arena_free(a);
     return err;

@@ -2,7 +2,7 @@
  * A volume's metadata as JSON lines: written from one database, loaded into another, of either
  * engine. The slices stay where they are.
  *
- *     {"kiseki": "dump", "format": 1, "schema": 2, "uuid": ..., counters and generations}
+ *     {"kiseki": "dump", "format": 2, "schema": 3, "uuid": ..., counters and generations}
  *     ["keys", 1, "Zmls", ...]        a row: the table, then its columns; bytes in base64
  *     {"end": number of rows}
  *

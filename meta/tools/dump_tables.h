@@ -4,7 +4,7 @@
 
 #include "meta/sql/statements.h"
 
-#define DUMP_FORMAT 1
+#define DUMP_FORMAT 2
 
 struct dump_table {
     const char *name;

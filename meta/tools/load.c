@@ -189,6 +189,8 @@ static enum err finish(struct load *l)
         sql_add_load_counter(&l->u, p_counter(str_of(counters[i])),
                              p_next(header_int(l, counters[i])));
     sql_add_load_deltas(&l->u);
+    sql_add_load_event_number(&l->u, p_next(header_int(l, "event")));
+    sql_add_load_first_event_number(&l->u, p_next(header_int(l, "event")));
     struct str key_check = STR_NONE;
     json_t *v = json_object_get(l->header, "key_check");
     if (json_is_string(v))

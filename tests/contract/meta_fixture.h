@@ -123,6 +123,12 @@ static inline int world_down(void **state)
     return 0;
 }
 
+/* The columns that have no default, in this order. */
+#define INTO_KEYS                                                                                  \
+    "INSERT INTO keys (bucket, key, seq, version, marker, inode, size, etag, mtime_ms, owner,"     \
+    " class, checksum) "
+#define INTO_BUCKETS "INSERT INTO buckets (id, name, owner, region, created_ms, generation) "
+
 /* --- raw SQL ---------------------------------------------------------------------------------- */
 
 static inline void run(struct world *w, const char *script)

@@ -70,8 +70,8 @@ static void insert(struct world *w, uint64_t bucket, const struct keys *k)
         for (size_t at = 0; at < k->items[i].len; at++)
             (void)snprintf(hex + 2 * at, 3, "%02x", (uint8_t)k->items[i].ptr[at]);
         buf_printf(&script,
-                   "INSERT INTO keys VALUES (%llu, {PG: '\\x%s'}{LITE: x'%s'}, 1, 'null', 0, %zu,"
-                   " %zu, 'e', 5, 7, '', 0, 0, '', 0);",
+                   INTO_KEYS "VALUES (%llu, {PG: '\\x%s'}{LITE: x'%s'}, 1, 'null', 0, %zu,"
+                             " %zu, 'e', 5, 7, '', 0);",
                    (unsigned long long)bucket, hex, hex, i + 1, i);
     }
     assert_ok(buf_check(&script));

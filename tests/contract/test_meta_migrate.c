@@ -145,6 +145,12 @@ static void assert_rows(struct world *w)
                {"SELECT count(*) FROM jobs", 0},
                {"SELECT count(*) FROM sessions", 0},
                {"SELECT count(*) FROM txns", 0},
+               {"SELECT count(*) FROM keys WHERE rev = 0 AND hold = 0 AND lock_mode IS NULL AND"
+                " retain_until_ms IS NULL AND acl IS NULL AND last_seq = 0",
+                2},
+               {"SELECT count(*) FROM uploads WHERE hold = 0 AND data_key IS NULL", 2},
+               {"SELECT count(*) FROM accounts WHERE generation = 0 AND number IS NULL", 1},
+               {"SELECT readable_from FROM volume", 3},
                {"SELECT size FROM keys WHERE inode = 103", 65536}};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (ask(w, all[i].query) != all[i].answer)
@@ -220,9 +226,21 @@ static void test_meta_migrate__no_session_opens_under_another_version(void **sta
 {
     struct world *w = *state;
     struct meta *m = open_volume(w);
-    run(w, "UPDATE volume SET schema_version = 99");
+    run(w, "UPDATE volume SET schema_version = 99, readable_from = 99");
     assert_err(ERR_UNSUPPORTED, meta_session_open(m, "live"));
     assert_int_equal(ask(w, "SELECT count(*) FROM sessions"), 0);
+    meta_close(m);
+    assert_err(ERR_UNSUPPORTED, meta_open(&w->options, &m));
+}
+
+/* A later version may say that our programs can use it: its steps only add. */
+static void test_meta_migrate__a_newer_version_that_is_readable(void **state)
+{
+    struct world *w = *state;
+    meta_close(open_volume(w));
+    run(w, "UPDATE volume SET schema_version = 99");
+    struct meta *m = open_volume(w);
+    assert_ok(meta_session_open(m, "live"));
     meta_close(m);
 }
 
@@ -233,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_meta_migrate__version_1_goes_all_the_way),
         cmocka_unit_test(test_meta_migrate__not_while_somebody_uses_it),
         cmocka_unit_test(test_meta_migrate__no_session_opens_under_another_version),
+        cmocka_unit_test(test_meta_migrate__a_newer_version_that_is_readable),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }

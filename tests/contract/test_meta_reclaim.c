@@ -85,12 +85,13 @@ static void point_key(struct world *w, uint64_t inode)
 {
     struct buf script;
     buf_init(&script, 4096);
-    buf_append_cstr(&script, "INSERT INTO keys VALUES (1, ");
+    buf_append_cstr(&script, INTO_KEYS "VALUES (1, ");
     add_hex(&script, STR("k"));
     buf_printf(
         &script,
-        ", 1, 'null', 0, %d, 100, 'e', 1, 1, '', 0, 0, '', 0)"
-        " ON CONFLICT (bucket, key) DO UPDATE SET inode = excluded.inode, seq = keys.seq + 1;",
+        ", 1, 'null', 0, %d, 100, 'e', 1, 1, '', 0)"
+        " ON CONFLICT (bucket, key) DO UPDATE SET inode = excluded.inode, seq = keys.seq + 1,"
+        " keep_displaced = -(keys.seq + 1);",
         (int)inode);
     run_buf(w, &script);
 }
@@ -494,8 +495,8 @@ static void test_meta_reclaim__usage_is_folded(void **state)
 {
     struct world *w = *state;
     struct meta *m = open_gateway(w);
-    run(w,
-        "INSERT INTO buckets VALUES (1, {PG: 'b'}{LITE: x'62'}, 1, 'r', 0, 1, 0, 0);"
+    run(w, INTO_BUCKETS
+        "VALUES (1, {PG: 'b'}{LITE: x'62'}, 1, 'r', 0, 1);"
         "INSERT INTO usage VALUES (1, 10, 1000);"
         "INSERT INTO usage_deltas VALUES (1, 1, 24);"
         "INSERT INTO usage_deltas VALUES (1, -2, -100);"

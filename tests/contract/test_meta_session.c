@@ -76,7 +76,7 @@ static void test_meta_session__a_newer_schema_is_refused(void **state)
 {
     struct world *w = *state;
     meta_close(open_volume(w));
-    run(w, "UPDATE volume SET schema_version = 99");
+    run(w, "UPDATE volume SET schema_version = 99, readable_from = 99");
     struct meta *m = NULL;
     assert_err(ERR_UNSUPPORTED, meta_open(&w->options, &m));
     assert_non_null(strstr(err_text(ERR_UNSUPPORTED), "newer kiseki"));
@@ -290,8 +290,8 @@ static void test_meta_session__status_counts(void **state)
         "INSERT INTO usage VALUES (1, 10, 1000);"
         "INSERT INTO usage_deltas VALUES (1, 1, 24); INSERT INTO usage_deltas VALUES (2, -1, -4);"
         "INSERT INTO dead VALUES (1, 5, NULL, 0); INSERT INTO dead VALUES (2, 5, 1, 0);"
-        "INSERT INTO doomed VALUES (1, 2, 0, 0, 0, '');"
-        "INSERT INTO buckets VALUES (1, 'b', 1, 'r', 0, 1, 0, 0);");
+        "INSERT INTO doomed VALUES (1, 2, 0, 0, 0, '');" INTO_BUCKETS
+        "VALUES (1, 'b', 1, 'r', 0, 1);");
     struct meta_status s;
     assert_ok(meta_status(m, w->arena, &s));
     assert_int_equal(s.buckets, 1);
