@@ -127,22 +127,26 @@ enum err str_to_i64(struct str s, int64_t *out)
     return OK;
 }
 
+/* Bytes of a sequence that begins with `lead`; 0 if none does. */
+static size_t utf8_len(unsigned char lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead >= 0xC2 && lead <= 0xDF)
+        return 2;
+    if (lead >= 0xE0 && lead <= 0xEF)
+        return 3;
+    return lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+}
+
 /* Bytes of the well-formed sequence at `p`, 0 if there is none (Unicode 15, table 3-7). */
 static size_t utf8_sequence(const unsigned char *p, size_t left)
 {
     unsigned char lead = p[0], low = 0x80, high = 0xBF;
-    size_t len;
+    size_t len = utf8_len(lead);
 
-    if (lead < 0x80)
-        return 1;
-    if (lead >= 0xC2 && lead <= 0xDF)
-        len = 2;
-    else if (lead >= 0xE0 && lead <= 0xEF)
-        len = 3;
-    else if (lead >= 0xF0 && lead <= 0xF4)
-        len = 4;
-    else
-        return 0;
+    if (len < 2)
+        return len;
     if (left < len)
         return 0;
     if (lead == 0xE0)

@@ -255,28 +255,34 @@ static enum err set_aside(struct fs *fs, const struct merge_file *of, struct job
     return err;
 }
 
+/* Merges what the file has to merge, or sets it aside; OK: the round may go on. */
+static enum err merge_file(struct fs *fs, const struct merge_file *of, struct job_round *r)
+{
+    bool more = false;
+    enum err err = of->bucket.ptr != NULL ? merge_runs(fs, of, r, &more) : OK;
+
+    if (is_lasting(err)) {
+        log_error("inode %llu is not merged: %s", (unsigned long long)of->inode, err_text(err));
+        r->failed++;
+        err = OK;
+    }
+    if (err == ERR_NOT_FOUND)
+        err = OK; /* nothing is left to merge, or the file is gone */
+    if (err == OK)
+        return more ? OK : merge_done(fs->meta, of);
+    return is_everywhere(err) ? err : set_aside(fs, of, r, err);
+}
+
 enum err merge_round(struct fs *fs, struct job_round *r)
 {
     struct arena *a = arena_new((size_t)1 << 20);
     struct merge_file of;
-    bool more = false;
     enum err err =
         a != NULL ? merge_next(fs->meta, r, a, &of) : err_set(ERR_NOMEM, "out of memory");
     bool found = err == OK;
 
-    if (found && of.bucket.ptr != NULL)
-        err = merge_runs(fs, &of, r, &more);
-    if (found && is_lasting(err)) {
-        log_error("inode %llu is not merged: %s", (unsigned long long)of.inode, err_text(err));
-        r->failed++;
-        err = OK;
-    }
-    if (found && err == ERR_NOT_FOUND)
-        err = OK; /* nothing is left to merge, or nobody has the file any more */
-    if (found && err == OK && !more)
-        err = merge_done(fs->meta, &of);
-    else if (found && err != OK && !is_everywhere(err))
-        err = set_aside(fs, &of, r, err);
+    if (found)
+        err = merge_file(fs, &of, r);
     r->more = found && err == OK;
     arena_free(a);
     return err == ERR_NOT_FOUND && !found ? OK : err;

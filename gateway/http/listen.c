@@ -151,6 +151,15 @@ static void stop_listening(struct http_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+static int poll_ms(const struct http_server *s, bool pause, bool has_ended)
+{
+    if (atomic_load(&s->closing))
+        return CLOSING_MS;
+    if (pause)
+        return BACKOFF_MS;
+    return has_ended ? ENDED_MS : HTTP_SWEEP_MS;
+}
+
 static void *accept_main(void *arg)
 {
     struct http_server *s = arg;
@@ -164,8 +173,7 @@ static void *accept_main(void *arg)
         int listen_fd = listening && !pause ? s->listen_fd : -1; /* poll skips -1 */
         struct pollfd fds[3] = {
             {s->wake_fd, POLLIN, 0}, {listen_fd, POLLIN, 0}, {s->watch_fd, POLLIN, 0}};
-        int pause_ms = pause ? BACKOFF_MS : has_ended ? ENDED_MS : HTTP_SWEEP_MS;
-        int ready = poll(fds, 3, atomic_load(&s->closing) ? CLOSING_MS : pause_ms);
+        int ready = poll(fds, 3, poll_ms(s, pause, has_ended));
         if (ready > 0 && fds[0].revents) {
             eventfd_t count;
             (void)eventfd_read(s->wake_fd, &count);

@@ -61,19 +61,19 @@ static enum s3_code check_pinned(struct str pinned, struct str header, struct s3
 }
 
 /*
- * The header says how the body comes; whether it is what was signed is a matter of the kind. By
- * header it always is. In a URL it is UNSIGNED-PAYLOAD, unless the URL or a signed header has it.
+ * What was signed, into out->payload_text, and what says how the body comes, into *out_value (ptr
+ * NULL: nothing does). By header the two are one. In a URL UNSIGNED-PAYLOAD is signed, unless the
+ * URL or a signed header has it.
  */
-enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
-                                struct s3_error *error)
+static enum s3_code find_payload(const struct auth_request *r, struct auth *out,
+                                 struct str *out_value, struct s3_error *error)
 {
     struct str name = STR("x-amz-content-sha256");
     struct str value = auth_header(r, name);
     const struct sigv4_arg *arg = auth_arg_nocase(r, name);
     bool presigned = out->kind == AUTH_PRESIGNED_V4;
-    enum s3_code code = S3_OK;
 
-    out->payload = AUTH_PAYLOAD_UNSIGNED;
+    *out_value = value;
     out->payload_text = STR("UNSIGNED-PAYLOAD");
     if (out->kind == AUTH_HEADER_V4) {
         if (value.ptr == NULL)
@@ -82,12 +82,22 @@ enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
         out->payload_text = str_trim(value);
     } else if ((presigned || out->kind == AUTH_PRESIGNED_V2) && arg != NULL) {
         out->payload_text = arg->value;
-        code = check_pinned(arg->value, value, error);
         if (value.ptr == NULL)
-            value = arg->value.ptr != NULL ? arg->value : STR("");
+            *out_value = arg->value.ptr != NULL ? arg->value : STR("");
+        return check_pinned(arg->value, value, error);
     } else if (presigned && value.ptr != NULL && auth_v4_is_signed(out->signed_headers, name)) {
         out->payload_text = str_trim(value);
     }
+    return S3_OK;
+}
+
+enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
+                                struct s3_error *error)
+{
+    struct str value;
+    enum s3_code code = find_payload(r, out, &value, error);
+
+    out->payload = AUTH_PAYLOAD_UNSIGNED;
     if (code != S3_OK || value.ptr == NULL)
         return code;
     code = parse_kind(str_trim(value), out, error);
@@ -97,7 +107,7 @@ enum s3_code auth_parse_payload(const struct auth_request *r, struct auth *out,
         return code;
     bool chunks_signed =
         out->payload == AUTH_PAYLOAD_CHUNKED || out->payload == AUTH_PAYLOAD_CHUNKED_TRAILER;
-    if (chunks_signed && out->kind != AUTH_HEADER_V4 && !presigned)
+    if (chunks_signed && out->kind != AUTH_HEADER_V4 && out->kind != AUTH_PRESIGNED_V4)
         return s3_fail(error, S3_INVALID_REQUEST,
                        "Signed chunks need a request with signature version 4");
     return S3_OK;

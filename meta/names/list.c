@@ -141,6 +141,22 @@ static enum err go_on(struct meta *m, struct arena *a, const struct object_list_
     return OK;
 }
 
+/* The first rows, *out_taste of them at most. */
+static enum err scan_first(struct meta *m, struct arena *a, const struct object_list_query *q,
+                           struct str from, struct str to, size_t limit, size_t *out_taste,
+                           struct page *page, struct sql_call **out)
+{
+    size_t taste = q->delimiter.len > 0 && limit > TASTE ? TASTE : limit;
+    enum err err = scan(m, a, q, from, to, taste, page, out);
+    /* Few of them share a prefix: a scan of all is cheaper than a probe for each. */
+    if (err == OK && taste < limit && (*out)->rows == taste && page->count > taste / 4) {
+        taste = limit;
+        err = scan(m, a, q, from, to, taste, page, out);
+    }
+    *out_taste = taste;
+    return err;
+}
+
 enum err object_list(struct meta *m, struct arena *a, const struct object_list_query *q,
                      struct object_list *out)
 {
@@ -152,11 +168,8 @@ enum err object_list(struct meta *m, struct arena *a, const struct object_list_q
     if (err != OK)
         return err;
     struct sql_call *c = NULL;
-    size_t taste = q->delimiter.len > 0 && limit > TASTE ? TASTE : limit;
-    err = scan(m, a, q, from, to, taste, &page, &c);
-    /* Few of them share a prefix: a scan of all is cheaper than a probe for each. */
-    if (err == OK && taste < limit && c->rows == taste && page.count > taste / 4)
-        err = scan(m, a, q, from, to, taste = limit, &page, &c);
+    size_t taste = 0;
+    err = scan_first(m, a, q, from, to, limit, &taste, &page, &c);
     if (err != OK)
         return err;
     out->bucket = (struct bucket_ref){.id = (uint64_t)sql_int(c, 0, COL_BUCKET),

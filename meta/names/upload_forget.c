@@ -34,22 +34,31 @@ static enum err forget(struct meta *m, struct job_hold *h, struct arena *a, cons
     return job_write(m, h, &u);
 }
 
+/* One transaction; *out_count uploads were found, and forgotten if the job is held. */
+static enum err forget_some(struct meta *m, struct job_round *r, struct job_hold *h,
+                            size_t *out_count)
+{
+    struct arena *a = arena_new(META_SMALL_ARENA);
+    uint64_t ids[UPLOADS_MAX];
+    enum err err =
+        a != NULL ? over(m, a, ids, out_count) : err_set(ERR_NOMEM, "no memory for uploads");
+    if (err == OK && *out_count > 0 && !h->held)
+        err = job_take(m, r, h);
+    if (err == OK && *out_count > 0 && h->held)
+        err = forget(m, h, a, ids, *out_count);
+    arena_free(a);
+    return err;
+}
+
 enum err uploads_round(struct meta *m, struct job_round *r)
 {
     struct job_hold h = {.held = false};
-    uint64_t ids[UPLOADS_MAX];
     size_t count = 0;
     enum err err = OK;
 
     do {
-        struct arena *a = arena_new(META_SMALL_ARENA);
-        err = a != NULL ? over(m, a, ids, &count) : err_set(ERR_NOMEM, "no memory for uploads");
-        if (err == OK && count > 0 && !h.held)
-            err = job_take(m, r, &h);
-        if (err == OK && count > 0 && h.held)
-            err = forget(m, &h, a, ids, count);
+        err = forget_some(m, r, &h, &count);
         r->done += err == OK && h.held ? count : 0;
-        arena_free(a);
     } while (err == OK && h.held && count == UPLOADS_MAX && r->done < r->budget && !job_stops(r));
     r->more = err == OK && h.held && count == UPLOADS_MAX;
     return err;

@@ -198,42 +198,54 @@ static void put_in_doubt(struct slot *s, struct sql_batch *batch)
 static bool run_group(struct slot *s, enum sql_kind kind, struct sql_unit **units, size_t count,
                       size_t failures);
 
+/* Would all of the batch fail as the culprit did? *why gets the reason for its units. */
+static bool fails_all(const struct sql_batch *batch, struct err_info *why)
+{
+    *why = batch->error;
+    if (batch->culprit != NULL && batch->culprit != batch->head)
+        return false;
+    if (batch->culprit != NULL) {
+        if (why->code == ERR_CONFLICT)
+            err_save(err_set(ERR_FENCED, "this process's session was removed: %s", why->text), why);
+        return true;
+    }
+    return why->code == ERR_BUSY || why->code == ERR_FULL || why->code == ERR_NOMEM ||
+           why->code == ERR_CORRUPT;
+}
+
+/* A batch for each unit; false: the connection is down. */
+static bool run_singly(struct slot *s, struct sql_batch *batch, size_t failures,
+                       const struct err_info *why)
+{
+    bool up = true;
+    size_t at = 0;
+    for (; up && at < batch->count; at++)
+        up = run_group(s, batch->kind, &batch->units[at], 1, failures);
+    if (!up && at < batch->count)
+        batch_requeue(s->batcher, &batch->units[at], batch->count - at, why);
+    return up;
+}
+
 /* Rolled back. Ends what can be ended, runs the rest again; false: the connection is down. */
 static bool after_failure(struct slot *s, struct sql_batch *batch, size_t failures)
 {
     struct batcher *b = s->batcher;
-    struct err_info why = batch->error;
-    bool for_all = why.code == ERR_BUSY || why.code == ERR_FULL || why.code == ERR_NOMEM ||
-                   why.code == ERR_CORRUPT;
-    if (batch->culprit == batch->head && batch->head != NULL) {
-        if (why.code == ERR_CONFLICT)
-            err_save(err_set(ERR_FENCED, "this process's session was removed: %s", why.text), &why);
-        for_all = true;
-    } else if (batch->culprit != NULL) {
-        for_all = false;
-    }
-    if (for_all || batch->count == 1) {
+    struct err_info why;
+    if (fails_all(batch, &why) || batch->count == 1) {
         for (size_t i = 0; i < batch->count; i++)
             batch_finish(b, batch->units[i], &why);
         return true;
     }
     atomic_fetch_add(&b->stats->retries, 1);
-    bool up = true;
     if (batch->culprit != NULL && why.code == ERR_BUSY) { /* it has waited for its lock already */
         move_last(batch, batch->culprit);
         batch_finish(b, batch->units[batch->count - 1], &why);
         return run_group(s, batch->kind, batch->units, batch->count - 1, failures + 1);
     }
-    if (batch->culprit == NULL || failures >= FAILURES_MAX) {
-        size_t at = 0;
-        for (; up && at < batch->count; at++)
-            up = run_group(s, batch->kind, &batch->units[at], 1, failures);
-        if (!up && at < batch->count)
-            batch_requeue(b, &batch->units[at], batch->count - at, &why);
-        return up;
-    }
+    if (batch->culprit == NULL || failures >= FAILURES_MAX)
+        return run_singly(s, batch, failures, &why);
     move_last(batch, batch->culprit);
-    up = run_group(s, batch->kind, batch->units, batch->count - 1, failures + 1);
+    bool up = run_group(s, batch->kind, batch->units, batch->count - 1, failures + 1);
     if (!up) {
         batch_requeue(b, &batch->units[batch->count - 1], 1, &why);
         return false;

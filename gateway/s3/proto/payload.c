@@ -135,6 +135,19 @@ static enum err start(struct payload *p, enum hash_kind kind)
     return err;
 }
 
+static enum err start_hashes(struct payload *p, bool want_md5)
+{
+    enum err err = OK;
+
+    if (want_md5 || p->check_md5)
+        err = start(p, HASH_MD5);
+    if (err == OK && p->check_sha256)
+        err = start(p, HASH_SHA256);
+    if (err == OK && p->algo != CHECKSUM_NONE)
+        err = start(p, checksum_hash(p->algo));
+    return err;
+}
+
 enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
                           struct s3_error *error)
 {
@@ -160,14 +173,7 @@ enum s3_code payload_init(struct payload *p, const struct payload_spec *spec,
     p->want = a.sum;
     p->algo = p->check_sum ? given_algo(&a) : spec->default_algo;
 
-    enum err err = OK;
-    if (spec->want_md5 || p->check_md5)
-        err = start(p, HASH_MD5);
-    if (err == OK && p->check_sha256)
-        err = start(p, HASH_SHA256);
-    if (err == OK && p->algo != CHECKSUM_NONE)
-        err = start(p, checksum_hash(p->algo));
-    if (err != OK) {
+    if (start_hashes(p, spec->want_md5) != OK) {
         payload_fini(p);
         return s3_fail_memory(error);
     }
