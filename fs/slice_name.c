@@ -1,3 +1,7 @@
+/*
+ * The text of a slice's name. Two levels of folders by the low bytes of the id, which are the ones
+ * that change, keep any folder of a store small: 65,536 folders, filled evenly.
+ */
 #include "fs/volume.h"
 
 #include <stdio.h>

@@ -1,3 +1,8 @@
+/*
+ * The threads of the background jobs: one a job, which runs rounds, waits out its period or its
+ * backoff, and can be poked. What a round does stands in the row's function; here is only when it
+ * runs, and what is counted.
+ */
 #include "fs/jobs.h"
 
 #include "base/clock.h"

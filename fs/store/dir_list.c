@@ -1,3 +1,7 @@
+/*
+ * Lists what a directory store holds, folder by folder, without holding the names: one open folder
+ * a level, and a callback for each file.
+ */
 #include "fs/store/dir_internal.h"
 
 #include <dirent.h>

@@ -1,3 +1,7 @@
+/*
+ * The S3 backing store: its operations made of single calls, how a store is opened and probed, and
+ * what its refusals advise. One call with its retries is s3_call.c, one attempt s3_http.c.
+ */
 #include "fs/store/s3_internal.h"
 
 #include "base/codec.h"

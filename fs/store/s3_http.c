@@ -1,3 +1,7 @@
+/*
+ * One HTTP request to the S3 store by libcurl: handles that are used again with their connections,
+ * bodies sent from and received into the caller's memory, and limits of time.
+ */
 #include "fs/store/s3_internal.h"
 
 #include <curl/curl.h>

@@ -1,3 +1,7 @@
+/*
+ * Address and headers of a request to the S3 store: path or virtual-host style, signed with
+ * signature version 4 unless no key is given.
+ */
 #include "fs/store/s3_internal.h"
 
 #include "base/clock.h"

@@ -1,3 +1,7 @@
+/*
+ * Parses --store s3://BUCKET[/PREFIX]?endpoint=...: every mistake is refused here, with the form
+ * that was expected, before anything is connected.
+ */
 #include "fs/store/s3_internal.h"
 
 #include "base/codec.h"

@@ -1,3 +1,7 @@
+/*
+ * kiseki dump and kiseki load: metadata to and from a file. A load takes the store over for the
+ * new database (fs/marker.h), so that gateways of the old one refuse it.
+ */
 #include "base/log.h"
 #include "base/progress.h"
 #include "fs/marker.h"

@@ -1,3 +1,4 @@
+/* kiseki fsck: fs/tools/fsck.h on a volume, and its findings as an exit code. */
 #include "fs/tools/fsck.h"
 #include "gateway/app/commands.h"
 #include "gateway/app/tool.h"

@@ -1,3 +1,7 @@
+/*
+ * kiseki gc: the rounds of the background jobs at once, or what they would find, counted as text
+ * or JSON.
+ */
 #include "fs/tools/gc.h"
 #include "gateway/app/commands.h"
 #include "gateway/app/tool.h"

@@ -1,3 +1,7 @@
+/*
+ * kiseki health: asks a running gateway, for health checks of containers. It needs no volume and
+ * no key.
+ */
 #include "gateway/app/commands.h"
 #include "gateway/app/endpoint.h"
 

@@ -1,3 +1,7 @@
+/*
+ * kiseki key: lists, shows, creates, enables, disables and removes access keys. Running gateways
+ * need not be notified: their statements prove the key (meta/access/access.h).
+ */
 #include "gateway/app/commands.h"
 
 #include "base/clock.h"

@@ -1,3 +1,6 @@
+/*
+ * kiseki scrub: reads every slice and compares its checksums (fs/tools/scrub.h), with progress.
+ */
 #include "fs/tools/scrub.h"
 #include "gateway/app/commands.h"
 #include "gateway/app/tool.h"

@@ -1,3 +1,7 @@
+/*
+ * kiseki status: what a volume holds, the sessions that have it open, and range locks, as text or
+ * JSON.
+ */
 #include "gateway/app/commands.h"
 
 #include "base/clock.h"

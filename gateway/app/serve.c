@@ -1,3 +1,7 @@
+/*
+ * kiseki serve, from the settings to the exit code: what is started in which order, the welcome,
+ * and the stop: no new requests, those under way end, then the parts end in reverse order.
+ */
 #include "gateway/app/commands.h"
 
 #include "base/buf.h"

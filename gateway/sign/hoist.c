@@ -1,3 +1,8 @@
+/*
+ * Headers that a presigner moved into the query: found by their names, and given back to the
+ * request as headers. One that contradicts a real header is refused, because one of the two would
+ * be ignored.
+ */
 #include "gateway/sign/signature.h"
 
 #include "gateway/s3/proto/checksum.h"

@@ -1,3 +1,7 @@
+/*
+ * Parses x-amz-content-sha256: how the body comes, signed or not, in chunks or not, and which hash
+ * it must have. The table of its values is S3's.
+ */
 #include "gateway/sign/signature.h"
 
 static const struct {

@@ -1,3 +1,7 @@
+/*
+ * The arguments of a query, decoded. A plus is a space or a plus, by the reading that a signature
+ * needs (verify.h).
+ */
 #include "gateway/sign/signature.h"
 
 /* Decoded into the arena. */

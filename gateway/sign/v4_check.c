@@ -1,3 +1,7 @@
+/*
+ * Computes a version 4 signature and compares it, for each reading of the request that its client
+ * may have signed.
+ */
 #include "gateway/sign/signature.h"
 
 #include "base/hash.h"

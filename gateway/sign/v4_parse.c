@@ -1,3 +1,7 @@
+/*
+ * The fields of a version 4 request, from its header or its query: all that can be refused without
+ * the secret. Messages are S3's, since SDKs compare some of them.
+ */
 #include "gateway/sign/signature.h"
 
 #include "base/clock.h"

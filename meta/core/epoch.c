@@ -1,3 +1,7 @@
+/*
+ * Tags of the reads that run here, so that the heartbeat can publish the oldest one
+ * (meta/README.md, "Epochs").
+ */
 #include "meta/core/handle.h"
 
 #include "base/hooks.h"

@@ -1,3 +1,8 @@
+/*
+ * Stocks of ids and of slice names: blocks are drawn from the database, the next one while a
+ * quarter of the last is left, so that few requests wait. A block grows while it is used up within
+ * a second.
+ */
 #include "meta/core/handle.h"
 
 #include "base/clock.h"

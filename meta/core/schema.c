@@ -1,3 +1,7 @@
+/*
+ * Creates the schema, checks its version, and migrates an older one, in one transaction each
+ * (meta/README.md, "Migrations").
+ */
 #include "meta/core/handle.h"
 
 #include "base/log.h"

@@ -1,3 +1,7 @@
+/*
+ * This process's session: opened, renewed by a heartbeat, replaced when it was lost, and closed.
+ * Writes prove it by a foreign key; here our clock says when they cannot succeed any more.
+ */
 #include "meta/core/handle.h"
 
 #include "base/clock.h"

@@ -1,3 +1,6 @@
+/*
+ * The rows of range locks: asking for one, granting it when no older one overlaps, deleting it.
+ */
 #include "meta/core/handle.h"
 #include "meta/lock/table.h"
 

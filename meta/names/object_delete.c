@@ -1,3 +1,4 @@
+/* Deletes keys, one or a thousand at once. */
 #include "meta/names/object_internal.h"
 
 /*

@@ -1,3 +1,7 @@
+/*
+ * Makes a key point at a new file: put and copy, and the parts of that unit that uploads share. A
+ * write that found no row asks afterwards why, outside of the transaction.
+ */
 #include "meta/names/object_internal.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* Completes an upload: its parts become one file under the key. */
 #include "meta/names/upload_internal.h"
 
 #include <inttypes.h>

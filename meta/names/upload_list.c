@@ -1,3 +1,7 @@
+/*
+ * Lists the uploads in progress of a bucket, by key and then by the upload's number, which is the
+ * order of their creation.
+ */
 #include "meta/names/upload_internal.h"
 
 #include <string.h>

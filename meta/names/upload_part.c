@@ -1,3 +1,7 @@
+/*
+ * Puts a part, by upload or by copy, and lists parts. A part is a file of its own until the upload
+ * is completed.
+ */
 #include "meta/names/upload_internal.h"
 
 /* Small bytes end far below that: what lies behind is not in inodes.data. */

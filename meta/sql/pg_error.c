@@ -1,3 +1,7 @@
+/*
+ * PostgreSQL's SQLSTATE and libpq's failures as enum err, with what an operator needs to know in
+ * the text, and no value of a parameter.
+ */
 #include "meta/sql/pg.h"
 
 #include <string.h>

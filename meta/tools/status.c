@@ -1,3 +1,4 @@
+/* What `kiseki status` and /ready ask the database. */
 #include "meta/core/handle.h"
 
 static enum err sessions(struct arena *a, const struct sql_call *c, struct meta_status *out)

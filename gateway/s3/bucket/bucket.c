@@ -1,3 +1,4 @@
+/* Operations on a bucket itself: list, create, head, delete, location. */
 #include "base/codec.h"
 #include "gateway/s3/proto/names.h"
 #include "gateway/s3/core/ops.h"

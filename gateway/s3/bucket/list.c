@@ -1,3 +1,7 @@
+/*
+ * Listings of a bucket: objects (both versions of the API), object versions, uploads in progress.
+ * Prefixes, delimiters and markers are evaluated in meta/names/; here they become XML.
+ */
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/proto/checksum_pack.h"

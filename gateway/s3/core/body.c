@@ -1,3 +1,8 @@
+/*
+ * The path of a request's body on the epoll thread: framing removed, hashed, and then ignored,
+ * collected or written, by what the operation's row says. What a sink cannot take yet suspends the
+ * connection.
+ */
 #include "gateway/s3/core/pipeline.h"
 
 #include <string.h>

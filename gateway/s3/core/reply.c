@@ -1,3 +1,7 @@
+/*
+ * Answers: headers and documents of success, and the one place where errors become S3 codes, error
+ * documents and log lines.
+ */
 #include "base/log.h"
 #include "gateway/s3/core/pipeline.h"
 #include "gateway/s3/proto/xml_write.h"

@@ -1,3 +1,7 @@
+/*
+ * An HTTP request becomes an S3 request: bucket and key, headers in one form, arguments; and how
+ * handlers read them.
+ */
 #include "base/clock.h"
 #include "gateway/s3/core/headers.h"
 #include "gateway/s3/proto/names.h"

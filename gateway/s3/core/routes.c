@@ -1,3 +1,7 @@
+/*
+ * The table of all operations. A row is all that the pipeline needs to know of one; op.h explains
+ * the columns.
+ */
 #include "gateway/s3/core/ops.h"
 
 /* clang-format off */

@@ -1,3 +1,7 @@
+/*
+ * CopyObject: the new object links the source's pieces, so no data moves. Only a checksum of an
+ * algorithm that the source lacks has its bytes read, on a thread for long work.
+ */
 #include "base/clock.h"
 #include "gateway/s3/core/ops.h"
 #include "gateway/s3/object/copy_source.h"

@@ -1,3 +1,7 @@
+/*
+ * DeleteObject and DeleteObjects. A key that is not there is deleted already; many keys are one
+ * call of meta/, and each has its own line of the answer.
+ */
 #include "base/clock.h"
 #include "gateway/s3/proto/names.h"
 #include "gateway/s3/core/ops.h"

@@ -1,3 +1,7 @@
+/*
+ * GetObject, HeadObject and GetObjectAttributes: conditions, the part or range that is asked for,
+ * and a generator over the reader's runs.
+ */
 #include "base/clock.h"
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/ops.h"

@@ -1,3 +1,7 @@
+/*
+ * PutObject: refused early where that spares a client something; else the content is in the
+ * writer, and one commit puts key, file and conditions to the test.
+ */
 #include "base/clock.h"
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"

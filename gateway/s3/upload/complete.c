@@ -1,3 +1,7 @@
+/*
+ * CompleteMultipartUpload: the parts named are checked against those that were uploaded, ETag and
+ * checksum are computed from theirs, and one transaction makes the object.
+ */
 #include "base/clock.h"
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"

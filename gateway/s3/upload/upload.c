@@ -1,3 +1,6 @@
+/*
+ * Multipart uploads but for their completion: create, part, part by copy, list of parts, abort.
+ */
 #include "base/clock.h"
 #include "base/codec.h"
 #include "gateway/s3/core/ops.h"
