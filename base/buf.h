@@ -49,7 +49,7 @@ MUST_USE enum err buf_check(const struct buf *b);
 
 /* The bytes, borrowed until the next change. */
 struct str buf_str(const struct buf *b);
-/* Moves the bytes to the caller, who frees them with free(); the buf is empty afterwards. */
+/* Moves the bytes to the caller, which frees them with free(); the buf is empty afterwards. */
 char *buf_take(struct buf *b, size_t *out_len);
 
 /*

@@ -32,7 +32,7 @@ enum err {
     ERR_TIMEOUT,     /* a deadline passed */
     ERR_BUSY,        /* overloaded or a server is away for now; nothing was done; try later */
     ERR_FULL,        /* a disk has no room left; nothing was done */
-    ERR_AGAIN,       /* would block; the function says who calls back */
+    ERR_AGAIN,       /* would block; the function says what calls back */
     ERR_FENCED,      /* our session's lease is over: nothing may be written any more */
     ERR_UNKNOWN,     /* a commit's outcome is unknown and could not be resolved */
     ERR_CANCELLED,   /* given up on request (client gone, shutting down) */
@@ -63,8 +63,8 @@ const char *err_name(enum err code);
 
 /*
  * How often this thread was refused memory so far: counted by err_set(ERR_NOMEM), arenas and bufs.
- * Whoever compares it before and after some work knows whether a refusal of a client's input may
- * come from there.
+ * A caller that compares it before and after some work knows whether a refusal of a client's input
+ * may come from there.
  */
 unsigned err_memory_refusals(void);
 void err_memory_refused(void);

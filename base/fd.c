@@ -48,5 +48,5 @@ void fd_open_standard(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
-            return; /* nothing to be done, and nobody to tell */
+            return; /* nothing to be done, and no reader to report it to */
 }

@@ -6,7 +6,7 @@
  *     session-proof   writes prove no session, and no lease is over
  *     epochs          what running downloads read is freed under them
  *     jobs            background jobs do nothing (not unsafe: to measure what they cost)
- *     job-token       who lost a background job goes on with it
+ *     job-token       a process that lost a background job goes on with it
  *     access-proof    a key that was revoked counts as long as a gateway remembers it
  *     if-none-match   PUT overwrites in spite of If-None-Match: *
  */

@@ -298,5 +298,5 @@ void log_fatal(const char *fmt, ...)
         n = (int)sizeof(text) - 2;
     text[n] = '\n';
     if (fd_write_within(STDERR_FILENO, text, (size_t)n + 1, FATAL_MS, NULL) != OK)
-        return; /* nobody listens */
+        return; /* nothing reads it */
 }

@@ -2,7 +2,7 @@
  * The log: one line an event on standard error, as text or as JSON.
  *
  * The process has one log; log_setup() is called once before other threads start; its descriptor
- * is immutable afterwards, level and format are not. After log_start() nobody waits
+ * is immutable afterwards, level and format are not. After log_start() no caller waits
  * for the reader of the log: a line is formatted on the stack and copied into a bounded ring
  * (base/log_ring.h) that one thread writes; a line that finds no room is dropped and counted, and
  * the log says how many once lines flow again. Lines keep their order and never mix. Control
@@ -25,7 +25,7 @@ void log_set_level(enum log_level level);
 void log_set_format(enum log_format format);
 /*
  * From now on lines go through the ring; the process must not fork. Before it, and after
- * log_stop(), a line is written by its caller, who waits a second at most. ERR_NOMEM: no thread.
+ * log_stop(), a line is written by its caller, which waits a second at most. ERR_NOMEM: no thread.
  */
 MUST_USE enum err log_start(void);
 /* Writes what waits, for a second at most. Called by main once other threads are quiet. */

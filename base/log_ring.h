@@ -4,14 +4,14 @@
  *
  *     log_ring_put() --copy--> 256 KiB of whole lines --one thread--> descriptor
  *
- * Putting takes a mutex for the time of a memcpy, and nothing else: whoever reads the log may
+ * Putting takes a mutex for the time of a memcpy, and nothing else: the reader of the log may
  * sleep, its disk may be full, no caller waits for it. A line that finds no room is dropped and
  * counted, and so is every line after it until all that waits is written: what is read is runs of
  * whole lines in order, and between them a line that says how many are missing. A write that fails
  * (full disk, closed descriptor) loses its lines, which are counted and said likewise once writing
  * works again.
  *
- * Before log_ring_start() and after log_ring_stop() a line is written at once by its caller, who
+ * Before log_ring_start() and after log_ring_stop() a line is written at once by its caller, which
  * waits a second at most for a reader that sleeps, and not at all again until it reads.
  */
 #ifndef KISEKI_BASE_LOG_RING_H

@@ -46,7 +46,7 @@ struct pool {
 /*
  * One idle thread at a time is on its way; it wakes the next when it finds more than one job. So a
  * burst of short jobs costs one or two switches of threads and not one each, and yet no job waits
- * while a thread idles that nobody has called.
+ * while an idle thread was not woken.
  */
 static void wake_one(struct pool *p)
 {

@@ -5,12 +5,12 @@
  * A job is a struct embedded in what it works on; the pool links it and owns it from pool_submit
  * until its function is called. Jobs run in order of arrival; the function may free its job.
  *
- * Work that may last, or that waits for somebody who may be away, has a pool of its own, with few
+ * Work that may last, or that waits for something that may be away, has a pool of its own, with few
  * threads, so that it cannot take the threads of the rest. Such a pool has limits: a job that has
  * queued for wait_ms is called with job->late set, by a thread that does nothing else, and must
- * then only say so. With `fair` the owners of jobs take turns: whoever has the fewest jobs running
- * is next, and among equals who came first. So one owner with a thousand jobs delays another by
- * one job and not by a thousand.
+ * then only say so. With `fair` the owners of jobs take turns: the owner with the fewest jobs
+ * running is next, among equals the one that came first. So one owner with a thousand jobs delays
+ * another by one job and not by a thousand.
  */
 #ifndef KISEKI_BASE_POOL_H
 #define KISEKI_BASE_POOL_H

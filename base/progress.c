@@ -57,7 +57,7 @@ void progress_text(const struct progress *p, int64_t elapsed_us, char *out, size
         append_time(time, sizeof(time), (double)(p->total - p->items) / rate);
         snprintf(left, sizeof(left), ", %s left", time);
     }
-    /* The total was counted before; more may have come since, and a false one helps nobody. */
+    /* The total was counted before; more may have come since, and a wrong one does not help. */
     if (p->total >= p->items && p->total > 0)
         n = snprintf(out, size, "%s: %llu of %llu (%llu %%)", p->what, (unsigned long long)p->items,
                      (unsigned long long)p->total, (unsigned long long)(p->items * 100 / p->total));

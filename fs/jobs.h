@@ -7,7 +7,8 @@
  *       |            +-- failed: logged when it begins to fail, again after 1, 2, 4 ... 60 s
  *
  * A thing that fails does not fail its round: it is set aside with its own retry time, and counted.
- * Many gateways may have the same jobs: the row in SQL says who does one. Tools have none.
+ * Many gateways may have the same jobs: the row in SQL says which of them has a job. Tools have
+ * none.
  *
  * Threads: jobs_poke and jobs_stats from any, they never block; jobs_add and jobs_stop from one.
  */

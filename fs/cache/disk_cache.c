@@ -229,7 +229,7 @@ enum err disk_cache_open(const char *folder, uint64_t bytes, const char *volume_
     if (c == NULL)
         return err_set(ERR_NOMEM, "out of memory for the disk cache");
     c->pages = pages;
-    /* What waits for the disk must not take the memory of those who wait for bytes. */
+    /* What waits for the disk must not take the memory of reads that wait for bytes. */
     c->queue_max = pages->limit / 8 < QUEUE_MAX ? pages->limit / 8 : QUEUE_MAX;
     err = disk_files_open(folder, bytes, volume_uuid, &c->files, &c->index);
     if (err == OK)

@@ -8,7 +8,7 @@
  *
  * The files never grow beyond what --cache-size allows, and are filled as needed. A slice is
  * immutable and its name is never used again, so nothing is ever stale; but a disk may lie, and
- * after a crash the index and the data may not belong together. So whoever reads must compare the
+ * after a crash the index and the data may not belong together. So a reader must compare the
  * bytes with the CRC in the slice's record, and drop what is wrong (fs/read/fetch.c): an entry is
  * never trusted.
  *

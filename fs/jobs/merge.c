@@ -226,7 +226,7 @@ static enum err merge_runs(struct fs *fs, const struct merge_file *of, struct jo
     return err;
 }
 
-/* The database or the store is away, or we are not who we were: nothing is wrong with the file. */
+/* The database or the store is away, or our session is over: nothing is wrong with the file. */
 static bool is_everywhere(enum err err)
 {
     return err == ERR_CANCELLED || err == ERR_FULL || err == ERR_BUSY || err == ERR_FENCED ||

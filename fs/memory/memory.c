@@ -1,4 +1,7 @@
-/* The volume's memory: the budget, the cache that has what nobody holds, and who holds the rest. */
+/*
+ * The volume's memory: the budget, the cache, which has what is not held, and the holders of the
+ * rest.
+ */
 #include "fs/volume.h"
 #include "fs/read/slice_reader.h"
 

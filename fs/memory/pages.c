@@ -173,7 +173,7 @@ static struct pages_waiter *next_to_wake(struct pages *p)
     return w;
 }
 
-/* Hands out what is free to those who wait. */
+/* Hands out what is free to the waiters. */
 static void serve(struct pages *p)
 {
     enum page_use use = PAGE_UPLOAD;
@@ -246,7 +246,7 @@ void page_unref(struct pages *p, struct page *page)
     if (page == NULL)
         return;
     before = atomic_fetch_sub(&page->refs, 1);
-    /* Only the cache may hold it now: whoever waits must not sleep beside it. Either we see the
+    /* Only the cache may hold it now: a waiter must not sleep beside it. Either we see the
      * waiter, or its own reclaim in pages_wait() sees the page unpinned. */
     if (before == 2 && pages_wanted(p) && p->reclaim != NULL)
         (void)p->reclaim(p->reclaim_arg);

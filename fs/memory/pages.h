@@ -2,14 +2,14 @@
  * The memory that transfers, the read cache and big requests share: one budget of 64 KiB pages.
  *
  * A page is a granule of a slice on its way in or out. It is counted: an upload, the cache and the
- * responses that send it each hold a reference, so bytes are never copied between them. Whoever
- * keeps memory of another kind in proportion to what clients send (a collected body, the block of
- * a response) reserves as many pages, which then do not exist.
+ * responses that send it each hold a reference, so bytes are never copied between them. Memory of
+ * another kind that grows with what clients send (a collected body, the block of a response) is
+ * reserved as so many pages, which then do not exist.
  *
  * Shares, in quarters of the budget: uploads and reservations together have at most three, reads
  * and reservations together at most three, reservations one. So whatever the others do, reads find
- * a quarter, and uploads find a quarter. What nobody holds is the cache's: it gives pages back
- * whenever somebody needs one (the reclaim hook).
+ * a quarter, and uploads find a quarter. What is not held is the cache's: it releases pages
+ * whenever a transfer needs one (the reclaim hook).
  *
  * Turns: whoever finds no page waits in the queue of its use (fs/memory/turns.h). A page that
  * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
@@ -85,7 +85,7 @@ MUST_USE enum err pages_init(struct pages *p, uint64_t limit_bytes);
 void pages_fini(struct pages *p); /* fine on a zeroed struct */
 /* The hook that takes pages from the cache; before other threads start. */
 void pages_set_reclaim(struct pages *p, bool (*reclaim)(void *arg), void *arg);
-/* Called when somebody begins to wait and nobody did; must not block, takes no lock of fs/. */
+/* Called when the first waiter begins to wait; must not block, takes no lock of fs/. */
 void pages_set_watch(struct pages *p, void (*watch)(void *arg), void *arg);
 
 /*
@@ -108,7 +108,7 @@ void pages_unreserve(struct pages *p, size_t count);
 size_t pages_reserve_max(const struct pages *p);
 /*
  * So many pages are waited for to be reserved: uploads and reads take no more until reservations
- * have half of their share, and uploads are asked to give back.
+ * have half of their share, and uploads are asked to release some.
  */
 void pages_claim(struct pages *p, size_t count);
 
@@ -124,9 +124,9 @@ void pages_forget(struct pages *p, struct pages_waiter *w);
 /* Ends the waits that are over by now, first come first. */
 void pages_expire(struct pages *p, int64_t now_boot_ms);
 
-/* Somebody waits for want of memory: what is not needed should not be kept. Never blocks. */
+/* A transfer waits for want of memory: what is not needed should not be kept. Never blocks. */
 bool pages_wanted(struct pages *p);
-/* How many of the pages held for that use would be of use to those who wait. */
+/* How many of the pages held for that use would be of use to the waiters. */
 size_t pages_short(struct pages *p, enum page_use use);
 
 struct pages_stats {

@@ -89,7 +89,7 @@ void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs)
         pthread_mutex_lock(&h->lock);
         one = pick(h, clock_boot_ms() - idle_ms);
         if (one != NULL)
-            take_out(h, one); /* who changes it meanwhile files it behind us */
+            take_out(h, one); /* a change meanwhile files it behind us */
         go_on = one != NULL && ask(fs, one, &class);
         if (one != NULL)
             file(h, one, class);
@@ -105,7 +105,7 @@ void pressure_now(struct fs *fs)
     writers_relieve(fs);
 }
 
-/* False: nobody waits any more. */
+/* False: no waiter is left. */
 static bool look(struct fs *fs)
 {
     struct pages_stats s;
@@ -138,7 +138,7 @@ static void *watch(void *arg)
 
         while (!r->awake && !r->quit)
             pthread_cond_wait(&r->cond, &r->lock);
-        r->awake = false; /* who begins to wait from here on sets it again */
+        r->awake = false; /* a wait that begins from here on sets it again */
         nap(r);
         pthread_mutex_unlock(&r->lock);
         go_on = look(fs);

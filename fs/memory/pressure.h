@@ -51,7 +51,7 @@ void holder_init(struct holder *one);
 
 /* Files it at the end of the class's list, unless it is in that list; HOLDER_NONE: takes it out. */
 void holders_file(struct holders *h, struct holder *one, int class);
-/* Takes it out; nobody is asking it any more when this has returned. */
+/* Takes it out; once this has returned it is not asked any more. */
 void holders_remove(struct holders *h, struct holder *one);
 
 /*
@@ -67,7 +67,7 @@ void holders_ask(struct holders *h, int64_t idle_ms, bool (*more)(struct fs *fs)
 /* The watch. */
 struct pressure {
     pthread_t thread;
-    bool runs; /* of who starts and stops it */
+    bool runs; /* of the thread that starts and stops it */
     pthread_mutex_t lock;
     pthread_cond_t cond;
     bool awake, quit; /* guarded by lock */
@@ -78,7 +78,7 @@ void pressure_stop(struct fs *fs); /* fine when it was not started */
 
 /* Makes holders release as much as is waited for. Never blocks. */
 void pressure_now(struct fs *fs);
-/* Somebody waits: the watch looks after it. Any thread, takes a leaf lock. */
+/* Something waits: the watch looks after it. Any thread, takes a leaf lock. */
 void pressure_wake(struct fs *fs);
 
 #endif

@@ -4,7 +4,7 @@
 #include "fs/volume.h"
 
 #define WAIT_MS     5000
-#define SILENCE_MS  1000 /* between being told to be too slow and the end */
+#define SILENCE_MS  1000 /* between being found too slow and the end */
 #define SMALL_PAGES 8    /* charged: a body of about 170 KiB */
 
 /* Shares of what can be reserved. */
@@ -174,7 +174,7 @@ static void serve(struct reservations *all)
             ;
 }
 
-/* --- who is too slow -------------------------------------------------------------------------- */
+/* --- slow clients ----------------------------------------------------------------------------- */
 
 static bool is_slow(const struct reservation *h, int64_t now)
 {
@@ -197,13 +197,13 @@ static void press(struct reservations *all)
     int64_t now = clock_boot_ms();
 
     for (struct reservation *h = all->first; h != NULL; h = h->next) {
-        int64_t told = atomic_load(&h->slow_ms);
+        int64_t found = atomic_load(&h->slow_ms);
 
         if (!is_slow(h, now))
             continue;
-        if (told == 0)
+        if (found == 0)
             atomic_store(&h->slow_ms, now);
-        if (h->state == RESERVATION_ANSWERS ? told == 0 : told != 0 && now - told >= SILENCE_MS)
+        if (h->state == RESERVATION_ANSWERS ? found == 0 : found != 0 && now - found >= SILENCE_MS)
             h->cut(h->arg);
     }
 }

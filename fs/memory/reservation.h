@@ -1,6 +1,7 @@
 /*
  * Memory that a request keeps outside of pages, within the volume's budget: a body that is
- * collected (XML cannot be spilled), what was parsed from it, an answer that nobody takes.
+ * collected (XML cannot be spilled), what was parsed from it, an answer that its client does not
+ * take.
  *
  *     reservation_init -> reservation_grow ... -> reservation_work -> reservation_answer
  *                      -> reservation_end
@@ -117,7 +118,7 @@ void reservation_end(struct reservation *h); /* twice is fine */
 bool reservation_block_take(struct fs *fs);
 void reservation_block_give(struct fs *fs);
 
-/* Of the watch (fs/memory/pressure.h): serves, expires and cuts. True: somebody waits still. */
+/* Of the watch (fs/memory/pressure.h): serves, expires and cuts. True: one waits still. */
 bool reservations_look(struct fs *fs);
 size_t reservations_waiting(struct fs *fs);
 

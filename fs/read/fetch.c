@@ -309,7 +309,7 @@ void fetch_submit(struct fetch *f, const struct meta_read *of)
     if (of != NULL)
         meta_read_share(f->fs->meta, of, &f->read);
     if (pool_submit(f->fs->io, &f->job) != OK)
-        f->refs--; /* whoever holds it runs it */
+        f->refs--; /* its reader runs it */
 }
 
 bool fetch_see_done(struct fetch *f, bool may_block, bool *out_joined)

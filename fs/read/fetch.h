@@ -2,14 +2,14 @@
  * A fetch: consecutive granules of one slice on their way from the backing store, and the table of
  * those that are under way. The inside of fs/read/slice_reader.h, which has the idea.
  *
- *     QUEUED --claim, by an I/O thread or by whoever needs it first--> RUNNING --> DONE
+ *     QUEUED --claim, by an I/O thread or by the first reader that needs it--> RUNNING --> DONE
  *
- * In the table from its making until it is done, hence found by whoever looks for its bytes;
+ * In the table from its making until it is done, so a reader that looks for its bytes finds it;
  * counted: its pages stay until the last reference goes. Verified granules are in the cache
  * before the fetch leaves the table, so that at no time the bytes are in neither place.
  *
- * Whoever runs a fetch has an epoch tag, so that the slice is not deleted meanwhile: a reader has
- * its file's, a prefetch, which may outlive its reader, one of its own.
+ * A thread that runs a fetch has an epoch tag, so that the slice is not deleted meanwhile: a
+ * reader has its file's, a prefetch, which may outlive its reader, one of its own.
  *
  * Threads: any. The shard's lock guards the table and what is marked so; it ranks before the
  * cache's lock and is held across no request.
@@ -47,7 +47,7 @@ struct fetch {
     uint32_t slice_len;
     uint32_t first, count; /* granules */
     uint64_t crcs[META_GRANULES_MAX];
-    bool unheld; /* to be run though nobody holds it: then `read` is its epoch tag until it has */
+    bool unheld; /* to be run without a reader: then `read` is its epoch tag until it has run */
     struct meta_read read;
     /* guarded by the shard's lock; all but refs immutable once done */
     struct fetch *next;
@@ -82,9 +82,9 @@ bool fetch_see_done(struct fetch *f, bool may_block, bool *out_joined);
 MUST_USE enum err fetch_result(struct fetch *f, uint32_t granule, struct page **out);
 
 /*
- * Queues a job that runs f on an I/O thread, unless somebody does before, or nobody holds it then.
- * With `of` (the epoch tag of the file, which is shared) it runs also if nobody does, unless there
- * is somebody who waits for memory. With the shard's lock held.
+ * Queues a job that runs f on an I/O thread, unless another thread does before, or no reader holds
+ * it by then. With `of` (the epoch tag of the file, which is shared) it runs without a reader, too,
+ * unless a transfer waits for memory. With the shard's lock held.
  */
 void fetch_submit(struct fetch *f, const struct meta_read *of);
 

@@ -52,7 +52,7 @@ struct reader {
     unsigned unpacked_next;
     uint64_t run_at; /* where in the file the run in `page` begins */
     struct str run;
-    /* with the lock held: whoever waits for memory may take the holds from a reader that rests */
+    /* with the lock held: memory pressure may take the holds from a reader that rests */
     pthread_mutex_t lock;
     struct page *page; /* of the run given out last */
     bool lent;         /* the run is in use: reader_rest() was not called */

@@ -131,7 +131,7 @@ static void read_ahead(struct reader *r)
         uint64_t len;
 
         if (place_locate(r, r->ahead, limit, &place) != OK)
-            return; /* told when it is reached */
+            return; /* reported when it is reached */
         if (!place_is_in_slice(&place)) {
             r->ahead += place.len;
             continue;
@@ -259,7 +259,7 @@ static enum err fenced(void)
     return err_set(ERR_FENCED, "the lease of this gateway's session is over");
 }
 
-/* What comes next; r->at < r->end. What was given out before is given back. */
+/* What comes next; r->at < r->end. What was given out before is released. */
 static enum err next_place(struct reader *r, bool may_block, struct place *out)
 {
     struct fs *fs = r->file->fs;
@@ -277,7 +277,7 @@ static enum err next_place(struct reader *r, bool may_block, struct place *out)
     return err == OK ? place_locate(r, r->at, place_known_end(r), out) : err;
 }
 
-/* What reader_rest() got back, if nobody took it meanwhile. */
+/* What reader_rest() left, unless memory pressure took it meanwhile. */
 static bool again(struct reader *r, struct str *out)
 {
     uint64_t skip = r->at - r->run_at;

@@ -11,8 +11,8 @@
  *
  * Memory: a reader pins the granule that it gave out last and up to three fetches ahead of it (see
  * fs/read/slice_reader.h for how they are bounded); while it waits for a page it holds none of
- * them. A reader that rests (reader_rest) for half a second loses them to others who need them, and
- * finds or fetches them again when it goes on (fs/memory/pressure.h).
+ * them. A reader that rests (reader_rest) for half a second loses them to transfers that need
+ * them, and finds or fetches them again when it goes on (fs/memory/pressure.h).
  *
  * No lock: neither a mutex of the write path, nor a row lock, nor a range lock. It is safe because
  * what a reader looks at never changes: its first statement is one state of the database, pieces

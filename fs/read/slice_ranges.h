@@ -2,8 +2,8 @@
  * Gaps between the ranges that readers of one slice hold. Pure.
  *
  * A read of [start, end) asks three questions, one function each:
- *   1. ranges_find: which bytes does somebody hold or fetch, which were held but became invalid,
- *      which does nobody have? Exact to the byte; nothing is rounded.
+ *   1. ranges_find: which bytes are held or being fetched, which were held but became invalid,
+ *      which are missing? Exact to the byte; nothing is rounded.
  *   2. ranges_requests: which runs must be fetched? Gaps and invalid parts, merged where they
  *      touch.
  *   3. ranges_shape: a store request for a few bytes is a waste, and only whole granules can be
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* RANGE_GAP is an answer only: nobody has these bytes. */
+/* RANGE_GAP is an answer only: these bytes are missing. */
 enum slice_range_state { RANGE_FETCHING, RANGE_READY, RANGE_INVALID, RANGE_GAP };
 
 /* [start, end) of a slice. */

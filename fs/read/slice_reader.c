@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "fs/read/fetch.h"
 
-#define NAP_MS   100 /* between looks for those who can be relieved */
+#define NAP_MS   100 /* between looks for holders that can release pages */
 #define HELD_MAX (2 * META_GRANULES_MAX)
 
 /* No reading ahead, or beyond a reader's range, when fetches hold this part of all memory. */

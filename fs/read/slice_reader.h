@@ -1,7 +1,7 @@
 /*
- * The readers of one slice: who is fetching which bytes, and what is there already.
+ * The readers of one slice: which bytes are being fetched, and which are there already.
  *
- * For each slice that somebody reads there is a set of ranges, each being fetched, ready, or
+ * For each slice that is being read there is a set of ranges, each being fetched, ready, or
  * invalid. A read collects what is ready (in the memory cache), joins what is in flight, and
  * requests only the gaps (fs/read/slice_ranges.h); what failed is invalid and simply a gap again:
  *
@@ -39,7 +39,7 @@ struct fetch; /* bytes of a slice that are under way, or came; counted */
 struct fs;
 struct meta_read;
 struct page;
-struct slice_table; /* the slices that somebody fetches now */
+struct slice_table; /* the slices with a fetch under way */
 
 MUST_USE enum err slice_table_new(struct fs *fs, struct slice_table **out);
 void slice_table_free(struct slice_table *t); /* NULL is fine; no reader may be left */
@@ -68,14 +68,14 @@ MUST_USE enum err slice_read(struct fs *fs, const struct slice_want *w, struct f
 uint32_t slice_read_ahead(struct fs *fs, const struct slice_want *w, struct fetch **out_fetch);
 
 /*
- * The same for bytes that a later reader may want: they go to the cache, nobody need hold anything.
+ * The same for bytes that a later reader may want: they go to the cache, and no reader holds them.
  * `of` is the epoch tag of the file; the fetch has one of its own, as old. Gives up sooner.
  */
 uint32_t slice_prefetch(struct fs *fs, const struct slice_want *w, const struct meta_read *of);
 
 /* How many bytes from w->start on, up to w->end, this fetch has or will have. */
 uint32_t fetch_has(const struct fetch *f, const struct slice_want *w);
-/* NULL is fine. A read-ahead that nobody holds any more is not begun. */
+/* NULL is fine. A read-ahead that no reader holds any more is not begun. */
 void fetch_unref(struct fetch *f);
 
 /* Blocks until a page may be free: OK, try again; ERR_BUSY after deadline_boot_ms. */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* FNV-1a, never 0 (an empty slot). Names are our own: nobody chooses them to collide. */
+/* FNV-1a, never 0 (an empty slot). Names are our own: no client can choose them to collide. */
 static uint64_t hash_path(const char *path, size_t len)
 {
     uint64_t h = 14695981039346656037u;

@@ -45,7 +45,7 @@ int dir_open_folder(const struct dir_store *d, const char *path, size_t len);
 MUST_USE enum err dir_sync_folder(const struct dir_store *d, const char *path, size_t len);
 /* Afterwards the folder and all above it are on the disk. Costs nothing when known. */
 MUST_USE enum err dir_ensure_folder(const struct dir_store *d, const char *path, size_t len);
-/* Somebody removed folders behind our back: forget what we knew about this chain. */
+/* Folders were removed behind our back: forget what we knew about this chain. */
 void dir_forget_folders(const struct dir_store *d, const char *path, size_t len);
 /* mkdir -p, each new entry synced. Relative to the working directory, as a user types it. */
 MUST_USE enum err dir_make_root(const char *path);

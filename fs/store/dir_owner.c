@@ -1,6 +1,6 @@
 /*
  * OWNER is random for each opened store, which holds a lock on `.tmp/OWNER.lock` as long as it
- * lives; whoever opens the store removes the files of owners whose lock is free. `.tmp` itself is
+ * lives; opening the store removes the files of owners whose lock is free. `.tmp` itself is
  * locked meanwhile, so that no owner is between making and locking its file.
  */
 #include "fs/store/dir_internal.h"

@@ -197,7 +197,7 @@ static const struct store_ops s3_ops = {
     .close = s3_close,
 };
 
-/* Success when somebody else of the same account was faster: two gateways may start at once. */
+/* Success when another process of the same account was faster: two gateways may start at once. */
 static enum err create_bucket(struct s3_store *s)
 {
     char body[256] = "";

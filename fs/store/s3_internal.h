@@ -26,7 +26,7 @@
 
 #define S3_TEXT_MAX    ((size_t)8 << 20) /* an answer that is not an object: a listing's page */
 #define S3_SOCKETS_MAX 256               /* that can be shut down at once */
-#define S3_IDLE_MAX    64                /* connections kept open while nobody uses them */
+#define S3_IDLE_MAX    64                /* connections kept open while they are idle */
 #define S3_PREFIX_MAX  256
 #define S3_REGION_MAX  64
 #define S3_HOST_MAX    320

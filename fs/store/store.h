@@ -16,8 +16,8 @@
  * ERR_DENIED permission refused; ERR_FULL no room left; ERR_BUSY the store is away, overloaded or
  * did not answer in time (after retries); ERR_IO everything else that failed; ERR_INVALID a
  * malformed name or URL; ERR_TOO_LARGE over STORE_OBJECT_MAX.
- * A put that failed may still land until store_put_limit_ms() after it began: whoever deletes its
- * leftovers deletes again after that time.
+ * A put that failed may still land until store_put_limit_ms() after it began: its leftovers
+ * must be deleted again after that time.
  * Ownership: names, vectors and results are borrowed for the call.
  */
 #ifndef KISEKI_FS_STORE_STORE_H
@@ -186,7 +186,7 @@ void store_stats(const struct store *s, struct store_stats *out);
 const char *store_op_name(enum store_op op);             /* "put" */
 const char *store_result_name(enum store_result result); /* "not_found" */
 
-/* --- for backends ------------------------------------------------------------------------- */
+/* --- for backends ----------------------------------------------------------------------------- */
 
 bool store_name_ok(const char *name);
 bool store_prefix_ok(const char *prefix);

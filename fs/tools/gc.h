@@ -1,6 +1,6 @@
 /*
- * Freeing by hand what the background job frees by itself: for a volume that no gateway serves,
- * and for those who want to see it done. Needs a volume opened as a tool.
+ * Frees at once what the background jobs free by themselves: for a volume that no gateway serves,
+ * and for operators who want to see it done. Needs a volume opened as a tool.
  */
 #ifndef KISEKI_FS_TOOLS_GC_H
 #define KISEKI_FS_TOOLS_GC_H

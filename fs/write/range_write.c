@@ -2,7 +2,7 @@
  * A change goes on in attempts: look at the key, lock what is to be written, commit. An attempt
  * finds out that the key points to another file meanwhile, and the next one begins anew.
  *
- *     IDLE -> look -> small file: WAITS_TURN (of the key, in this process) -> IDLE, and look again
+ *     IDLE -> look -> small file: WAITS_TURN (of the key, in this process) -> IDLE, another look
  *                  -> in pieces:  WAITS_LOCK (of the range, of all gateways) -> commit
  *     IDLE -> after some attempts that met others: NAPS -> IDLE
  *
@@ -23,7 +23,7 @@
 #define ATTEMPT_ARENA ((size_t)8 << 20)
 #define PAUSE_MAX_MS  20
 #define PAUSE_AFTER   2  /* attempts without one */
-#define FOLD_AFTER    64 /* writes of this process: all who look at a file add up the rest */
+#define FOLD_AFTER    64 /* writes of this process: each look at the file adds up the rest */
 
 enum change_state { CHANGE_IDLE, CHANGE_WAITS_TURN, CHANGE_WAITS_LOCK, CHANGE_NAPS };
 
@@ -135,7 +135,10 @@ static void end_turn(struct file_change *x)
     x->has_turn = false;
 }
 
-/* Whoever must wait keeps nothing of what it looked up: it is old by then, and many may wait. */
+/*
+ * A change that must wait keeps nothing of what it looked up: it is old by then, and many may
+ * wait.
+ */
 static enum err take_turn(struct file_change *x)
 {
     uint64_t number = number_of_key(x);
@@ -223,7 +226,7 @@ static enum err change_pieces(struct file_change *x)
 {
     enum err err;
 
-    end_turn(x); /* who holds something takes no range lock */
+    end_turn(x); /* a holder of anything takes no range lock */
     x->whole = x->resize || x->w.check != NULL || x->offset > (uint64_t)x->file.object.attr.size;
     x->state = CHANGE_WAITS_LOCK;
     err = lock_begin(x->fs->meta, x->file.object.attr.inode, x->whole ? 0 : x->offset,
@@ -254,7 +257,7 @@ static enum err try_once(struct file_change *x)
     } else if (err == OK) {
         err = x->file.object.data.ptr != NULL ? change_small(x) : change_pieces(x);
     }
-    /* Whoever waits for the range's lock goes on with this attempt: but it may do so already. */
+    /* A change that waits for the range's lock goes on with this attempt, and may do so already. */
     return err;
 }
 

@@ -73,7 +73,7 @@ static int class_of(const struct writer *w)
 
 /* --- the end of a writer ---------------------------------------------------------------------- */
 
-/* What was not sent. With the lock held, or when nobody else has the writer. */
+/* What was not sent. With the lock held, or when no other thread has the writer. */
 static void drop_pages(struct writer *w)
 {
     for (size_t i = 0; i < w->page_count; i++)

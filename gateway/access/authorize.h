@@ -50,7 +50,7 @@ struct authorize_question {
     struct principal who;
     const char *action; /* "s3:GetObject" */
     enum resource resource;
-    bool everybody; /* the operation is for whoever asks */
+    bool everybody; /* the operation needs no account */
 };
 
 struct authorize_answer {

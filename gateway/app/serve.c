@@ -224,7 +224,7 @@ static enum err start_survey(struct gateway *g)
     return survey_start(g->fs, &folders, &g->monitor.survey);
 }
 
-/* Its metrics first, so that somebody can see why S3 does not come up. */
+/* Its metrics first, so that an operator can see why S3 does not come up. */
 static enum err begin_serving(struct gateway *g)
 {
     enum err err = OK;
@@ -340,7 +340,7 @@ static void write_welcome(const struct gateway *g, struct buf *out)
     write_examples(g, endpoint, out);
 }
 
-/* Nobody has to read it for the gateway to serve. */
+/* The gateway serves whether it is read or not. */
 static void print_welcome(const struct gateway *g)
 {
     struct buf text;
@@ -437,7 +437,7 @@ static void wait_for_balancers(struct gateway *g, const sigset_t *signals)
 }
 
 /*
- * The last resort: a thread that hangs in a system call or in somebody's library cannot be asked to
+ * The last resort: a thread that hangs in a system call or in a library cannot be asked to
  * end. What a process leaves that ends anywhere is seen to by others (ARCHITECTURE.md, "Crash
  * points").
  */
@@ -462,7 +462,7 @@ static void stop(struct gateway *g)
     exit_boot_ms = clock_boot_ms() + deadline_ms + EXIT_AFTER_MS;
     if (pthread_create(&watch, NULL, end_in_time, &exit_boot_ms) == 0)
         (void)pthread_detach(watch);
-    g->monitor.server = NULL; /* /ready says so; whoever asks for metrics may have it still */
+    g->monitor.server = NULL; /* /ready says so; a metrics request may have it still */
     http_server_stop(g->s3_server, deadline_ms);
     http_server_stop(g->monitor_server, 200);
     http_server_free(g->monitor_server);

@@ -2,7 +2,7 @@
  * Who gets in when all connections are taken. The accepting thread asks here for each newcomer.
  *
  *   1. there is room                    -> in
- *   2. somebody is idle                 -> in, and the oldest idle connection of the address that
+ *   2. one is idle                      -> in, and the oldest idle connection of the address that
  *                                          has the most connections is closed for it
  *   3. one address has more than half of the connections, the newcomer's has less than half of
  *      that                             -> in, and some of that address's connections that wait
@@ -123,7 +123,7 @@ static void free_origin(struct http_server *s, struct http_origin *o)
     free(o);
 }
 
-/* Somebody in the waiting room may get in now. */
+/* A connection in the waiting room may get in now. */
 static void wake_waiting(struct http_server *s)
 {
     if (atomic_load(&s->waiting_count) > 0)

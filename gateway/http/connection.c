@@ -41,7 +41,7 @@ static void unlink_exchange(struct exchange *x)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Whoever stops the server waits for the requests between these two. */
+/* Stopping the server waits for the requests between these two. */
 static void take_off(struct exchange *x)
 {
     x->in_flight = true;

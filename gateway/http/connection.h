@@ -1,8 +1,8 @@
 /*
- * What the files of gateway/http share and nobody else sees.
+ * What the files of gateway/http share, and no other file sees.
  *
  *   listen.c      the listening socket; one thread that accepts and runs the watch
- *   admit.c       who gets in when all connections are taken
+ *   admit.c       which newcomer gets in when all connections are taken
  *   watch.c       deadlines, minimum rates; clients that left while their connection is suspended
  *   peer.c        open connections
  *   head.c        the request line and the headers
@@ -108,7 +108,7 @@ enum wait_state {
     WAIT_OVER         /* done() was called: the connection is not ours any more */
 };
 
-/* Of a work() that said HTTP_WAIT: whoever comes second of it and its waker queues the job. */
+/* Of a work() that said HTTP_WAIT: the second of it and its waker queues the job. */
 enum later_state {
     LATER_NONE,
     LATER_WAITS, /* work() has said so */
@@ -295,9 +295,9 @@ MUST_USE enum err http_receive_begin(struct exchange *x);
 /* Sets fed_up, leaving the piece, when no more is to be taken or thrown away. */
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size);
 /*
- * Keeps a piece that nobody can take now, when it may be all that the client still sends: left in
- * libmicrohttpd's buffer, the request would be lost if the client ended its stream meanwhile.
- * False: it is left where it is, and the connection is to be suspended.
+ * Keeps a piece that the sink cannot take now, when it may be all that the client still sends:
+ * left in libmicrohttpd's buffer, the request would be lost if the client ended its stream
+ * meanwhile. False: it is left where it is, and the connection is to be suspended.
  */
 bool http_receive_keep(struct exchange *x, const char *data, size_t *size);
 /* At the last call: gives away what was kept. ERR_AGAIN: be called again; ERR_CANCELLED: close. */

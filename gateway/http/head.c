@@ -148,7 +148,7 @@ static void unwrap_expect(const struct http_request *r)
         memcpy((char *)(uintptr_t)value.ptr, word, sizeof(word)); /* its own buffer: see strict.h */
 }
 
-/* Whoever has ended its stream has sent its body, and waits for nothing before it. */
+/* A client that has ended its stream has sent its body, and waits for nothing before it. */
 static bool has_ended(const struct http_peer *peer)
 {
     struct pollfd look = {.fd = peer->fd, .events = POLLRDHUP};

@@ -1,5 +1,5 @@
 /*
- * One HTTP request on its way through the server, and the contract of who answers it.
+ * One HTTP request on its way through the server, and the contract of the handler that answers it.
  *
  *              headers are in
  *                    |
@@ -16,7 +16,7 @@
  *
  * Ownership: the server owns the request. What was sent (headers, method, trailers) is borrowed
  * from the connection and valid until done() has returned; what the handler allocates in the
- * arena too, or as long as somebody holds a reference.
+ * arena too, or as long as a reference is held.
  * Threads: a request is worked on by one thread at a time; the server orders the steps above (what
  * one wrote, the next one sees). Only http_request_resume_body(), http_request_resume_work(),
  * http_request_cut(), http_request_ref(), http_request_unref(), http_request_stopping() and
@@ -132,7 +132,7 @@ struct http_handler {
 
     /*
      * Worker thread. Called after HTTP_WORK; may itself return HTTP_WORK to queue up again, or
-     * HTTP_WAIT once somebody has promised to call http_request_resume_work(), who may do so at
+     * HTTP_WAIT once http_request_resume_work() is sure to be called, which may happen at
      * once. After HTTP_WAIT it is called in any case, also when the server stops.
      */
     enum http_next (*work)(struct http_request *r);
@@ -217,9 +217,9 @@ bool http_request_stopping(const struct http_request *r);
  * its stream (close() looks like shutdown(SHUT_WR) from here) may still wait for its answer: it
  * has left at once when more of its body is missing than the buffers can hold, else when its answer
  * has not begun http_options.gone_after_s (5 s) later. An end that stands behind more unread bytes
- * than the socket's buffer holds arrives only when the body is read on: whoever delays uploads must
- * go on with each of them some time. TCP keep-alive finds machines that vanished, in a minute and a
- * half.
+ * than the socket's buffer holds arrives only when the body is read on: a sink that delays uploads
+ * must go on with each of them some time. TCP keep-alive finds machines that vanished, in a minute
+ * and a half.
  * What the server does by itself then: a sink's wait ends (the connection is resumed, write() is
  * not called again, body_end(ERR_CANCELLED) and done() follow); work() that has not begun is not
  * called any more. What the handler has to do: long work() asks between two steps, together with

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Forward secrecy only: who gets the certificate's key cannot read what was recorded before. */
+/* Forward secrecy only: a thief of the certificate's key cannot read what was recorded before. */
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA"
 
 /* What libmicrohttpd is told; ours, which may change, is lower. */
@@ -53,7 +53,7 @@ static enum err copy_options(struct http_server *s, const struct http_options *f
     return OK;
 }
 
-/* libmicrohttpd's messages are mostly about what clients did: for whoever looks for it. */
+/* libmicrohttpd's messages are mostly about what clients did: for the debug log only. */
 static void log_message(void *cls, const char *format, va_list args)
 {
     (void)cls;

@@ -109,7 +109,7 @@ void http_server_quiesce(struct http_server *s);
  */
 void http_server_stop(struct http_server *s, unsigned deadline_ms);
 
-/* Of a server that is stopped, and whose statistics nobody asks for any more. NULL is fine. */
+/* Of a server that is stopped, and whose statistics are not asked for any more. NULL is fine. */
 void http_server_free(struct http_server *s);
 
 /* Gauges and counters for metrics. */

@@ -1,10 +1,10 @@
 /*
  * Suspending a connection while a worker or a sink is busy, without losing a wake-up.
  *
- * The waker and the epoll thread meet in one atomic, `wait`: whoever comes second does the resume.
- * A job and a sink have states of their own, so that a late http_request_resume_body() cannot
- * wake a connection whose job still runs. Each holds a reference across its wake-up, because the
- * request may be over as soon as the connection is resumed.
+ * The waker and the epoll thread meet in one atomic, `wait`: the second of them resumes the
+ * connection. A job and a sink have states of their own, so that a late http_request_resume_body()
+ * cannot wake a connection whose job still runs. Each holds a reference across its wake-up,
+ * because the request may be over as soon as the connection is resumed.
  */
 #include "gateway/http/connection.h"
 

@@ -6,13 +6,13 @@
  *   rates       a body that drips, an answer that is not read
  *   the client  left or ended its stream while the connection is suspended: an epoll set of our
  *               own reports it once (EPOLLRDHUP, edge-triggered; data does not wake it), so that
- *               nobody asks ten thousand sockets
+ *               ten thousand sockets are not polled
  *
  * A reset, or an end in both directions, is a client that has left. An end of its stream alone may
  * be a client that still reads (`shutdown(SHUT_WR)`): such a peer goes into the list `ended`, and
  * stays there until one of the rules of stream_ended() holds.
  * A peer is in the epoll set and in `ended` only while it lives: events are fetched under the
- * server's lock, which whoever removes a peer takes too.
+ * server's lock, which a thread that removes a peer takes too.
  */
 #include "gateway/http/connection.h"
 
@@ -92,7 +92,7 @@ void http_watch_cut(struct http_peer *peer)
     (void)shutdown(peer->fd, SHUT_RDWR);
 }
 
-/* Whoever works for this client may stop; a sink's wait ends here. */
+/* Work for this client may stop; a sink's wait ends here. */
 static void client_left(struct http_peer *peer)
 {
     struct exchange *x = peer->exchange;
@@ -192,7 +192,7 @@ static void look_at_deadlines(struct http_server *s, int64_t now)
     }
 }
 
-/* Bytes that the client's machine has taken of the connection so far; 0: nobody knows. */
+/* Bytes that the client's machine has taken of the connection so far; 0: unknown. */
 static uint64_t acknowledged(const struct http_peer *peer)
 {
     struct tcp_info info = {0};

@@ -1,5 +1,5 @@
 /*
- * Prometheus's text format, for all who add to /metrics. Failures are those of the buf.
+ * Prometheus's text format, for all that add to /metrics. Failures are those of the buf.
  */
 #ifndef KISEKI_GATEWAY_METRICS_METRICS_TEXT_H
 #define KISEKI_GATEWAY_METRICS_METRICS_TEXT_H

@@ -62,14 +62,14 @@ void chunked_fini(struct chunked *c)
     buf_fini(&c->trailer_bytes);
 }
 
-/* --- lines -------------------------------------------------------------------------------------*/
+/* --- lines ------------------------------------------------------------------------------------ */
 
 enum line_result { LINE_MORE, LINE_READY, LINE_BROKEN };
 
 /*
- * A line ends in CR LF and holds neither of them elsewhere, nor another control byte: whoever reads
- * the framing less strictly would see other chunks (RFC 9112 7.1). A trailer may end in LF alone:
- * AWS's own examples and some clients end one with "\n\r\n", and no payload follows.
+ * A line ends in CR LF and holds neither of them elsewhere, nor another control byte: a proxy that
+ * reads the framing less strictly would see other chunks (RFC 9112 7.1). A trailer may end in LF
+ * alone: AWS's own examples and some clients end one with "\n\r\n", and no payload follows.
  */
 static bool is_sound(const struct chunked *c, bool has_cr)
 {
@@ -105,7 +105,7 @@ static struct str line_of(struct chunked *c)
     return line;
 }
 
-/* --- chunks ------------------------------------------------------------------------------------*/
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 static bool hex_number(struct str s, uint64_t *out)
 {
@@ -217,7 +217,7 @@ static struct str take_data(struct chunked *c, struct str *in)
     return piece;
 }
 
-/* --- trailers ----------------------------------------------------------------------------------*/
+/* --- trailers --------------------------------------------------------------------------------- */
 
 static bool is_announced(const struct chunked *c, struct str name)
 {
@@ -300,7 +300,7 @@ static enum s3_code trailer_line(struct chunked *c, struct s3_error *error)
     return S3_OK;
 }
 
-/* --- the decoder -------------------------------------------------------------------------------*/
+/* --- the decoder ------------------------------------------------------------------------------ */
 
 /* A whole line stands in c->line. */
 static enum s3_code on_line(struct chunked *c, struct s3_error *error)

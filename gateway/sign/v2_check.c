@@ -17,7 +17,7 @@
 
 /*
  * Arguments that are part of the resource: those that AWS lists, and newer ones that select an
- * operation. A selector that is missing here could be added to somebody's presigned URL.
+ * operation. A selector that is missing here could be added to a presigned URL.
  */
 static const char *const selectors[] = {
     "accelerate",
@@ -68,7 +68,7 @@ static const char *const selectors[] = {
     "website",
 };
 
-/* --- the string to sign ------------------------------------------------------------------------*/
+/* --- the string to sign ----------------------------------------------------------------------- */
 
 /* One x-amz- header, or an argument that stands for one; sorted by name, then as they came. */
 struct amz {
@@ -206,7 +206,7 @@ static void put_path(const struct signing *s, enum path_form form, struct buf *o
 
 /*
  * Values stand in the text as they are, so `versionId=3` in a value would sign as the argument
- * itself does: whoever holds the URL could turn one into the other.
+ * itself does: a holder of the URL could turn one into the other.
  */
 static bool hides_selector(struct str value)
 {
@@ -268,7 +268,7 @@ static enum err string_to_sign(const struct signing *s, enum path_form form, str
     return buf_check(out);
 }
 
-/* --- checking ----------------------------------------------------------------------------------*/
+/* --- checking --------------------------------------------------------------------------------- */
 
 /* The reading's sub-resources can be taken for nothing else. */
 static bool is_plain(const struct signing *s)

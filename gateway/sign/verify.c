@@ -130,7 +130,7 @@ enum s3_code auth_parse(const struct auth_request *r, struct arena *arena, struc
 
 /*
  * Two values of one argument in a URL: version 4 sorts them and version 2 covers some only, so that
- * whoever holds the URL could choose which of them an operation sees first.
+ * a holder of the URL could choose which of them an operation sees first.
  */
 static enum s3_code check_repeated(const struct auth *a, struct s3_error *error)
 {

@@ -18,7 +18,7 @@
  * change while the bucket's row stands, but another account may make a bucket of the name anew.
  *
  * A write takes a lock, shared, on its access key (PostgreSQL: an advisory one, to the commit), and
- * compares in a later statement, whose snapshot is younger; whoever changes a key takes the lock
+ * compares in a later statement, whose snapshot is younger; a change of a key takes the lock
  * alone. So no write that was decided by the old row commits after the change. Advisory locks queue
  * in order: a change waits for the transactions under way only. SQLite has one writer.
  *

@@ -10,7 +10,7 @@
 
 /*
  * What is in memory: a table of sets, an item's hash says which; a set that is full gives up its
- * entries in turn. Nobody but who may change accounts decides what is in there.
+ * entries in turn. Only those who may change accounts decide what is in there.
  */
 #define WAYS         4
 #define KEY_SETS     (ACCOUNT_CACHE_KEYS / WAYS)

@@ -59,7 +59,7 @@ struct meta_ids {
     uint64_t session, tag;           /* slices: whose the ranges are */
     uint64_t fetching_session;       /* slices: for whom the fetch under way is */
     bool fetching;
-    uint64_t failures;           /* fetches that failed, for those who wait for one */
+    uint64_t failures;           /* fetches that failed, for threads that wait for one */
     struct err_info error;       /* of the last of them */
     struct slice_range **ranges; /* slices: those with names that no row has yet */
     size_t range_count, range_cap;
@@ -217,7 +217,7 @@ void locks_fini(struct meta *m);
 void locks_sweep(struct meta *m);
 /* All that wait, and all that would, get ERR_CANCELLED. */
 void locks_cancel(struct meta *m);
-/* Ends the thread of those who wait; nobody may wait any more. Before `sql` is closed. */
+/* Ends the thread of waiters; none may wait any more. Before `sql` is closed. */
 void locks_stop(struct meta *m);
 
 /*

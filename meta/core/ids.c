@@ -99,7 +99,7 @@ static void fetched(struct sql_unit *u)
     if (u->error.code != OK) {
         ids->failures++;
         ids->error = u->error;
-        /* Whether the block was taken does not matter: nobody will give out its numbers. */
+        /* Whether the block was taken does not matter: its numbers will not be given out. */
         if (ids->error.code == ERR_UNKNOWN)
             ids->error.code = ERR_BUSY;
     } else if (!ids->slices || ids->fetching_session == ids->session) {

@@ -48,8 +48,8 @@ static enum err init_locks(struct meta *m)
 }
 
 /*
- * The control handle gives up early: its heartbeats must learn in time that nobody answers. They
- * are also who notices first that a silent primary was replaced.
+ * The control handle gives up early: its heartbeats must learn in time that no server answers. They
+ * also notice first that a silent primary was replaced.
  */
 static enum err connect(struct meta *m, const struct meta_options *o)
 {

@@ -59,7 +59,7 @@ static enum err check_exists(struct meta *m)
     return err == OK ? err_set(ERR_NOT_FOUND, "the database has no table volume") : err;
 }
 
-/* Makes the tables and the volume's row, unless somebody has; sql_script() takes turns. */
+/* Makes the tables and the volume's row, unless another process has; sql_script() takes turns. */
 static enum err create(struct meta *m, bool *out_created)
 {
     char uuid[37];

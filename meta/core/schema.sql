@@ -137,7 +137,7 @@ CREATE TABLE inode_pieces (
     len        BIGINT NOT NULL,
     piece      BIGINT NOT NULL,             -- 0: a hole
     piece_off  BIGINT NOT NULL,
-    born       BIGINT NOT NULL DEFAULT 0,   -- the token that made this row: what views are told by
+    born       BIGINT NOT NULL DEFAULT 0,   -- the token that made this row: views compare it
     dead       BIGINT,                      -- the token that merged or cut it away
     died       BIGINT,                      -- then: its entry of kind 3 in dead
     PRIMARY KEY (inode, start, token)

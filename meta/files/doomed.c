@@ -1,4 +1,4 @@
-/* Slices to be deleted from the store: queued, given to whoever deletes, ticked off. */
+/* Slices to be deleted from the store: queued, given to the job that deletes them, ticked off. */
 #include "meta/sql/json_array.h"
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"

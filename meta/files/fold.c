@@ -49,7 +49,7 @@ static void add_each(struct sql_unit *u, statement add, const struct file *files
         add(u, p_inode(files[i].inode));
 }
 
-/* The keys' rows are locked first, in the order of all who lock several of them. */
+/* The keys' rows are locked first, in the order of all transactions that lock several. */
 static enum err fold(struct meta *m, struct job_hold *h, struct arena *a, struct file *files,
                      size_t count)
 {

@@ -2,7 +2,7 @@
  * The job "reclaim": stamps what died, and frees what no reader can see any more.
  *
  * Each queue is read in the order of its index from a hint on, which is where the last scan found
- * its first row: index entries of rows that are gone stay as long as somebody's snapshot is older
+ * its first row: index entries of rows that are gone stay as long as a snapshot is older
  * (a long backup), and a scan that began at the front would walk over all of them each time. Once a
  * minute it does begin there, for what may have come in below the hint. Hints are kept in memory: a
  * session looks before it takes the job, so it would have to read the job's row every second.

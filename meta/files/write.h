@@ -1,6 +1,6 @@
 /*
  * Writing at a range of a file that is there (meta/README.md, "Writing at a range", has the idea).
- * fs/write/range_write.h is who calls this; nothing else writes at ranges. See meta/core/meta.h for
+ * fs/write/range_write.h calls this; nothing else writes at ranges. See meta/core/meta.h for
  * errors and threads.
  *
  *     state = object_get(..., OBJECT_DATA)     under an epoch tag, held until the end

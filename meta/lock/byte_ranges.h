@@ -1,8 +1,8 @@
 /*
- * Who holds which bytes of one file, and who waits. Pure: no I/O, no locks.
+ * Holders of, and waiters for, the bytes of one file. Pure: no I/O, no locks.
  *
  * A list in order of asking. A request is granted when nothing before it conflicts with it:
- * neither a holder nor somebody who waits. So conflicting requests are served first come, first
+ * neither a holder nor a waiter. So conflicting requests are served first come, first
  * served, and a stream of shared ones never starves an exclusive one; what does not conflict
  * passes.
  *

@@ -7,7 +7,7 @@
  *                 -> granted: a token, higher than that of every lock granted before on this file
  *     lock_release
  *
- * Nobody needs a thread to wait. lock_begin() and lock_go_on() take the next step, which may be a
+ * A wait needs no thread. lock_begin() and lock_go_on() take the next step, which may be a
  * round trip to the database; ERR_AGAIN says that it is others' turn now, and that on_turn() will
  * be called, once, when lock_go_on() is worth calling: the turn has come, the deadline has passed,
  * or the process stops. Until then the lock is the manager's. lock_take() does all that and blocks.
@@ -22,8 +22,8 @@
  * database. There, asking and granting lock the file's row in `range_tokens`, so that they come
  * one after the other, and a request is granted if no other conflicts with it that is granted or
  * was there before: fair among all gateways. For rows that must wait one thread of the process
- * (waiting.c) looks again after 1 ms, then less often, at least every LOCK_POLL_MS, at all of them
- * in one round trip: so a release is noticed within 50 ms, no wake-up can be lost, and nothing is
+ * (waiting.c) polls after 1 ms, then less often, at least every LOCK_POLL_MS, all of them in one
+ * round trip: so a release is noticed within 50 ms, no wake-up can be lost, and nothing is
  * sent to anybody (a NOTIFY would serialise all commits of the database). A look locks nothing.
  *
  * Leases and fencing. A row counts only while its session's row is there; it is deleted with what a
@@ -34,9 +34,9 @@
  *
  * Grants are not flushed to disk (PostgreSQL: synchronous_commit off, on a connection of their
  * own). Should the server crash and forget one, its token is forgotten with it, in the same
- * transaction; whoever was granted it finds no row at commit and takes the lock anew.
+ * transaction; its holder finds no row at commit and takes the lock anew.
  *
- * Deadlock: whoever holds a range lock takes no other, and every wait has a deadline. Both are
+ * Deadlock: a holder of a range lock takes no other, and every wait has a deadline. Both are
  * rules for callers; the deadline bounds what breaks the first. (Turns, below, end before a range
  * lock begins.)
  *
@@ -97,7 +97,7 @@ MUST_USE enum err lock_take(struct meta *m, uint64_t inode, uint64_t lo, uint64_
                             enum lock_mode mode, int64_t deadline_boot_ms, struct range_lock *out);
 
 /*
- * A turn: exclusive in this process only, no database, by a number that all who want it compute
+ * A turn: exclusive in this process only, no database, by a number that all callers compute
  * alike. As lock_begin(), and released likewise.
  */
 MUST_USE enum err lock_turn_begin(struct meta *m, uint64_t number, int64_t deadline_boot_ms,

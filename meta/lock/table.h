@@ -8,7 +8,7 @@
 
 #define LOCK_BUCKETS 256
 
-/* A file that somebody here has locked, or waits for. */
+/* A file that is locked or waited for here. */
 struct locked_file {
     struct locked_file *next;
     uint64_t inode;
@@ -28,16 +28,16 @@ struct lock_table {
     /* guarded by lock */
     struct locked_file *buckets[LOCK_BUCKETS];
     struct leftover *leftovers;
-    struct range_lock *waiting; /* whoever was answered ERR_AGAIN */
+    struct range_lock *waiting; /* those answered ERR_AGAIN */
     bool cancelled;             /* by locks_cancel() */
     bool stopping, running;
     pthread_t thread;
 };
 
-/* --- waiting.c --- */
+/* --- waiting.c -------------------------------------------------------------------------------- */
 /*
- * From here on the lock is the thread's, or of whoever takes it off the list first: it must not be
- * touched any more. With the lock held. ERR_NOMEM: no thread.
+ * From here on the lock is the thread's, or another's that takes it off the list first: it must
+ * not be touched any more. With the lock held. ERR_NOMEM: no thread.
  */
 MUST_USE enum err waiting_add(struct meta *m, struct range_lock *l);
 /* Takes it off and adds it to a list of those to be called; with the lock held. */
@@ -45,7 +45,7 @@ void waiting_take(struct lock_table *t, struct range_lock *l, struct range_lock 
 /* Calls them, without the lock. They are their owners' from then on. */
 void waiting_call(struct range_lock *due);
 
-/* --- rows.c: rows of locks in the database; each call is a round trip --- */
+/* --- rows.c: rows of locks in the database; each call is a round trip ------------------------- */
 /* Makes l's row. *out_granted with l->token, or it waits. */
 MUST_USE enum err lock_row_ask(struct meta *m, struct range_lock *l, bool *out_granted);
 

@@ -1,7 +1,7 @@
 /*
- * Those who wait for a lock, and the one thread that sees to them: it ends waits whose time is
- * over, and looks whether rows have become free that wait for other gateways, all in one round
- * trip. It is started by the first who waits, and sleeps while there is nothing to do.
+ * Waiters for locks, and the one thread that serves them: it ends waits whose time is over, and
+ * polls the rows that wait for other gateways, all in one round trip. The first waiter starts it;
+ * it sleeps while there is nothing to do.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -75,8 +75,8 @@ static void plan(struct lock_table *t, int64_t now, struct round *r)
 }
 
 /*
- * Nobody else takes rows that wait off the list, so they stay where they are meanwhile. A database
- * that does not answer is asked again, until their time is over.
+ * No other thread takes waiting rows off the list, so they stay where they are meanwhile. A
+ * database that does not answer is asked again, until their time is over.
  */
 static void look(struct meta *m, struct round *r)
 {
@@ -138,7 +138,7 @@ enum err waiting_add(struct meta *m, struct range_lock *l)
     struct lock_table *t = m->locks;
     if (!t->running) {
         if (pthread_create(&t->thread, NULL, waiting_main, m) != 0)
-            return err_set(ERR_NOMEM, "cannot start a thread for those who wait for range locks");
+            return err_set(ERR_NOMEM, "cannot start a thread for waits for range locks");
         pthread_setname_np(t->thread, "range-locks");
         t->running = true;
     }

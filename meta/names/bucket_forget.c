@@ -1,9 +1,9 @@
 /*
  * The job "buckets": what deleted buckets leave. DeleteBucket only takes the bucket's row, and
  * queues its id in `dead` as kind 4 if uploads are in progress there: with thousands of parts they
- * would keep every writer waiting. Nobody finds such an upload any more, since all look for it by
- * the bucket's row; here they are aborted, some parts a transaction. No epoch matters: the parts'
- * inodes are queued by the trigger, and wait for theirs.
+ * would keep every writer waiting. No request finds such an upload any more, since all look for it
+ * by the bucket's row; here they are aborted, some parts a transaction. No epoch matters: the
+ * parts' inodes are queued by the trigger, and wait for theirs.
  */
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"

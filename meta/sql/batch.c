@@ -7,7 +7,7 @@
  *      ^                                                                          |
  *      +------------------------- the connection was lost ------------------------+
  *
- * Nobody waits for a batch to fill: a slot takes what is there when it becomes idle. A blocking
+ * No unit waits for a batch to fill: a slot takes what is there when it becomes idle. A blocking
  * caller that finds a slot idle and the queue empty borrows the slot and runs its unit itself,
  * which saves two thread switches. At least one slot is kept free of writes, and one of reads, so
  * that neither starves the other.
@@ -144,7 +144,7 @@ static bool may_borrow(const struct batcher *b, enum sql_kind kind)
            (b->running[kind] == 0 || patience[kind].gather == 0);
 }
 
-/* The kind of work to be done now; SQL_KINDS: none, look again at *out_later (INT64_MAX: no). */
+/* The kind of work to be done now; SQL_KINDS: none, ask again at *out_later (INT64_MAX: no). */
 static enum sql_kind next_kind(const struct batcher *b, int64_t *out_later)
 {
     int64_t read = start_time(b, SQL_READ), write = start_time(b, SQL_WRITE);
@@ -230,7 +230,7 @@ static void set_state(struct slot *s, enum slot_state state)
     s->state = state;
 }
 
-/* The end of a batch, under lock: whoever had the slot BUSY gives it back. */
+/* The end of a batch, under lock: the thread that had the slot BUSY releases it. */
 static void give_back(struct slot *s, enum sql_kind kind, bool up)
 {
     s->batcher->running[kind]--;
@@ -257,7 +257,7 @@ static void stay_down(struct slot *s)
     }
 }
 
-/* Until woken, or until `later` if nobody waits for that already. Under lock. */
+/* Until woken, or until `later` if no thread waits for that already. Under lock. */
 static void wait_for_work(struct slot *s, int64_t later)
 {
     struct batcher *b = s->batcher;

@@ -175,7 +175,7 @@ static void move_last(struct sql_batch *batch, const struct sql_unit *culprit)
     batch->units[batch->count - 1] = u;
 }
 
-/* The batch stays with the slot until resolve() has asked. Without a marker nobody can know. */
+/* The batch stays with the slot until resolve() has asked. Without a marker it cannot be known. */
 static void put_in_doubt(struct slot *s, struct sql_batch *batch)
 {
     struct batcher *b = s->batcher;

@@ -1,7 +1,7 @@
 /*
  * Which of the URL's servers to connect to.
  *
- * All are asked at once: one that is down or hangs costs nobody's time but its own, and the order
+ * All are asked at once: one that is down or hangs costs no time but its own, and the order
  * in the URL means nothing. libpq turns standbys away (target_session_attrs=read-write). Should
  * two servers take writes, the one on the newest timeline rules: a promoted standby begins a new
  * one, so the other is a primary that was replaced, came back and does not know it. What this
@@ -126,7 +126,10 @@ static int64_t timeout_us(const struct pg_driver *d)
     return (seconds < TIMEOUT_MIN ? TIMEOUT_MIN : seconds) * 1000000;
 }
 
-/* --- who rules -------------------------------------------------------------------------------- */
+/*
+ * --- which is the primary
+ * --------------------------------------------------------------------------------
+ */
 
 uint64_t pg_rule_number(struct pg_driver *d)
 {
@@ -255,7 +258,7 @@ static bool pending(const struct candidate *c)
     return c->state == CONNECTING || c->state == ASKING;
 }
 
-/* Steps those that can be, after at most `wait_us`. False: nobody is pending any more. */
+/* Steps those that can be, after at most `wait_us`. False: none is pending any more. */
 static bool step_all(struct candidate *all, size_t count, struct pollfd *fds, int64_t wait_us)
 {
     size_t waiting = 0;

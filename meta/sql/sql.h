@@ -149,7 +149,7 @@ struct sql_options {
     int64_t wait_ms;    /* 0: 5,000. How long a unit waits for a database that is away; a tenth of
                            it once that has lasted for six times as long */
     int64_t answer_ms;  /* 0: 20,000. Silence after which a connection counts as lost; half of it
-                           in reads, which wait for nobody's lock */
+                           in reads, which wait for no lock */
     int64_t lock_ms;    /* 0: 10,000. Longest wait for one row lock */
     bool unflushed; /* PostgreSQL: commits do not wait for the disk; for what a crash may undo */
     const char *must_have; /* NULL: SQLite's file is made where there is none. Else a table's name:

@@ -3,7 +3,7 @@
  *
  * One connection writes (the batching has one slot): BEGIN IMMEDIATE, a SAVEPOINT a unit, COMMIT,
  * WAL with synchronous=FULL, so that COMMIT returns after the fsync. Reads run in the calling
- * thread on a connection of a small pool; in WAL mode they wait for nobody.
+ * thread on a connection of a small pool; in WAL mode they wait for nothing.
  *
  * A COMMIT that fails with an I/O error may stand in the log all the same and come back after a
  * crash: it is in doubt, and resolved by the tombstone, whose frames take the place of the lost
@@ -322,7 +322,7 @@ static enum sql_outcome commit(struct lite_conn *c, struct sql_batch *b)
 {
     int rc = control_rc(c, COMMIT);
     enum err gone = rc == SQLITE_OK ? sqlite_space_same(&driver_of(&c->base)->space) : OK;
-    if (gone != OK) /* nobody will ever find there what was committed */
+    if (gone != OK) /* what was committed there is lost to everyone */
         return failed(c, b, gone, NULL);
     if (rc == SQLITE_OK)
         return SQL_DONE;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOOK_MS 5000 /* a writer that holds the whole file waits for nobody longer */
+#define LOOK_MS 5000 /* a writer that holds the whole file waits no longer for anything */
 
 /* Makes the folders above `path`, as mkdir -p does. */
 static enum err make_folders(char *path)
@@ -76,7 +76,7 @@ enum err sqlite_file_make(char *path)
     return err == OK ? make_file(path) : err;
 }
 
-/* Readers of a log that nobody has open make the files beside it, and remove them again. */
+/* Readers of a log that is open nowhere else make the files beside it, and remove them again. */
 static enum err holds(sqlite3 *db, const char *path, const char *table)
 {
     sqlite3_stmt *s = NULL;

@@ -6,7 +6,7 @@
  *      +-- the reserve fits again --+    asked once a second
  *
  * The reserve is a file beside the database, PATH-reserve, with RESERVE_BYTES allocated; and the
- * write-ahead log gets LOG_BYTES allocated ahead, which nobody else can take meanwhile. Deleting
+ * write-ahead log gets LOG_BYTES allocated ahead, which no other file can take meanwhile. Deleting
  * frees pages inside of the database, so it can go on for ever on the room of the log.
  *
  * A database whose file was removed or replaced can still be written to, and all of that is lost:

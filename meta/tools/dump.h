@@ -6,12 +6,12 @@
  *     ["keys", 1, "Zmls", ...]        a row: the table, then its columns; bytes in base64
  *     {"end": number of rows}
  *
- * Sessions, their transactions, jobs and locks are not in it: nobody lives after a load, so what
- * sessions had left behind is found by the first gateway. Secrets stay sealed under the master key.
- * Memory does not grow with the volume. The same volume gives the same bytes.
+ * Sessions, their transactions, jobs and locks are not in it: no session lives after a load, so
+ * what sessions had left behind is found by the first gateway. Secrets stay sealed under the
+ * master key. Memory does not grow with the volume. The same volume gives the same bytes.
  *
  * Both block, and want to be alone: no session may live (ERR_BUSY), and a dump during which
- * somebody came fails (ERR_CONFLICT). `each_row` (or NULL) is called with 1 for each row, for
+ * a session came fails (ERR_CONFLICT). `each_row` (or NULL) is called with 1 for each row, for
  * progress.
  */
 #ifndef KISEKI_META_TOOLS_DUMP_H

@@ -68,7 +68,7 @@ static void write_user(struct buf *xml, const struct account *owner)
     xml_cstr(xml, "DisplayName", owner->name);
 }
 
-/* The owner has full control, nobody else has anything. */
+/* The owner has full control, and no grant names another. */
 static enum s3_code reply_acl(struct s3_request *r, uint64_t owner_id)
 {
     struct account owner = r->access.account;

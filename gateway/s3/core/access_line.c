@@ -27,7 +27,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decoded and in lower case, as whoever reads it later would; false: too long to be a secret's. */
+/* Decoded and in lower case, as a later reader would read it; false: too long to be a secret's. */
 static bool plain_name(struct str name, char out[ARG_NAME_MAX])
 {
     size_t len = 0;

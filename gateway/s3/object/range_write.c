@@ -293,7 +293,7 @@ static enum s3_code make_object(struct s3_request *r)
     op->put->cond = (struct object_cond){.if_absent = true};
     err = object_put(r->s3->meta, op->put, &missing);
     if (err == ERR_CONDITION && op->tries++ < APPEND_RETRIES)
-        return begin_write(r); /* somebody else made it a moment ago: append to that */
+        return begin_write(r); /* another request made it a moment ago: append to that */
     writer_resolve(r->writer, err);
     if (err == ERR_CONDITION)
         return s3_fail(&r->error, S3_CONDITIONAL_REQUEST_CONFLICT, NULL);

@@ -13,7 +13,7 @@
  * A condition that is there is never as if it were absent. One that names no ETag (empty, `""`,
  * `W/""`, `,`, quotes that do not end) matches nothing: If-Match fails. If-None-Match would hold
  * then, which is right for a read (the whole object is answered). A write that is to be guarded by
- * it is refused with 412 all the same: nobody can tell what the client meant to keep.
+ * it is refused with 412 all the same: it is unknown what the client meant to keep.
  *
  * What a write is decided by is evaluated in SQL (meta/names/object.h, struct object_cond) from
  * conditions_form(); tests/conditions_cases.h has the one table that both are tested with.

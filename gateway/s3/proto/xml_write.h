@@ -1,5 +1,5 @@
 /*
- * Writes XML into a struct buf. No state of its own: whoever opens an element closes it. Failures
+ * Writes XML into a struct buf. No state of its own: the caller closes what it opens. Failures
  * are the buf's sticky one, so no call needs a check.
  *
  * Text is escaped: & < > " as entities and CR as &#13;. Characters that XML 1.0 forbids (most
