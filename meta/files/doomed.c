@@ -2,19 +2,11 @@
 #include "meta/sql/json_array.h"
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"
+#include "meta/names/object_internal.h"
 
 #include "base/clock.h"
 
 #define SLICES_MAX 4096 /* slices a unit */
-
-/* The run of slices with the same tag at the beginning, at most SLICES_MAX. */
-static size_t same_tag(const struct slice_name *slices, size_t count)
-{
-    size_t n = 1;
-    while (n < count && n < SLICES_MAX && slices[n].tag == slices[0].tag)
-        n++;
-    return n;
-}
 
 static struct str ids_of(struct arena *a, const struct slice_name *slices, size_t count)
 {
@@ -60,7 +52,7 @@ static enum err for_runs(struct run *run, const struct slice_name *slices, size_
 {
     enum err err = OK;
     while (err == OK && count > 0 && (run->hold == NULL || run->hold->held)) {
-        size_t n = same_tag(slices, count);
+        size_t n = object_same_tag(slices, count < SLICES_MAX ? count : SLICES_MAX);
         struct arena *a = arena_new(META_SMALL_ARENA);
         err = write_run(run, slices, n, a, add);
         if (err == OK && answered != NULL)

@@ -72,13 +72,10 @@ static enum err commit(struct write *x, struct arena *a, const struct sql_call *
 
 static enum err add_slices(struct write *x, const struct content_piece *p)
 {
-    size_t from = 0;
-    while (from < p->slice_count) {
-        size_t to = from + 1;
-        while (to < p->slice_count && p->slices[to].tag == p->slices[from].tag)
-            to++;
+    for (size_t at = 0, n; at < p->slice_count; at += n) {
+        n = object_same_tag(p->slices + at, p->slice_count - at);
         struct str ids;
-        enum err err = object_slice_ids(x->unit.arena, p->slices + from, to - from, &ids);
+        enum err err = object_slice_ids(x->unit.arena, p->slices + at, n, &ids);
         if (err != OK)
             return err;
         sql_add_write_slices(&x->unit, IF_MADE(x), p_tag((int64_t)p->slices[from].tag), p_ids(ids));

@@ -16,6 +16,8 @@
 
 /* Moved into the arena, or what went wrong with the buffer; frees it. */
 MUST_USE enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out);
+/* How many slices at the front, at least one of count > 0, have the first one's tag. */
+size_t object_same_tag(const struct slice_name *slices, size_t count);
 /* The ids as a JSON array in the arena. */
 MUST_USE enum err object_slice_ids(struct arena *a, const struct slice_name *slices, size_t count,
                                    struct str *out);

@@ -26,6 +26,14 @@ enum err object_move_to_arena(struct arena *a, struct buf *b, struct str *out)
     return err;
 }
 
+size_t object_same_tag(const struct slice_name *slices, size_t count)
+{
+    size_t n = 0;
+    while (n < count && slices[n].tag == slices[0].tag)
+        n++;
+    return n;
+}
+
 enum err object_pack_pairs(struct arena *a, struct pairs p, struct str *out)
 {
     struct buf b;
@@ -122,7 +130,7 @@ static enum err add_piece(struct sql_unit *u, uint64_t inode, const struct conte
             return err;
         from = to;
     }
-    return OK;
+    return err;
 }
 
 enum err object_add_content(struct sql_unit *u, uint64_t inode, const struct content *c)
