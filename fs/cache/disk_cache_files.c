@@ -30,7 +30,7 @@ struct file_header {
 struct file_entry {
     uint64_t id, tag;
     uint32_t granule, len;
-    uint64_t crc; /* of what is before: a torn entry is none */
+    uint64_t crc; /* of what is before it: a torn entry does not count */
 };
 
 static uint64_t entry_crc(const struct file_entry *e)

@@ -275,7 +275,7 @@ static void run(struct fetch *f)
     }
     if (f->unheld)
         meta_read_end(f->fs->meta, &f->read);
-    /* Into the cache first: at no time are the bytes in neither place. */
+    /* Into the cache first: the bytes are always in one of the two. */
     pthread_mutex_lock(&f->shard->lock);
     f->state = FETCH_DONE;
     f->bad = bad;

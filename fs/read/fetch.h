@@ -6,7 +6,7 @@
  *
  * In the table from its making until it is done, so a reader that looks for its bytes finds it;
  * counted: its pages stay until the last reference goes. Verified granules are in the cache
- * before the fetch leaves the table, so that at no time the bytes are in neither place.
+ * before the fetch leaves the table, so the bytes are always in one of the two.
  *
  * A thread that runs a fetch has an epoch tag, so that the slice is not deleted meanwhile: a
  * reader has its file's, a prefetch, which may outlive its reader, one of its own.

@@ -42,7 +42,7 @@ void pile_add(struct pile *p, const struct object_extent *link)
                              link->piece_off};
     struct pile old = *p;
     uint64_t lo = most(whole.start, p->from), hi = least(whole.end, p->until);
-    uint64_t at = lo; /* of the new run, all before it has been seen to */
+    uint64_t at = lo; /* of the new run, all before it is done */
     size_t i = 0;
 
     if (lo >= hi)

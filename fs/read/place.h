@@ -58,12 +58,12 @@ struct reader {
     bool lent;         /* the run is in use: reader_rest() was not called */
     struct held_fetch holds[HOLDS];
     size_t hold_count;
-    uint64_t ahead; /* bytes before it have been seen to */
+    uint64_t ahead; /* bytes before it are fetched or requested */
     /* in fs->readers while there is anything of it */
     struct holder holder;
     _Atomic int64_t used_ms; /* boot clock */
     /* of the one thread that reads */
-    uint64_t until; /* the end of what is worth to be seen to: beyond `end` for later readers */
+    uint64_t until; /* the end of what is worth fetching: beyond `end` for later readers */
     struct overlay_item few[FEW_ITEMS];
 };
 

@@ -52,7 +52,7 @@ MUST_USE enum err dir_make_root(const char *path);
 
 /* Takes our lock file and removes what dead owners left. */
 MUST_USE enum err dir_register_owner(struct dir_store *d);
-/* Gives the lock file back; fine when there is none. */
+/* Removes the lock file; fine when there is none. */
 void dir_leave(struct dir_store *d);
 
 MUST_USE enum err dir_list(struct store *s, const char *prefix, store_list_fn *each, void *user);

@@ -21,7 +21,7 @@ struct scrub {
 
 /*
  * One finding a slice that is missing, of another length, or wrong, with the objects that use it. A
- * slice that is freed meanwhile is none. Blocks. ERR_BUSY and the like when the store does not
+ * slice that is freed meanwhile is not one. Blocks. ERR_BUSY and the like when the store does not
  * answer.
  */
 MUST_USE enum err scrub_run(struct fs *fs, struct scrub *s);

@@ -76,7 +76,7 @@ int command_dump(const struct config *c)
     if (out != NULL && out != stdout && fclose(out) != 0 && err == OK)
         err = err_set(ERR_IO, "the dump could not be written: %m");
     if (err != OK && out != NULL && out != stdout)
-        (void)unlink(c->file); /* ours: a part of a dump is none, and would refuse the next one */
+        (void)unlink(c->file); /* ours, and a part of a dump is of no use */
     meta_close(meta);
     volume_forget(&volume);
     return err == OK ? 0 : tool_fail(err);

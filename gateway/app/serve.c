@@ -438,7 +438,7 @@ static void wait_for_balancers(struct gateway *g, const sigset_t *signals)
 
 /*
  * The last resort: a thread that hangs in a system call or in a library cannot be asked to
- * end. What a process leaves that ends anywhere is seen to by others (ARCHITECTURE.md, "Crash
+ * end. What a process leaves behind is cleaned up by others (ARCHITECTURE.md, "Crash
  * points").
  */
 static void *end_in_time(void *deadline)

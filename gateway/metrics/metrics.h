@@ -27,7 +27,7 @@ void metrics_free(struct metrics *m);
 /* A request has ended. `op` is the row's number, or op_count for requests that found no row. */
 void metrics_request(struct metrics *m, size_t op, unsigned status, int64_t micros,
                      uint64_t bytes_in, uint64_t bytes_out);
-/* An answer was an error: counted by S3's code. S3_OK is none. */
+/* An answer was an error: counted by S3's code. S3_OK is no error, and is not counted. */
 void metrics_error(struct metrics *m, enum s3_code code);
 /* A verified upload's kind of payload (S3-FACTS: five kinds). */
 void metrics_payload(struct metrics *m, enum auth_payload kind);

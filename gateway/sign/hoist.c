@@ -28,7 +28,7 @@ static const char *const v2_args[] = {"content-md5", "content-type"};
 
 /*
  * Checksums are left alone: the JavaScript SDK presigns uploads with the checksum of no bytes, and
- * S3 was seen to accept other bodies with such URLs.
+ * S3 accepts other bodies with such URLs, as tried.
  */
 static bool is_checksum(struct str name)
 {

@@ -1,4 +1,7 @@
-/* Slices to be deleted from the store: queued, given to the job that deletes them, ticked off. */
+/*
+ * Slices to be deleted from the store: queued, given to the job that deletes them, removed from
+ * the queue.
+ */
 #include "meta/sql/json_array.h"
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"
@@ -156,7 +159,7 @@ enum err doomed_take(struct meta *m, const struct job_round *r, struct arena *a,
     if (err == OK && !hold.held)
         err = err_set(ERR_NOT_FOUND, "another session deletes doomed slices");
     if (err == OK)
-        err = due(m, a, max, &c); /* the one before us may have ticked some off meanwhile */
+        err = due(m, a, max, &c); /* the holder before us may have removed some meanwhile */
     if (err != OK)
         return err;
     out->slices = arena_array(a, c->rows, sizeof(*out->slices));

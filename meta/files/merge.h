@@ -28,7 +28,7 @@ MUST_USE enum err merge_next(struct meta *m, const struct job_round *r, struct a
 /* The first run at or after `from`; at most 64 MiB. ERR_NOT_FOUND: there is none. */
 MUST_USE enum err merge_run(struct meta *m, uint64_t inode, uint64_t from, uint64_t *out_lo,
                             uint64_t *out_hi);
-/* The file has been seen to; if it was written meanwhile it comes up again. */
+/* The file is done; if it was written meanwhile it comes up again. */
 MUST_USE enum err merge_done(struct meta *m, const struct merge_file *f);
 /* It could not be merged: tried again after a minute, then two, up to a day. */
 MUST_USE enum err merge_set_aside(struct meta *m, const struct merge_file *f, bool *out_first);

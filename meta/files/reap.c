@@ -1,4 +1,7 @@
-/* The job "sessions": those whose lease is over are removed, and what they left is seen to. */
+/*
+ * The job "sessions": sessions whose lease is over are removed, and what they left is cleaned
+ * up.
+ */
 #include "meta/jobs/job_internal.h"
 #include "meta/files/reclaim.h"
 

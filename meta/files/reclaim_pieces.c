@@ -27,7 +27,7 @@ static enum err set_aside(struct reclaim *r, struct arena *a, uint64_t piece, en
 struct work {
     struct reclaim *r;
     struct arena *a;
-    uint64_t *ids; /* entries of `dead` that are seen to here */
+    uint64_t *ids; /* entries of `dead` that are handled here */
     size_t count;
     uint64_t *slices; /* as often as records name them */
     size_t slice_count, slice_cap;

@@ -231,7 +231,7 @@ enum err lock_begin(struct meta *m, uint64_t inode, uint64_t lo, uint64_t hi, en
                                .arg = arg};
     out->range = (struct byte_range){.lo = lo, .hi = hi, .exclusive = exclusive};
     if (lo >= hi || hi > LOCK_TO_END)
-        return err_set(ERR_BUG, "a lock on a range that is none");
+        return err_set(ERR_BUG, "a lock on an empty or invalid range");
     out->session = session_id(m);
     if (out->session == 0)
         return err_set(ERR_FENCED, "no session is open: nothing may be locked");

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* With a delimiter, so many keys are looked at before it is decided how to go on. */
-#define TASTE 64
+#define SAMPLE 64
 
 /* Columns of both statements. */
 enum { COL_BUCKET, COL_GENERATION, COL_OWNER, COL_VERSIONING, COL_KEY, COL_CUT, COL_ATTR };
@@ -145,19 +145,19 @@ static enum err go_on(struct meta *m, struct arena *a, const struct object_list_
     return OK;
 }
 
-/* The first rows, *out_taste of them at most. */
+/* The first rows, *out_sample of them at most. */
 static enum err scan_first(struct meta *m, struct arena *a, const struct object_list_query *q,
-                           struct str from, struct str to, size_t limit, size_t *out_taste,
+                           struct str from, struct str to, size_t limit, size_t *out_sample,
                            struct page *page, struct sql_call **out)
 {
-    size_t taste = q->delimiter.len > 0 && limit > TASTE ? TASTE : limit;
-    enum err err = scan(m, a, q, from, to, taste, page, out);
+    size_t sample = q->delimiter.len > 0 && limit > SAMPLE ? SAMPLE : limit;
+    enum err err = scan(m, a, q, from, to, sample, page, out);
     /* Few of them share a prefix: a scan of all is cheaper than a probe for each. */
-    if (err == OK && taste < limit && (*out)->rows == taste && page->count > taste / 4) {
-        taste = limit;
-        err = scan(m, a, q, from, to, taste, page, out);
+    if (err == OK && sample < limit && (*out)->rows == sample && page->count > sample / 4) {
+        sample = limit;
+        err = scan(m, a, q, from, to, sample, page, out);
     }
-    *out_taste = taste;
+    *out_sample = sample;
     return err;
 }
 
@@ -172,15 +172,15 @@ enum err object_list(struct meta *m, struct arena *a, const struct object_list_q
     if (err != OK)
         return err;
     struct sql_call *c = NULL;
-    size_t taste = 0;
-    err = scan_first(m, a, q, from, to, limit, &taste, &page, &c);
+    size_t sample = 0;
+    err = scan_first(m, a, q, from, to, limit, &sample, &page, &c);
     if (err != OK)
         return err;
     out->bucket = (struct bucket_ref){.id = (uint64_t)sql_int(c, 0, COL_BUCKET),
                                       .generation = (uint64_t)sql_int(c, 0, COL_GENERATION),
                                       .owner = (uint64_t)sql_int(c, 0, COL_OWNER),
                                       .versioning = (int)sql_int(c, 0, COL_VERSIONING)};
-    if (q->max > 0 && c->rows == taste && page.count > 0 && page.count < limit)
+    if (q->max > 0 && c->rows == sample && page.count > 0 && page.count < limit)
         err = go_on(m, a, q, to, limit, &page);
     if (err != OK)
         return err;

@@ -63,7 +63,10 @@ void pg_conn_free(struct sql_conn *c);
 void pg_disconnect(struct pg_link *l);
 /* False when the server has closed the connection while it was idle. */
 bool pg_alive(struct pg_link *l);
-/* Until a result can be had without blocking; ERR_BUSY: the connection is lost, or as good as. */
+/*
+ * Until a result can be had without blocking; ERR_BUSY: the connection is lost, or does not
+ * answer.
+ */
 MUST_USE enum err pg_wait(struct pg_link *l, int64_t answer_ms);
 
 /* pg_hosts.c */

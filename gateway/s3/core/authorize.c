@@ -66,7 +66,7 @@ static struct str source_bucket(struct s3_request *r)
     return source.bucket;
 }
 
-/* Whose the bucket must be: as the decision has it; or as owner.c found it. 0: anybody's. */
+/* Whose the bucket must be, as the decision or expected_owner.c has it; 0: anybody's. */
 static uint64_t owner_of(const struct s3_request *r, enum owner_of which)
 {
     const struct authorize_answer *grant = which == OWNER_OF_SOURCE ? &r->source_grant : &r->grant;

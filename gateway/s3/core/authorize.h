@@ -5,7 +5,7 @@
  * request's work, which carry the access key and the buckets as a proof (meta/access/access.h): so
  * it costs no round trip, and holds at the moment of the commit. An upload that is long, or that
  * waits for 100 Continue, is decided before its body, too, if it depends on the bucket. So is an
- * owner that the request expects (owner.h).
+ * owner that the request expects (expected_owner.h).
  */
 #ifndef KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
 #define KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
