@@ -78,8 +78,7 @@ static enum err add_slices(struct write *x, const struct content_piece *p)
         enum err err = object_slice_ids(x->unit.arena, p->slices + at, n, &ids);
         if (err != OK)
             return err;
-        sql_add_write_slices(&x->unit, IF_MADE(x), p_tag((int64_t)p->slices[from].tag), p_ids(ids));
-        from = to;
+        sql_add_write_slices(&x->unit, IF_MADE(x), p_tag((int64_t)p->slices[at].tag), p_ids(ids));
     }
     return OK;
 }

@@ -120,15 +120,10 @@ static enum err add_piece(struct sql_unit *u, uint64_t inode, const struct conte
                       p_records(p->records));
     sql_add_piece_link(u, p_inode((int64_t)inode), p_start((int64_t)p->start),
                        p_len((int64_t)p->len), p_piece((int64_t)p->id));
-    size_t from = 0;
-    while (from < p->slice_count) {
-        size_t to = from + 1;
-        while (to < p->slice_count && p->slices[to].tag == p->slices[from].tag)
-            to++;
-        enum err err = add_slices(u, inode, p->slices + from, to - from);
-        if (err != OK)
-            return err;
-        from = to;
+    enum err err = OK;
+    for (size_t at = 0, n; err == OK && at < p->slice_count; at += n) {
+        n = object_same_tag(p->slices + at, p->slice_count - at);
+        err = add_slices(u, inode, p->slices + at, n);
     }
     return err;
 }

@@ -138,42 +138,59 @@ static enum err expand_token(enum sql_dialect dialect, struct str inner, const c
     return err;
 }
 
+/* What begins with `:` or `$` at `at`, where parameters have names; *out_len: what was read. */
+static enum err expand_named(enum sql_dialect dialect, struct str text, size_t at,
+                             const char *const *names, struct buf *out, size_t *out_len)
+{
+    struct str two = str_sub(text, at, 2);
+    bool number = two.len == 2 && two.ptr[1] >= '0' && two.ptr[1] <= '9';
+    *out_len = 1;
+    if (two.ptr[0] == '$' && number)
+        return err_set(ERR_BUG, "SQL: a parameter by its number, where they have names");
+    if (two.ptr[0] == '$') {
+        buf_append_char(out, '$');
+    } else if (str_eq(two, STR("::"))) { /* a cast */
+        buf_append_str(out, two);
+        *out_len = 2;
+    } else {
+        size_t len = 0;
+        enum err err = expand_name(dialect, text, at + 1, names, out, &len);
+        *out_len = 1 + len;
+        return err;
+    }
+    return OK;
+}
+
+/* What begins with `$` where parameters have numbers: SQLite writes ?1. */
+static char number_sign(enum sql_dialect dialect, struct str text, size_t at)
+{
+    bool number = at + 1 < text.len && text.ptr[at + 1] >= '0' && text.ptr[at + 1] <= '9';
+    return dialect == SQL_SQLITE && number ? '?' : '$';
+}
+
 enum err sql_expand(enum sql_dialect dialect, struct str text, const char *const *names,
                     struct buf *out)
 {
-    size_t at = 0;
-    while (at < text.len) {
-        size_t opaque = opaque_at(text, at);
+    enum err err = OK;
+    for (size_t at = 0, len; err == OK && at < text.len; at += len) {
         char c = text.ptr[at];
-        if (opaque > 0) {
-            buf_append_str(out, str_sub(text, at, opaque));
-            at += opaque;
+        len = opaque_at(text, at);
+        if (len > 0) {
+            buf_append_str(out, str_sub(text, at, len));
         } else if (c == '{') {
             size_t end = closing(text, at + 1);
             if (end == text.len)
                 return err_set(ERR_BUG, "SQL: a { is never closed");
-            enum err err = expand_token(dialect, str_sub(text, at + 1, end - at - 1), names, out);
-            if (err != OK)
-                return err;
-            at = end + 1;
+            err = expand_token(dialect, str_sub(text, at + 1, end - at - 1), names, out);
+            len = end + 1 - at;
         } else if (c == '}') {
             return err_set(ERR_BUG, "SQL: a } was never opened");
-        } else if (names != NULL && c == ':' && str_starts(str_sub(text, at, 2), STR("::"))) {
-            buf_append_str(out, STR("::")); /* a cast */
-            at += 2;
-        } else if (names != NULL && c == ':') {
-            size_t len = 0;
-            enum err err = expand_name(dialect, text, at + 1, names, out, &len);
-            if (err != OK)
-                return err;
-            at += 1 + len;
+        } else if (names != NULL && (c == ':' || c == '$')) {
+            err = expand_named(dialect, text, at, names, out, &len);
         } else {
-            bool number = at + 1 < text.len && text.ptr[at + 1] >= '0' && text.ptr[at + 1] <= '9';
-            if (names != NULL && c == '$' && number)
-                return err_set(ERR_BUG, "SQL: a parameter by its number, where they have names");
-            buf_append_char(out, dialect == SQL_SQLITE && c == '$' && number ? '?' : c);
-            at++;
+            buf_append_char(out, c == '$' ? number_sign(dialect, text, at) : c);
+            len = 1;
         }
     }
-    return buf_check(out);
+    return err != OK ? err : buf_check(out);
 }

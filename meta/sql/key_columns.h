@@ -1,7 +1,8 @@
 /*
- * The columns of a key's row, written once: for the tables `keys` and `versions` (meta/core), for the
- * trigger that moves a displaced row from one to the other, for the statements that write a key's
- * row, for dump and load. A new column is a line here and an ALTER TABLE in the newest migration.
+ * The columns of a key's row, written once: for the tables `keys` and `versions` (meta/core), for
+ * the trigger that moves a displaced row from one to the other, for the statements that write a
+ * key's row, for dump and load. A new column is a line here and an ALTER TABLE in the newest
+ * migration.
  *
  * A column is (letter of its type, name), with its default as a string where it has one. Types: i
  * integer, b bytes, t text, none of them NULL; ni, nb, nt: may be NULL.
@@ -23,8 +24,8 @@
 
 /* "bucket, key, ...": of a list of columns, of which there is one at least. */
 #define COLUMN_NAMES(...)               COLUMN_NAMES_OF(__VA_ARGS__)
-#define COLUMN_NAMES_OF(first, ...)     COLUMN_NAME_OF first FOR_EACH(COLUMN_COMMA_NAME, __VA_ARGS__)
-#define COLUMN_COMMA_NAME(column)       ", " COLUMN_NAME_OF column
+#define COLUMN_NAMES_OF(first, ...)     COLUMN_NAME_OF first FOR_EACH(COMMA_NAME, __VA_ARGS__)
+#define COMMA_NAME(column)              ", " COLUMN_NAME_OF column
 #define COLUMN_NAME_OF(type, name, ...) #name
 /* "OLD.bucket, OLD.key, ...". */
 #define COLUMN_OLDS(...)               COLUMN_OLDS_OF(__VA_ARGS__)

@@ -1,4 +1,7 @@
-/* Dump and load (meta/tools/dump.h): every table, every column, as meta/sql/dump_columns.def has them. */
+/*
+ * Dump and load (meta/tools/dump.h): every table, every column, as meta/sql/dump_columns.def has
+ * them.
+ */
 #include "meta/tools/dump.h"
 
 #include "meta/tools/dump_tables.h"

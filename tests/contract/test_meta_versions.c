@@ -1,6 +1,7 @@
 /*
- * What the triggers do with versions (meta/core/triggers.sql), and what fsck finds wrong about them.
- * Nothing writes versions yet: the statements stand here as meta/README.md ("Versions") has them.
+ * What the triggers do with versions (meta/core/triggers.sql), and what fsck finds wrong about
+ * them. Nothing writes versions yet: the statements stand here as meta/README.md ("Versions") has
+ * them.
  */
 #include "meta/tools/check.h"
 
