@@ -59,13 +59,26 @@ static enum err write_dump(const struct config *c, struct meta *m, FILE *out)
     return err;
 }
 
+/* Nobody means to have a volume on a screen, and what small objects hold could control it. */
+static bool would_fill_a_terminal(const struct config *c)
+{
+    return c->file == NULL && isatty(STDOUT_FILENO) == 1;
+}
+
 int command_dump(const struct config *c)
 {
     struct volume volume;
     struct meta *meta = NULL;
     FILE *out = NULL;
-    enum err err = tool_open_meta(c, &volume, &meta);
+    enum err err;
 
+    if (would_fill_a_terminal(c)) {
+        fputs(
+            "kiseki: standard output is a terminal: name a FILE, or \"-\" to write the dump here\n",
+            stderr);
+        return TOOL_FAILED;
+    }
+    err = tool_open_meta(c, &volume, &meta);
     if (err == OK) {
         out = stream_of(c, "w", stdout);
         if (out == NULL)

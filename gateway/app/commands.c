@@ -42,9 +42,9 @@ const struct command command_rows[] = {
      "damaged. Gateways may run meanwhile.",
      FIND_EXITS, "kiseki scrub --rate 50M"},
     {"dump", COMMAND_DUMP, command_dump, "[FILE]", "write the metadata as JSON lines to FILE",
-     "Writes the volume's metadata to FILE, which must not exist, or to standard output (\"-\" or\n"
-     "no FILE). The gateways must be stopped. Small objects are in the metadata; all others stay\n"
-     "in the store.",
+     "Writes the volume's metadata to FILE, which must not exist, or to standard output: \"-\",\n"
+     "or no FILE unless that is a terminal. The gateways must be stopped. Small objects are in\n"
+     "the metadata; all others stay in the store.",
      TOOL_EXITS, "kiseki dump volume.jsonl"},
     {"load", COMMAND_LOAD, command_load, "[FILE]", "load such a dump into an empty database",
      "Loads FILE, or standard input, into an empty database of either engine. --store is the\n"

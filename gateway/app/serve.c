@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "gateway/app/endpoint.h"
+#include "gateway/app/machine.h"
 #include "gateway/app/monitor.h"
 #include "gateway/app/options.h"
 #include "gateway/app/reload.h"
@@ -482,6 +483,17 @@ static void warn_of_variable(const char *line)
     log_warn("%s", line);
 }
 
+/* The memory is taken as it is needed: what is too much would show only under load, by a kill. */
+static void warn_of_memory(const struct config *c)
+{
+    uint64_t there = machine_memory("");
+
+    if (there > 0 && c->memory_size > there)
+        log_warn("--memory-size is %llu MiB, but this machine, or the control group of kiseki, "
+                 "has %llu MiB: the system may end kiseki when it uses them",
+                 (unsigned long long)(c->memory_size >> 20), (unsigned long long)(there >> 20));
+}
+
 /*
  * What a big request has freed goes back to the system. Else glibc takes the size of the first
  * large block that is freed for usual, and keeps as much in each of its arenas.
@@ -509,6 +521,7 @@ int command_serve(const struct config *c)
     reload_log(c);
     err = log_start();
     option_variables(warn_of_variable);
+    warn_of_memory(c);
     if (err == OK)
         err = hash_start();
     if (err == OK)

@@ -339,6 +339,29 @@ class Startup:
         equal((done.returncode, os.stat(f"{folder}/dump").st_mode & 0o777), (0, 0o600), f"{done!r}")
         equal(self.run(("dump", f"{folder}/dump")).returncode, 2, "a second dump over the first")
 
+    def no_dump_on_a_terminal(self):
+        """Unless it is asked for."""
+        env = self.settings()
+        for words, begins in ((("dump",), b""), (("dump", "-"), b'{"')):
+            reading, writing = pty.openpty()
+            with subprocess.Popen([self.binary, *words], env=env, cwd="/", text=True,
+                                  stdout=writing, stderr=subprocess.PIPE) as process:
+                os.close(writing)
+                try:
+                    printed = os.read(reading, 2)
+                except OSError:  # it has ended
+                    printed = b""
+                os.close(reading)
+                said = process.communicate(timeout=LIMIT_SECONDS)[1]
+            equal(printed, begins, f"{words}: {said}")
+            check(begins or (process.returncode == 2 and "is a terminal" in said), f"{words}: {said}")
+
+    def more_memory_than_there_is(self):
+        """Is a line in the log."""
+        for size, said in (("4T", True), ("16M", False)):
+            done = self.serve(("--memory-size", size, "--store", "ftp://x"))
+            equal("--memory-size is" in done.stderr, said, f"{size}: {done.stderr}")
+
     # --- tools where there is no volume
 
     def empty_places(self, name):
@@ -382,12 +405,15 @@ class Startup:
         finally:
             s3.close()
 
-    def run(self, words, **env):
+    def settings(self, **env):
+        """A tool's environment; None takes a variable away."""
         settings = {**os.environ, "KISEKI_META": self.meta, "KISEKI_STORE": self.store,
                     "KISEKI_MASTER_KEY": KEY, **self.volume.env, **env}
+        return {k: v for k, v in settings.items() if v is not None}
+
+    def run(self, words, **env):
         return subprocess.run([self.binary, *words], capture_output=True, text=True,
-                              env={k: v for k, v in settings.items() if v is not None},
-                              cwd="/", timeout=LIMIT_SECONDS, check=False)
+                              env=self.settings(**env), cwd="/", timeout=LIMIT_SECONDS, check=False)
 
     def tools_make_nothing(self):
         """No tool makes a table, a folder, a bucket or a marker; then a gateway starts as if
@@ -450,7 +476,8 @@ TESTS = ("flags", "other_options", "misspelt_variables", "says_which_volume",
          "missing_secrets", "port_in_use", "wrong_master_key", "schema_version",
          "other_store", "empty_store", "tools_make_nothing", "tools_refuse_another_store",
          "load_wants_the_store", "secret_is_shown_once",
-         "passwords_are_not_printed", "dump_is_private", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
+         "passwords_are_not_printed", "dump_is_private", "no_dump_on_a_terminal",
+         "more_memory_than_there_is", "any_password", "serves_on_while_it_says_no", "database_unreachable", "store_denied",
          "nothing_was_spoilt")
 
 
