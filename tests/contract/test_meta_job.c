@@ -3,6 +3,7 @@
  */
 #include "meta/tools/check.h"
 #include "meta/files/reclaim.h"
+#include "meta/files/write.h"
 
 #include "tests/contract/meta_fixture.h"
 
@@ -173,6 +174,38 @@ static void test_meta_job__a_completed_upload_goes_after_its_week(void **state)
     meta_close(m);
 }
 
+static void write_at_ranges(struct world *w, int files)
+{
+    struct buf script;
+    buf_init(&script, 1u << 20);
+    for (int i = 1; i <= files; i++)
+        buf_printf(&script,
+                   "INSERT INTO inode_writes (inode, token, bucket, key, hi, mtime_ms)"
+                   " VALUES (%d, 1, 1, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 1);",
+                   i);
+    run_buf(w, &script);
+}
+
+/* Files that are always written keep nobody waiting: each round begins behind the last one's. */
+static void test_meta_job__folding_goes_on_where_it_ended(void **state)
+{
+    enum { AT_ONCE = 64, FILES = 100 };
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct job_round r = new_round("fold"), again = r;
+    r.budget = again.budget = 1;
+    write_at_ranges(w, FILES);
+    assert_ok(fold_round(m, &r));
+    assert_int_equal(r.done, AT_ONCE);
+    assert_int_equal(rows(w, "inode_writes"), FILES - AT_ONCE);
+    write_at_ranges(w, AT_ONCE);
+    assert_ok(fold_round(m, &again));
+    assert_int_equal(again.done, FILES - AT_ONCE);
+    assert_int_equal(rows(w, "inode_writes WHERE inode > 64"), 0);
+    assert_int_equal(rows(w, "inode_writes"), AT_ONCE);
+    meta_close(m);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -181,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_meta_job__a_slice_that_stays_is_set_aside),
         cmocka_unit_test(test_meta_job__a_lost_job_writes_nothing),
         cmocka_unit_test(test_meta_job__a_completed_upload_goes_after_its_week),
+        cmocka_unit_test(test_meta_job__folding_goes_on_where_it_ended),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }
