@@ -12,7 +12,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_ACCESS_LINE_H
 #define KISEKI_GATEWAY_S3_CORE_ACCESS_LINE_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /* `r` is NULL when there was no memory for it. */
 void access_line_write(const struct http_request *http, const struct s3_request *r);

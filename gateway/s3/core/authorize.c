@@ -1,27 +1,9 @@
 #include "gateway/s3/core/authorize.h"
 
 #include "base/log.h"
-#include "gateway/s3/proto/names.h"
+#include "gateway/s3/core/authenticate.h"
 #include "gateway/s3/core/expected_owner.h"
-#include "gateway/s3/core/pipeline.h"
-
-enum s3_code authorize_signature(struct s3_request *r)
-{
-    struct auth_key key = {
-        .secret = str_of(r->access.secret),
-        .account_id = (int64_t)r->access.account.id,
-        .enabled = r->access.enabled,
-    };
-    enum s3_code code;
-
-    r->http->owner = r->access.account.id;
-    r->who = (struct principal){
-        .kind = account_is_root(&r->access.account) ? PRINCIPAL_OPERATOR : PRINCIPAL_ACCOUNT,
-        .account = r->access.account.id,
-    };
-    code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
-    return code == S3_OK ? s3_request_as_signed(r) : code;
-}
+#include "gateway/s3/core/reply.h"
 
 static struct authorize_answer ask(const struct s3_request *r, const char *action,
                                    enum resource resource)
@@ -53,19 +35,6 @@ bool authorize_wants_owner(const struct s3_request *r)
     return r->grant.bucket_owner != 0 || r->source_grant.bucket_owner != 0;
 }
 
-/* The bucket that a copy reads from; "" when there is none, or none that the handler would take. */
-static struct str source_bucket(struct s3_request *r)
-{
-    struct copy_source source;
-    struct s3_error ignored;
-
-    if (r->op->source_action == NULL || s3_header(r, "x-amz-copy-source").ptr == NULL ||
-        names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), PERCENT_PLUS_LITERAL,
-                          &source, &ignored) != S3_OK)
-        return STR_NONE;
-    return source.bucket;
-}
-
 /* Whose the bucket must be, as the decision or expected_owner.c has it; 0: anybody's. */
 static uint64_t owner_of(const struct s3_request *r, enum owner_of which)
 {
@@ -83,7 +52,7 @@ void authorize_begin(struct s3_request *r)
     expected_owner_require(r, OWNER_OF_BUCKET, r->bucket, owner_of(r, OWNER_OF_BUCKET));
     source_owner = owner_of(r, OWNER_OF_SOURCE);
     if (source_owner != 0)
-        expected_owner_require(r, OWNER_OF_SOURCE, source_bucket(r), source_owner);
+        expected_owner_require(r, OWNER_OF_SOURCE, r->source_bucket, source_owner);
     access_begin(&r->proof);
 }
 
@@ -97,7 +66,7 @@ static enum s3_code decide_again(struct s3_request *r)
         return auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
     if (err != OK)
         return s3_fail_err(r, err, "look up the access key");
-    code = authorize_signature(r);
+    code = authenticate_signature(r);
     return code == S3_OK ? s3_fail(&r->error, S3_SLOW_DOWN, NULL) : code;
 }
 

@@ -10,13 +10,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
 #define KISEKI_GATEWAY_S3_CORE_AUTHORIZE_H
 
-#include "gateway/s3/core/op.h"
-
-/*
- * Checks the signature by the key in r->access. Then r->who is the key's account, and arguments and
- * headers are as they were signed.
- */
-enum s3_code authorize_signature(struct s3_request *r);
+#include "gateway/s3/core/request.h"
 
 /* Decides what r->who may do: AccessDenied, or r->grant and r->source_grant. Never blocks. */
 enum s3_code authorize_request(struct s3_request *r);

@@ -1,9 +1,5 @@
-/*
- * The path of a request's body on the epoll thread: framing removed, hashed, and then ignored,
- * collected or written, by what the operation's row says. What a sink cannot take yet suspends the
- * connection.
- */
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/body.h"
+#include "gateway/s3/core/reply.h"
 
 #include <string.h>
 
@@ -13,6 +9,18 @@
 static struct s3_request *request_of(struct http_sink *sink)
 {
     return (struct s3_request *)((char *)sink - offsetof(struct s3_request, sink));
+}
+
+enum s3_code s3_body_expect(struct s3_request *r)
+{
+    r->expected = r->auth.framed ? (int64_t)r->auth.decoded_length : r->http->content_length;
+    if (r->op->body != S3_BODY_FILE)
+        return S3_OK;
+    if (r->expected < 0 && !r->http->is_chunked)
+        return s3_fail(&r->error, S3_MISSING_CONTENT_LENGTH, NULL);
+    if (r->expected > S3_PUT_MAX)
+        return s3_fail(&r->error, S3_ENTITY_TOO_LARGE, NULL);
+    return S3_OK;
 }
 
 bool s3_body_expected(const struct s3_request *r)

@@ -1,5 +1,6 @@
 #include "gateway/s3/core/expected_owner.h"
 
+#include "gateway/s3/core/reply.h"
 #include "meta/names/bucket.h"
 
 static bool names_account(struct str text, uint64_t id, const struct account *account)

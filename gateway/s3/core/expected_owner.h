@@ -9,7 +9,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_EXPECTED_OWNER_H
 #define KISEKI_GATEWAY_S3_CORE_EXPECTED_OWNER_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /* Of the bucket in the request's address, or of that which a copy reads from. */
 enum owner_of { OWNER_OF_BUCKET, OWNER_OF_SOURCE };

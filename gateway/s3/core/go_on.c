@@ -1,5 +1,5 @@
-/* Handlers in several goes, and whether they are still wanted: see gateway/s3/core/op.h. */
-#include "gateway/s3/core/op.h"
+/* Handlers in several goes, and whether they are still wanted: see gateway/s3/core/request.h. */
+#include "gateway/s3/core/request.h"
 
 enum s3_code s3_go_on(struct s3_request *r, enum http_lane lane,
                       enum s3_code (*next)(struct s3_request *r))

@@ -16,7 +16,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_HEADERS_H
 #define KISEKI_GATEWAY_S3_CORE_HEADERS_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /*
  * Brings r->headers into the form that handlers read: each header that S3 knows at most once, and

@@ -1,6 +1,7 @@
 #include "gateway/s3/core/object_headers.h"
 
 #include "base/clock.h"
+#include "gateway/s3/core/reply.h"
 
 #include <string.h>
 

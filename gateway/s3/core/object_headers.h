@@ -5,7 +5,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_OBJECT_HEADERS_H
 #define KISEKI_GATEWAY_S3_CORE_OBJECT_HEADERS_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /*
  * The headers of a request that are kept with an object: Content-Type, -Encoding (without

@@ -5,7 +5,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_OPS_H
 #define KISEKI_GATEWAY_S3_CORE_OPS_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/reply.h"
 
 /* bucket/bucket.c */
 enum s3_code op_list_buckets(struct s3_request *r);

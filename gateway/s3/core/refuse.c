@@ -4,7 +4,7 @@
  */
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/headers.h"
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/refuse.h"
 
 static enum s3_code refuse_header(struct s3_request *r, enum s3_code code, const char *element,
                                   const char *name)

@@ -3,7 +3,7 @@
  * documents and log lines.
  */
 #include "base/log.h"
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/reply.h"
 #include "gateway/s3/proto/xml_write.h"
 
 #include <stdlib.h>

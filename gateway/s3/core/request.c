@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "gateway/s3/core/headers.h"
 #include "gateway/s3/proto/names.h"
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/request.h"
 
 /* HTTP/'s headers and arguments in the form that the pure parts take. */
 static enum s3_code make_views(struct s3_request *r)

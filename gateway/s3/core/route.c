@@ -2,8 +2,7 @@
  * Finds the row of a request in the table (routes.c): method, scope, and the arguments and headers
  * that select. What no row knows and S3 may give a meaning is refused, never ignored.
  */
-#include "gateway/s3/core/ops.h"
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/request.h"
 
 static bool is(const char *name, struct str text)
 {

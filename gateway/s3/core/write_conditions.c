@@ -1,6 +1,7 @@
 #include "gateway/s3/core/write_conditions.h"
 
 #include "gateway/s3/proto/conditions.h"
+#include "gateway/s3/core/reply.h"
 
 /* `*`, or the one ETag; OBJECT_NO_ETAG for what names none. */
 static bool any_or_etag(struct str header, struct str *out_etag)

@@ -6,7 +6,7 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_WRITE_CONDITIONS_H
 #define KISEKI_GATEWAY_S3_CORE_WRITE_CONDITIONS_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /*
  * If-Match and If-None-Match of a write (ptr NULL: absent), for meta/'s transaction. One that names

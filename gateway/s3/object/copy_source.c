@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/expected_owner.h"
+#include "gateway/s3/core/reply.h"
 
 /* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
 #define LOOK_BYTES ((uint64_t)1 << 20)

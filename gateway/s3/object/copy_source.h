@@ -5,7 +5,7 @@
 #define KISEKI_GATEWAY_S3_OBJECT_COPY_SOURCE_H
 
 #include "gateway/s3/proto/names.h"
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 /*
  * Opens the source into r->file, whose epoch tag keeps its pieces until the copy is committed.

@@ -7,7 +7,7 @@
 #ifndef KISEKI_GATEWAY_S3_OBJECT_RANGE_WRITE_H
 #define KISEKI_GATEWAY_S3_OBJECT_RANGE_WRITE_H
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 bool range_is_append(const struct s3_request *r);
 enum s3_code range_append_before_body(struct s3_request *r);

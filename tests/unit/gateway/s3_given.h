@@ -11,7 +11,7 @@
 
 #include "tests/unit/base/unit.h"
 
-#include "gateway/s3/core/pipeline.h"
+#include "gateway/s3/core/request.h"
 
 #define GIVEN_HEADERS_MAX 64
 

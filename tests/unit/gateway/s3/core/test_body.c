@@ -1,5 +1,7 @@
 #include "tests/unit/gateway/s3_given.h"
 
+#include "gateway/s3/core/body.h"
+
 /*
  * The seam: a writer of the test's own, in place of fs/write/writer.c, that takes as much as it is
  * told and then has no room. So each byte of a chunk can be the one where the connection is

@@ -1,5 +1,7 @@
 #include "tests/unit/gateway/s3_given.h"
 
+#include "gateway/s3/core/refuse.h"
+
 static void check(const char *request, const char *header, enum s3_code expected)
 {
     struct s3_given g;

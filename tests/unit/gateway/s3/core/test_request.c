@@ -1,6 +1,6 @@
 #include "tests/unit/gateway/s3_given.h"
 
-#include "gateway/s3/core/op.h"
+#include "gateway/s3/core/request.h"
 
 static void test_request__versions_are_null_or_refused(void **state)
 {

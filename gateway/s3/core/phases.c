@@ -1,0 +1,226 @@
+#include "gateway/s3/core/phases.h"
+
+#include "gateway/metrics/metrics.h"
+#include "gateway/s3/core/authenticate.h"
+#include "gateway/s3/core/authorize.h"
+#include "gateway/s3/core/body.h"
+#include "gateway/s3/core/expected_owner.h"
+#include "gateway/s3/core/refuse.h"
+#include "gateway/s3/core/reply.h"
+#include "gateway/s3/proto/names.h"
+
+/* An upload of this size is checked before its body is asked for. */
+#define EARLY_BYTES ((int64_t)1 << 20)
+
+enum s3_next s3_phase_end(struct s3_request *r, enum s3_code code)
+{
+    r->refusal = code;
+    return code == S3_OK ? S3_NEXT : S3_REFUSED;
+}
+
+/* Nothing goes on with, or is answered from, texts that could not be copied. */
+static enum s3_code check_memory(struct s3_request *r)
+{
+    enum err err = arena_check(r->arena);
+
+    return err == OK ? S3_OK : s3_fail_err(r, ERR_NOMEM, "work on the request");
+}
+
+/* --- what the head decides -------------------------------------------------------------------- */
+
+static enum s3_next parse(struct s3_request *r)
+{
+    return s3_phase_end(r, s3_request_open(r));
+}
+
+static enum s3_code not_built(struct s3_request *r)
+{
+    return s3_fail(&r->error, S3_NOT_IMPLEMENTED,
+                   arena_printf(r->arena, "%s is not implemented", r->op->name));
+}
+
+/* A browser's upload: its signature, if any, is a field of the form. */
+static bool is_form(const struct s3_request *r)
+{
+    return r->op->is_form &&
+           str_starts_nocase(str_trim(s3_header(r, "content-type")), STR("multipart/form-data"));
+}
+
+static enum s3_next route(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    r->op = s3_route(r, &code);
+    if (code == S3_OK && is_form(r))
+        code = not_built(r);
+    if (code != S3_OK || !r->op->everybody)
+        return s3_phase_end(r, code);
+    (void)r->op->handle(r);
+    s3_reply_ids(r);
+    return S3_ANSWERED;
+}
+
+/* The source's bucket stays "" when there is none, or none that the handler would take. */
+static enum s3_next find_context(struct s3_request *r)
+{
+    struct copy_source source;
+    struct s3_error ignored;
+
+    if (r->op->source_action != NULL &&
+        names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), PERCENT_PLUS_LITERAL,
+                          &source, &ignored) == S3_OK)
+        r->source_bucket = source.bucket;
+    return S3_NEXT;
+}
+
+static enum s3_next decide(struct s3_request *r)
+{
+    enum s3_code code = check_memory(r);
+
+    return s3_phase_end(r, code == S3_OK ? authorize_request(r) : code);
+}
+
+static enum s3_next refuse(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    if (r->op->handle == NULL)
+        return s3_phase_end(r, not_built(r));
+    if (r->op->scope == S3_OBJECT)
+        code = names_check_key(r->key, &r->error);
+    if (code == S3_OK)
+        code = s3_refuse_headers(r);
+    return s3_phase_end(r, code == S3_OK ? s3_body_expect(r) : code);
+}
+
+/* --- before the body -------------------------------------------------------------------------- */
+
+/* An upload that is to be refused for whose bucket it is: better before its body than after. */
+static bool may_be_foreign(const struct s3_request *r)
+{
+    return authorize_wants_owner(r) && r->op->body == S3_BODY_FILE &&
+           (r->http->wants_100 || r->expected < 0 || r->expected >= EARLY_BYTES);
+}
+
+static bool wants_early_check(const struct s3_request *r)
+{
+    if (may_be_foreign(r) || (expected_owner_given(r) && s3_body_expected(r)))
+        return true;
+    switch (r->op->early) {
+    case S3_EARLY_ALWAYS:
+        return true;
+    case S3_EARLY_LARGE:
+        return r->http->wants_100 &&
+               (s3_has_conditions(r) || r->expected < 0 || r->expected >= EARLY_BYTES);
+    default:
+        return false;
+    }
+}
+
+static enum s3_next check_early(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+
+    authorize_begin(r);
+    if (expected_owner_given(r))
+        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
+    if (code == S3_OK && r->op->before_body != NULL)
+        code = r->op->before_body(r);
+    return s3_phase_end(r, authorize_end(r, code));
+}
+
+/* --- the body --------------------------------------------------------------------------------- */
+
+static enum s3_next begin_body(struct s3_request *r)
+{
+    enum s3_code code = s3_body_begin(r);
+
+    return code == S3_OK && s3_body_expected(r) ? S3_TAKE_BODY : s3_phase_end(r, code);
+}
+
+static enum s3_next verify(struct s3_request *r)
+{
+    enum s3_code code = s3_body_end(r, r->received);
+
+    if (code == S3_OK && r->op->body == S3_BODY_FILE)
+        metrics_payload(r->s3->metrics, r->auth.payload);
+    if (code == S3_OK && r->writer != NULL && !writer_end(r->writer))
+        return S3_NEXT_ONCE_STORED;
+    return s3_phase_end(r, code);
+}
+
+/* --- the handler, in one go or several -------------------------------------------------------- */
+
+/*
+ * A write whose proof fails takes its whole batch with it on PostgreSQL, and others' writes are
+ * sent again. So a write that may be refused for its bucket asks first, in a batch of reads.
+ */
+static enum err ask_first(struct s3_request *r)
+{
+    if (s3_op_reads(r->op) || r->proof.proven || !authorize_wants_owner(r))
+        return OK;
+    return access_check(r->s3->meta);
+}
+
+static enum s3_code begin_handler(struct s3_request *r)
+{
+    enum s3_code code = S3_OK;
+    enum err err;
+
+    if (s3_still_wanted(r) != OK)
+        return s3_fail_err(r, ERR_CANCELLED, "begin");
+    err = ask_first(r);
+    if (err != OK)
+        return s3_fail_err(r, err, "prove the access key");
+    if (expected_owner_given(r))
+        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
+    return code == S3_OK ? r->op->handle(r) : code;
+}
+
+static enum s3_next handle(struct s3_request *r)
+{
+    enum s3_code (*resume)(struct s3_request * r) = r->resume;
+    enum s3_code code;
+
+    r->resume = NULL;
+    authorize_begin(r);
+    code = resume != NULL ? resume(r) : begin_handler(r);
+    code = authorize_end(r, code);
+    if (code == S3_OK && r->resume != NULL)
+        return r->waits ? S3_WAIT : S3_AGAIN;
+    return s3_phase_end(r, code);
+}
+
+static enum http_lane handler_lane(const struct s3_request *r)
+{
+    return r->op->lane;
+}
+
+static enum s3_next answer(struct s3_request *r)
+{
+    enum s3_code code = s3_reserve_answer(r);
+
+    s3_reply_ids(r);
+    if (code == S3_OK)
+        code = check_memory(r);
+    return code == S3_OK ? S3_ANSWERED : s3_phase_end(r, code);
+}
+
+const struct s3_phase s3_phases[] = {
+    {.name = "parse", .run = parse},
+    {.name = "route", .run = route},
+    {.name = "authenticate", .run = authenticate},
+    {.name = "ask for the key",
+     .blocks = true,
+     .is_wanted = authenticate_must_ask,
+     .run = authenticate_ask},
+    {.name = "context", .run = find_context},
+    {.name = "authorize", .run = decide},
+    {.name = "refuse", .run = refuse},
+    {.name = "early check", .blocks = true, .is_wanted = wants_early_check, .run = check_early},
+    {.name = "body", .run = begin_body},
+    {.name = "verify", .is_wanted = s3_body_expected, .run = verify},
+    {.name = "handle", .blocks = true, .lane = handler_lane, .run = handle},
+    {.name = "answer", .run = answer},
+    {.name = NULL},
+};
