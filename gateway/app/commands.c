@@ -69,6 +69,12 @@ const struct command command_rows[] = {
      "before a gateway reads it; addresses, certificates and keys are not tried.",
      "0: printed; 2: a setting is wrong",
      "kiseki config\nkiseki config --config /etc/kiseki/kiseki.conf --json"},
+    {"routes", COMMAND_ROUTES, command_routes, NULL, "print the table of S3 operations",
+     "Prints what selects each S3 operation (method, path, query, header), its IAM action (and\n"
+     "after \"|\" that for a version, after \"+\" that for a copy's source), what it acts on, its\n"
+     "body, whether it is built, and the query arguments and groups of headers that it takes.\n"
+     "What S3 gives a meaning and no row takes is answered with 501. Asks no server.",
+     "0: printed; 2: it could not be", "kiseki routes\nkiseki routes --json"},
     {"version", COMMAND_VERSION, command_version, NULL, "print the version", "Prints the version.",
      "0", "kiseki version"},
     {"man", COMMAND_MAN, command_man, NULL, "print the manual page (roff)",

@@ -52,6 +52,8 @@ int command_key(const struct config *c);
 
 /* The settings in force and where each comes from; --json. */
 int command_config(const struct config *c);
+/* The routing table: what S3 operations there are, and what each needs; --json. */
+int command_routes(const struct config *c);
 
 int command_version(const struct config *c);
 /* The manual page, of the same tables (gateway/app/help.h). */

@@ -62,7 +62,7 @@ static int run(const struct command *command, int argc, char **argv)
         fprintf(stderr, "kiseki: %s takes no argument \"%s\" (kiseki %s --help)\n", command->name,
                 config.file, command->name);
     } else {
-        if ((command->bit & (COMMAND_SERVE | COMMAND_VERSION | COMMAND_MAN)) == 0)
+        if ((command->bit & (COMMAND_SERVE | COMMAND_ROUTES | COMMAND_VERSION | COMMAND_MAN)) == 0)
             option_variables(warn_of_variable); /* serve logs them */
         code = tool_finish_output(command->run(&config));
     }

@@ -144,7 +144,7 @@ const struct option_row option_rows[] = {
     {"stop-timeout", OPTION_DURATION, AT(stop_timeout_s), "30s", "TIME", "time for running requests to finish after SIGTERM", 0, 3600, SERVE, NULL, OPTION_RELOAD},
     {"log-level", OPTION_TEXT, AT(log_level), "info", "LEVEL", "debug, info, warn or error", 0, 0, SERVE, check_level, OPTION_RELOAD},
     {"log-format", OPTION_TEXT, AT(log_format), "text", "FORMAT", "text or json", 0, 0, SERVE, check_format, OPTION_RELOAD},
-    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY | COMMAND_CONFIG, NULL, OPTION_RESTART},
+    {"json", OPTION_FLAG, AT(json), NULL, NULL, "print JSON", 0, 0, STATUS | GC | COMMAND_KEY | COMMAND_CONFIG | COMMAND_ROUTES, NULL, OPTION_RESTART},
     {"apply", OPTION_FLAG, AT(apply), NULL, NULL, "free it, instead of only reporting it", 0, 0, GC, NULL, OPTION_RESTART},
     {"wait", OPTION_FLAG, AT(wait), NULL, NULL, "with --apply: wait for second deletions, too", 0, 0, GC, NULL, OPTION_RESTART},
     {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL, OPTION_RESTART},

@@ -24,7 +24,8 @@ enum command_bit {
     COMMAND_VERSION = 1u << 8,
     COMMAND_MAN = 1u << 9,
     COMMAND_KEY = 1u << 10,
-    COMMAND_CONFIG = 1u << 11
+    COMMAND_CONFIG = 1u << 11,
+    COMMAND_ROUTES = 1u << 12
 };
 
 enum option_type {
