@@ -55,8 +55,8 @@ static void write_buckets(struct s3_request *r, struct buf *xml, const struct bu
     xml_begin(xml);
     xml_open_root(xml, "ListAllMyBucketsResult");
     xml_open(xml, "Owner");
-    xml_cstr(xml, "ID", r->access.account.canonical_id);
-    xml_cstr(xml, "DisplayName", r->access.account.name);
+    xml_cstr(xml, "ID", r->identity.key.account.canonical_id);
+    xml_cstr(xml, "DisplayName", r->identity.key.account.name);
     xml_close(xml, "Owner");
     xml_open(xml, "Buckets");
     for (size_t i = 0; i < count; i++) {
@@ -90,7 +90,7 @@ enum s3_code op_list_buckets(struct s3_request *r)
     buf_init(&after, 4096);
     code = list_parameters(r, &max, &after);
     if (code == S3_OK && (region.len == 0 || str_eq(region, r->s3->region)))
-        err = bucket_list(r->s3->meta, r->arena, r->access.account.id, s3_arg(r, "prefix"),
+        err = bucket_list(r->s3->meta, r->arena, r->identity.who.account, s3_arg(r, "prefix"),
                           buf_str(&after), (size_t)max, &buckets, &count, &more);
     buf_fini(&after);
     if (code != S3_OK)
@@ -119,11 +119,11 @@ static enum s3_code bucket_is_there(struct s3_request *r, const struct bucket *b
 {
     enum s3_code code;
 
-    if (bucket->owner == r->access.account.id && str_eq(r->s3->region, STR("us-east-1")))
+    if (bucket->owner == r->identity.who.account && str_eq(r->s3->region, STR("us-east-1")))
         return S3_OK;
     code = s3_fail(&r->error,
-                   bucket->owner == r->access.account.id ? S3_BUCKET_ALREADY_OWNED_BY_YOU
-                                                         : S3_BUCKET_ALREADY_EXISTS,
+                   bucket->owner == r->identity.who.account ? S3_BUCKET_ALREADY_OWNED_BY_YOU
+                                                            : S3_BUCKET_ALREADY_EXISTS,
                    NULL);
     s3_error_add(&r->error, "BucketName", r->bucket);
     return code;
@@ -144,7 +144,7 @@ enum s3_code op_create_bucket(struct s3_request *r)
     }
     if (code != S3_OK)
         return code;
-    err = bucket_create(r->s3->meta, r->arena, r->bucket, r->grant.owns,
+    err = bucket_create(r->s3->meta, r->arena, r->bucket, r->permit.grant.owns,
                         location.len > 0 ? location : r->s3->region, &bucket);
     code =
         err == ERR_EXISTS ? bucket_is_there(r, &bucket) : bucket_code(r, err, "create the bucket");

@@ -71,7 +71,7 @@ static void write_user(struct buf *xml, const struct account *owner)
 /* The owner has full control, and no grant names another. */
 static enum s3_code reply_acl(struct s3_request *r, uint64_t owner_id)
 {
-    struct account owner = r->access.account;
+    struct account owner = r->identity.key.account;
     struct buf xml;
 
     if (account_find(r->s3->meta, owner_id, &owner) != OK)

@@ -115,7 +115,7 @@ void access_line_write(const struct http_request *http, const struct s3_request 
     size_t query_len = access_line_query(http->target.raw_query, query, sizeof(query));
     const struct log_field fields[] = {
         {"remote", http->remote, 0, false},
-        {"key", r != NULL ? r->auth.access_key : STR_NONE, 0, false},
+        {"key", r != NULL ? r->identity.auth.access_key : STR_NONE, 0, false},
         {"op", r != NULL && r->op != NULL ? str_of(r->op->name) : STR("-"), 0, false},
         {"method", http->method, 0, false},
         {"target", http->target.raw_path, 0, false},

@@ -5,18 +5,18 @@
 enum s3_code authenticate_signature(struct s3_request *r)
 {
     struct auth_key key = {
-        .secret = str_of(r->access.secret),
-        .account_id = (int64_t)r->access.account.id,
-        .enabled = r->access.enabled,
+        .secret = str_of(r->identity.key.secret),
+        .account_id = (int64_t)r->identity.key.account.id,
+        .enabled = r->identity.key.enabled,
     };
     enum s3_code code;
 
-    r->http->owner = r->access.account.id;
-    r->who = (struct principal){
-        .kind = account_is_root(&r->access.account) ? PRINCIPAL_OPERATOR : PRINCIPAL_ACCOUNT,
-        .account = r->access.account.id,
+    r->http->owner = r->identity.key.account.id;
+    r->identity.who = (struct principal){
+        .kind = account_is_root(&r->identity.key.account) ? PRINCIPAL_OPERATOR : PRINCIPAL_ACCOUNT,
+        .account = r->identity.key.account.id,
     };
-    code = auth_check(&r->auth_request, r->arena, &key, &r->auth, &r->error);
+    code = auth_check(&r->identity.request, r->arena, &key, &r->identity.auth, &r->error);
     return code == S3_OK ? s3_request_as_signed(r) : code;
 }
 
@@ -32,52 +32,52 @@ static bool is_about_key(enum s3_code code)
  */
 static bool may_ask(struct s3_request *r)
 {
-    r->is_asking = atomic_fetch_add(&r->s3->asking, 1) < S3_ASKING_MAX;
-    if (!r->is_asking)
+    r->identity.is_asking = atomic_fetch_add(&r->s3->asking, 1) < S3_ASKING_MAX;
+    if (!r->identity.is_asking)
         atomic_fetch_sub(&r->s3->asking, 1);
-    return r->is_asking;
+    return r->identity.is_asking;
 }
 
 void authenticate_end(struct s3_request *r)
 {
-    if (r->is_asking)
+    if (r->identity.is_asking)
         atomic_fetch_sub(&r->s3->asking, 1);
-    r->is_asking = false;
+    r->identity.is_asking = false;
 }
 
 enum s3_next authenticate(struct s3_request *r)
 {
-    enum s3_code code = auth_parse(&r->auth_request, r->arena, &r->auth, &r->error);
+    enum s3_code code = auth_parse(&r->identity.request, r->arena, &r->identity.auth, &r->error);
 
-    if (code != S3_OK || r->auth.kind == AUTH_ANONYMOUS)
+    if (code != S3_OK || r->identity.auth.kind == AUTH_ANONYMOUS)
         return s3_phase_end(r, code);
-    r->refused = S3_INVALID_ACCESS_KEY_ID;
-    if (account_key_find(r->s3->meta, r->auth.access_key, &r->access) == OK)
-        r->refused = authenticate_signature(r);
-    if (!is_about_key(r->refused))
-        return s3_phase_end(r, r->refused);
+    r->identity.refused = S3_INVALID_ACCESS_KEY_ID;
+    if (account_key_find(r->s3->meta, r->identity.auth.access_key, &r->identity.key) == OK)
+        r->identity.refused = authenticate_signature(r);
+    if (!is_about_key(r->identity.refused))
+        return s3_phase_end(r, r->identity.refused);
     return may_ask(r) ? S3_NEXT : s3_phase_end(r, s3_fail(&r->error, S3_SLOW_DOWN, NULL));
 }
 
 bool authenticate_must_ask(const struct s3_request *r)
 {
-    return r->is_asking;
+    return r->identity.is_asking;
 }
 
 /* What was refused by the same row stays refused. */
 static enum s3_code ask_for_key(struct s3_request *r)
 {
-    struct access_key known = r->access;
-    enum err err = account_key_look_up(r->s3->meta, r->auth.access_key, &r->access);
+    struct access_key known = r->identity.key;
+    enum err err = account_key_look_up(r->s3->meta, r->identity.auth.access_key, &r->identity.key);
 
     authenticate_end(r);
     if (err == ERR_NOT_FOUND)
-        return auth_check(&r->auth_request, r->arena, NULL, &r->auth, &r->error);
+        return auth_check(&r->identity.request, r->arena, NULL, &r->identity.auth, &r->error);
     if (err != OK)
         return s3_fail_err(r, err, "look up the access key");
-    if (known.stored_len > 0 && known.enabled == r->access.enabled &&
-        str_eq(access_key_stored(&known), access_key_stored(&r->access)))
-        return r->refused;
+    if (known.stored_len > 0 && known.enabled == r->identity.key.enabled &&
+        str_eq(access_key_stored(&known), access_key_stored(&r->identity.key)))
+        return r->identity.refused;
     return authenticate_signature(r);
 }
 

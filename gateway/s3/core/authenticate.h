@@ -20,8 +20,8 @@ enum s3_next authenticate_ask(struct s3_request *r);
 void authenticate_end(struct s3_request *r);
 
 /*
- * Checks the signature by the key in r->access. Then r->who is the key's account, and arguments and
- * headers are as they were signed.
+ * Checks the signature by r->identity.key. Then r->identity.who is the key's account, and arguments
+ * and headers are as they were signed.
  */
 enum s3_code authenticate_signature(struct s3_request *r);
 

@@ -12,12 +12,12 @@
 
 #include "gateway/s3/core/request.h"
 
-/* Decides what r->who may do: AccessDenied, or r->grant and r->source_grant. Never blocks. */
+/* Decides what r->identity.who may do: AccessDenied, or r->permit. Never blocks. */
 enum s3_code authorize_request(struct s3_request *r);
 /* The decision depends on whose a bucket is. */
 bool authorize_wants_owner(const struct s3_request *r);
 
-/* From here to authorize_end() this thread's statements prove that r->access may do r->op. */
+/* From here to authorize_end() this thread's statements prove that r->identity.key may do r->op. */
 void authorize_begin(struct s3_request *r);
 /*
  * `code` as the operation gave it, or the refusal: AccessDenied for another's bucket, what

@@ -12,7 +12,7 @@
 /* The largest object that one PUT, or one part, may bring (Amazon S3: 5 GiB). */
 #define S3_PUT_MAX ((int64_t)5 << 30)
 
-/* How many payload bytes will come (r->expected); refuses what no operation takes. */
+/* How many payload bytes will come (r->intake.expected); refuses what no operation takes. */
 enum s3_code s3_body_expect(struct s3_request *r);
 /* Prepares payload checks, framing and the sink or writer. Without a body, also its end. */
 enum s3_code s3_body_begin(struct s3_request *r);
@@ -21,7 +21,8 @@ bool s3_body_expected(const struct s3_request *r);
 enum s3_code s3_body_end(struct s3_request *r, enum err result);
 
 /*
- * What was received, and what is kept for the answer, is charged to the budget: fs/memory/reservation.h.
+ * What was received, and what is kept for the answer, is charged to the budget:
+ * fs/memory/reservation.h.
  */
 void s3_reserve_begin(struct s3_request *r);
 /* The answer is made: the body goes. SlowDown when there is no memory for a reader's answer. */

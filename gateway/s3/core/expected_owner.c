@@ -25,9 +25,9 @@ bool expected_owner_given(const struct s3_request *r)
 void expected_owner_require(struct s3_request *r, enum owner_of which, struct str bucket,
                             uint64_t owner)
 {
-    r->proof.buckets[which] = (struct access_bucket){.owner = owner};
+    r->permit.proof.buckets[which] = (struct access_bucket){.owner = owner};
     if (owner != 0)
-        r->proof.buckets[which].name = bucket;
+        r->permit.proof.buckets[which].name = bucket;
 }
 
 static enum s3_code compare(struct s3_request *r, enum owner_of which, const struct bucket *bucket)
@@ -38,7 +38,7 @@ static enum s3_code compare(struct s3_request *r, enum owner_of which, const str
         owner = (struct account){.id = bucket->owner};
     if (!names_account(s3_header(r, headers[which]), bucket->owner, &owner))
         return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
-    r->expected_owner[which] = bucket->owner;
+    r->permit.expected_owner[which] = bucket->owner;
     expected_owner_require(r, which, bucket->name, bucket->owner);
     return S3_OK;
 }
@@ -49,7 +49,7 @@ enum s3_code expected_owner_check(struct s3_request *r, enum owner_of which, str
     enum s3_code code;
     enum err err;
 
-    if (s3_header(r, headers[which]).ptr == NULL || r->expected_owner[which] != 0)
+    if (s3_header(r, headers[which]).ptr == NULL || r->permit.expected_owner[which] != 0)
         return S3_OK;
     err = bucket_get(r->s3->meta, r->arena, bucket, &found);
     if (err == ERR_NOT_FOUND) {

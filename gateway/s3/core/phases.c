@@ -99,7 +99,7 @@ static enum s3_next refuse(struct s3_request *r)
 static bool may_be_foreign(const struct s3_request *r)
 {
     return authorize_wants_owner(r) && r->op->body == S3_BODY_FILE &&
-           (r->http->wants_100 || r->expected < 0 || r->expected >= EARLY_BYTES);
+           (r->http->wants_100 || r->intake.expected < 0 || r->intake.expected >= EARLY_BYTES);
 }
 
 static bool wants_early_check(const struct s3_request *r)
@@ -110,8 +110,8 @@ static bool wants_early_check(const struct s3_request *r)
     case S3_EARLY_ALWAYS:
         return true;
     case S3_EARLY_LARGE:
-        return r->http->wants_100 &&
-               (s3_has_conditions(r) || r->expected < 0 || r->expected >= EARLY_BYTES);
+        return r->http->wants_100 && (s3_has_conditions(r) || r->intake.expected < 0 ||
+                                      r->intake.expected >= EARLY_BYTES);
     default:
         return false;
     }
@@ -140,10 +140,10 @@ static enum s3_next begin_body(struct s3_request *r)
 
 static enum s3_next verify(struct s3_request *r)
 {
-    enum s3_code code = s3_body_end(r, r->received);
+    enum s3_code code = s3_body_end(r, r->intake.result);
 
     if (code == S3_OK && r->op->body == S3_BODY_FILE)
-        metrics_payload(r->s3->metrics, r->auth.payload);
+        metrics_payload(r->s3->metrics, r->identity.auth.payload);
     if (code == S3_OK && r->writer != NULL && !writer_end(r->writer))
         return S3_NEXT_ONCE_STORED;
     return s3_phase_end(r, code);
@@ -157,7 +157,7 @@ static enum s3_next verify(struct s3_request *r)
  */
 static enum err ask_first(struct s3_request *r)
 {
-    if (s3_op_reads(r->op) || r->proof.proven || !authorize_wants_owner(r))
+    if (s3_op_reads(r->op) || r->permit.proof.proven || !authorize_wants_owner(r))
         return OK;
     return access_check(r->s3->meta);
 }

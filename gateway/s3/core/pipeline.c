@@ -91,7 +91,7 @@ static enum http_next on_body_end(struct http_request *http, enum err result)
 {
     struct s3_request *r = http->user;
 
-    r->received = result;
+    r->intake.result = result;
     return run(r);
 }
 

@@ -91,7 +91,7 @@ enum s3_code s3_fail_err(struct s3_request *r, enum err err, const char *doing)
 {
     enum s3_code code = s3_code_of(err);
 
-    if (err == ERR_DENIED && r->proof.refused != ACCESS_ALLOWED) /* the pipeline says why */
+    if (err == ERR_DENIED && r->permit.proof.refused != ACCESS_ALLOWED) /* the pipeline says why */
         return s3_fail(&r->error, S3_ACCESS_DENIED, NULL);
     log_line(level_of(err, code), "%s: could not %s: %s", s3_code_name(code), doing, err_text(err));
     s3_fail(&r->error, code, s3_text_of(err));

@@ -37,7 +37,7 @@ static void make_auth_request(struct s3_request *r)
 {
     const struct http_target *target = &r->http->target;
 
-    r->auth_request = (struct auth_request){
+    r->identity.request = (struct auth_request){
         .method = r->http->method,
         .host = r->http->host,
         .raw_path = target->raw_path,
@@ -83,7 +83,7 @@ static enum s3_code find_names(struct s3_request *r)
 static enum s3_code find_headers(struct s3_request *r)
 {
     enum s3_code code =
-        auth_headers(&r->auth_request, r->arena, &r->headers, &r->header_count, &r->error);
+        auth_headers(&r->identity.request, r->arena, &r->headers, &r->header_count, &r->error);
 
     return code == S3_OK ? headers_normalize(r) : code;
 }
@@ -95,19 +95,18 @@ enum s3_code s3_request_open(struct s3_request *r)
     if (code != S3_OK)
         return code;
     make_auth_request(r);
-    r->is_head = str_eq(r->http->method, STR("HEAD"));
     code = find_names(r);
     return code == S3_OK ? find_headers(r) : code;
 }
 
 enum s3_code s3_request_as_signed(struct s3_request *r)
 {
-    if (r->auth.args == r->args)
+    if (r->identity.auth.args == r->args)
         return S3_OK;
-    r->args = r->auth.args;
-    r->arg_count = r->auth.arg_count;
-    r->auth_request.args = r->args;
-    r->auth_request.arg_count = r->arg_count;
+    r->args = r->identity.auth.args;
+    r->arg_count = r->identity.auth.arg_count;
+    r->identity.request.args = r->args;
+    r->identity.request.arg_count = r->arg_count;
     return find_headers(r);
 }
 

@@ -39,31 +39,60 @@ struct s3 {
     _Atomic unsigned asking; /* requests that ask for an access key now */
 };
 
+/* Who asks; filled by the phases that authenticate. */
+struct s3_identity {
+    struct principal who;        /* anonymous without a signature */
+    struct access_key key;       /* of the signature; its account is who.account */
+    struct auth auth;            /* the signature, and how it protects the body */
+    struct auth_request request; /* what was signed */
+    enum s3_code refused;        /* what the key in memory said */
+    bool is_asking;              /* counted in s3->asking */
+};
+
+/* What the request may do; filled by authorize, and proven by the statements that do the work. */
+struct s3_permit {
+    struct authorize_answer grant;
+    struct authorize_answer source_grant;    /* of a copy: the same of its source */
+    uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: as expected; 0: not compared */
+    struct access_proof proof;
+};
+
+/* How the body arrives: body.c's own. */
+struct s3_intake {
+    int64_t expected; /* payload bytes, -1 unknown */
+    struct http_sink sink;
+    struct payload payload;
+    struct chunked chunked;
+    bool has_payload; /* payload is in use */
+    bool framed;      /* chunked is in use */
+    size_t decoded;   /* bytes at the front of the next piece that chunked has seen already */
+    struct reservation reservation; /* of the body in memory and of the answer */
+    enum s3_code failed;            /* why it was not taken */
+    enum err result;                /* how its arrival ended */
+};
+
 struct s3_request {
-    /* set by the pipeline before the handler runs */
     struct http_request *http;
     struct s3 *s3;
     struct arena *arena;
+
+    /* parse and route: what is asked for */
     const struct s3_op *op;             /* NULL while routing failed */
     struct str bucket;                  /* "" in service scope */
     struct str key;                     /* "" in bucket scope */
-    struct str source_bucket;           /* that a copy reads from; "" none */
-    bool is_head;                       /* HEAD: errors carry no body */
     const struct sigv4_header *headers; /* the request's, for the pure parts */
     size_t header_count;
     const struct sigv4_arg *args;
     size_t arg_count;
-    struct auth auth;
-    struct access_key access;             /* the key of the signature */
-    struct principal who;                 /* who asks; anonymous without a signature */
-    struct authorize_answer grant;        /* what it may do, and what depends on the bucket */
-    struct authorize_answer source_grant; /* of a copy: the same of its source */
-    struct access_proof proof;
-    uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: found to be as expected; 0: not */
 
-    /* the body, when handle runs */
+    /* authenticate to authorize: who asks, and what it may do */
+    struct s3_identity identity;
+    struct str source_bucket; /* that a copy reads from; "" none */
+    struct s3_permit permit;
+
+    /* body: what has come of it when the handler runs */
+    struct s3_intake intake;
     struct buf body;              /* S3_BODY_MEMORY */
-    struct reservation reservation;             /* of `body` and the answer; the pipeline's */
     struct writer *writer;        /* S3_BODY_FILE; the pipeline frees it */
     struct payload_result digest; /* of what was received */
     /* S3_BODY_FILE: which checksum to compute when the client gives none; before_body may set it */
@@ -71,31 +100,18 @@ struct s3_request {
     bool algo_is_fixed; /* no other than default_algo is taken: UploadPart */
 
     /* the handler's */
-    struct s3_error error;
-    struct file file; /* closed by the pipeline when the reply is sent */
-
-    void *state; /* of a handler that goes on later; in the arena */
-    /* a generator that the reply has not got yet: the pipeline closes it */
-    struct http_body *unsent;
+    struct file file; /* the object that is read; closed when the reply is sent */
+    void *state;      /* of a handler that goes on later; in the arena */
+    struct http_body
+        *unsent;           /* a generator that the reply has not got yet; closed by the pipeline */
+    struct s3_error error; /* details of the code that a phase, or the handler, ends with */
 
     /* the pipeline's own */
     const struct s3_phase *phase; /* that runs, or that is next on a worker or after the body */
     enum s3_code refusal;         /* of S3_REFUSED */
-    enum err received;            /* how the body's arrival ended */
     enum s3_code (*resume)(struct s3_request *r); /* of s3_go_on() and s3_wait() */
     bool waits;
-    struct auth_request auth_request;
-    struct http_sink sink;
-    struct payload payload;
-    struct chunked chunked;
-    bool framed;          /* chunked is in use */
-    bool has_payload;     /* payload is in use */
-    enum s3_code refused; /* what authentication by the key in memory said */
-    bool is_asking;       /* counted in s3->asking */
-    unsigned refusals;    /* err_memory_refusals() when this step began */
-    size_t decoded;       /* bytes at the front of the next piece that chunked has seen already */
-    int64_t expected;     /* payload bytes, -1 unknown */
-    enum s3_code failed;
+    unsigned refusals; /* err_memory_refusals() when this thread began */
 };
 
 /* --- the request phases ----------------------------------------------------------------------- */

@@ -71,7 +71,7 @@ static enum s3_code describe(struct s3_request *r, struct copy *c)
     put->cond = write_conditions_of(r);
     put->attr.size = source->attr.size;
     put->attr.etag = source->attr.etag;
-    put->attr.owner = r->grant.owns;
+    put->attr.owner = r->permit.grant.owns;
     return S3_OK;
 }
 

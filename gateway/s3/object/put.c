@@ -38,7 +38,7 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
     hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
     put->attr.etag = str_of(etag);
     put->attr.mtime_ms = clock_wall_ms();
-    put->attr.owner = r->grant.owns;
+    put->attr.owner = r->permit.grant.owns;
     put->attr.checksum = checksum_code(r->digest.sum.algo, r->digest.sum.type);
     return S3_OK;
 }

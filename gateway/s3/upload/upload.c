@@ -62,7 +62,7 @@ static enum s3_code answer_created(struct s3_request *r, const struct upload *up
 
 enum s3_code op_create_multipart_upload(struct s3_request *r)
 {
-    struct upload upload = {.key = r->key, .owner = r->grant.owns};
+    struct upload upload = {.key = r->key, .owner = r->permit.grant.owns};
     enum s3_code code = object_headers_of(r, &upload.headers);
     enum err err;
 

@@ -106,7 +106,7 @@ static enum err send_body(struct s3_given *g, struct str wire, size_t piece)
     while (at < wire.len) {
         size_t taken = 0;
         struct str data = str_sub(wire, at, piece);
-        enum err err = g->r.sink.write(&g->r.sink, data, &taken);
+        enum err err = g->r.intake.sink.write(&g->r.intake.sink, data, &taken);
 
         if (err != OK && err != ERR_AGAIN)
             return err;
@@ -125,10 +125,10 @@ static void open_body(struct s3_given *g, const char *request, struct str payloa
     given(g, request);
     assert_non_null(g->r.op);
     g->http.content_length = (int64_t)payload.len;
-    g->r.auth.payload = framed ? AUTH_PAYLOAD_UNSIGNED_TRAILER : AUTH_PAYLOAD_UNSIGNED;
-    g->r.auth.framed = framed;
-    g->r.auth.decoded_length = payload.len;
-    g->r.expected = (int64_t)payload.len;
+    g->r.identity.auth.payload = framed ? AUTH_PAYLOAD_UNSIGNED_TRAILER : AUTH_PAYLOAD_UNSIGNED;
+    g->r.identity.auth.framed = framed;
+    g->r.identity.auth.decoded_length = payload.len;
+    g->r.intake.expected = (int64_t)payload.len;
     g->r.default_algo = CHECKSUM_CRC64NVME;
     the_writer = (struct writer){.room = room_each};
     assert_int_equal(s3_body_begin(&g->r), S3_OK);
@@ -262,14 +262,14 @@ static void test_body__a_put_without_a_length_has_a_limit(void **state)
                  framed ? "\nx-amz-trailer: x-amz-checksum-crc32" : "");
         room_each = 1000;
         open_body(&g, request, STR(PAYLOAD), framed);
-        g.r.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD);
+        g.r.intake.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD);
         assert_ok(send_body(&g, framed ? framed_payload(&wire) : STR(PAYLOAD), 7));
         if (framed)
             buf_fini(&wire);
         close_body(&g);
 
         open_body(&g, request, STR(PAYLOAD), framed);
-        g.r.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD) + 1;
+        g.r.intake.payload.length = (uint64_t)S3_PUT_MAX - strlen(PAYLOAD) + 1;
         assert_int_equal(send_body(&g, framed ? framed_payload(&wire) : STR(PAYLOAD), 7),
                          ERR_TOO_LARGE);
         assert_int_equal(s3_body_end(&g.r, ERR_TOO_LARGE), S3_ENTITY_TOO_LARGE);
@@ -302,8 +302,8 @@ static void test_body__a_part_has_the_uploads_checksum(void **state)
         snprintf(request, sizeof(request), "PUT /b/k?partNumber=1&uploadId=u\n%s", rows[i].header);
         given(&g, request);
         g.http.content_length = 10;
-        g.r.auth.payload = AUTH_PAYLOAD_UNSIGNED_TRAILER;
-        g.r.auth.framed = true;
+        g.r.identity.auth.payload = AUTH_PAYLOAD_UNSIGNED_TRAILER;
+        g.r.identity.auth.framed = true;
         g.r.default_algo = CHECKSUM_CRC32;
         g.r.algo_is_fixed = true;
         assert_int_equal(s3_body_begin(&g.r), rows[i].code);
