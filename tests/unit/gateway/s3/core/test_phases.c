@@ -67,6 +67,7 @@ static void test_phases__the_first_one_that_refuses_answers(void **state)
          "InvalidDigest"},
         {RIG_ACCESS, RIG_SECRET, "PUT /nobucket/k", "Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg==\n", 400,
          "BadDigest"},
+        {RIG_ACCESS, RIG_SECRET, "POST /nobucket?delete", "", 400, "InvalidRequest"},
         /* handle */
         {RIG_ACCESS, RIG_SECRET, "PUT /nobucket/k", "", 404, "NoSuchBucket"},
     };
