@@ -26,7 +26,7 @@ static void test_meta_object__what_is_put_is_got(void **state)
         q.want = head ? OBJECT_ATTR : OBJECT_DATA;
         assert_ok(object_get(m, w->arena, &q, &o, &missing));
         assert_true(o.bucket_id > 0);
-        assert_int_equal(o.bucket_generation, 1);
+        assert_true(o.bucket_generation != 0); /* random */
         assert_int_equal(o.attr.inode, p.inode);
         assert_int_equal(o.attr.size, 10);
         assert_str(STR("e1"), o.attr.etag);
@@ -75,7 +75,7 @@ static void test_meta_object__says_what_is_missing(void **state)
     assert_int_equal(missing, META_MISSING_BUCKET);
     assert_int_equal(rows(w), before);
     put(m, STR("k"), small(STR("x")));
-    run(w, "UPDATE keys SET marker = 1, inode = NULL, size = 0, seq = 2");
+    run(w, "UPDATE keys SET marker = 1, inode = NULL, size = 0, seq = 2, keep_displaced = -2");
     q.bucket = BUCKET;
     assert_err(ERR_NOT_FOUND, object_get(m, w->arena, &q, &o, &missing));
     assert_int_equal(missing, META_MISSING_KEY);

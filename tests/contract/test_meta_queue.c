@@ -189,9 +189,10 @@ static void test_meta_queue__taking_some_costs_the_same_with_many_waiting(void *
 /* ListBuckets reads the buckets of its account, however many others there are. */
 static void test_meta_queue__buckets_of_one_account_are_read_alone(void **state)
 {
-    static const char insert[] = "INSERT INTO buckets SELECT i, {PG: convert_to('b' || i, 'UTF8')}"
-                                 "{LITE: CAST('b' || i AS BLOB)}, CASE WHEN i % 1000 = 0 THEN 7 "
-                                 "ELSE 8 END, 'r', 0, 1, 0, 0" SERIES;
+    static const char insert[] =
+        INTO_BUCKETS "SELECT i, {PG: convert_to('b' || i, 'UTF8')}"
+                     "{LITE: CAST('b' || i AS BLOB)}, CASE WHEN i % 1000 = 0 THEN 7 "
+                     "ELSE 8 END, 'r', 0, 1" SERIES;
     struct world *w = *state;
     meta_close(open_volume(w));
     struct queue q = {.name = "buckets", .table = "buckets", .fill = insert};

@@ -124,11 +124,13 @@ class Startup:
     def schema_version(self):
         known = behind.value(self.volume, "SELECT schema_version FROM volume")
         for version in (99, 0):
-            behind.sql(self.volume, f"UPDATE volume SET schema_version = {version}")
+            behind.sql(self.volume, f"UPDATE volume SET schema_version = {version},"
+                                    f" readable_from = {version}")
             try:
                 self.refused("schema version", str(version))
             finally:
-                behind.sql(self.volume, f"UPDATE volume SET schema_version = {known}")
+                behind.sql(self.volume, f"UPDATE volume SET schema_version = {known},"
+                                        f" readable_from = {known}")
 
     def other_store(self):
         other = self.make_volume("other")

@@ -215,7 +215,7 @@ static enum s3_code open_framing(struct s3_request *r)
 static enum s3_code open_writer(struct s3_request *r)
 {
     struct writer_options options = {
-        .on_room = on_room, .on_stored = on_stored, .arg = r->http, .expected = r->expected};
+        .on_room = on_room, .on_stored = on_stored, .arg = r->http, .expected = r->intake.expected};
     enum err err = writer_new(r->s3->fs, &options, &r->writer);
 
     return err == OK ? S3_OK : s3_fail_err(r, err, "begin to write");

@@ -206,7 +206,7 @@ static void test_config__wrong_settings_say_which(void **state)
         {"--kep-deleted 1d", "did you mean --keep-deleted?"},
         {"--keep-deleetd=1d", "did you mean --keep-deleted?"},
         {"--apply", "which is an option of gc"},
-        {"--json", "which is an option of status, gc, key and config"},
+        {"--json", "which is an option of status, gc, key, config and routes"},
         {"--quiet", "gc, fsck, scrub, dump and load"},
         {"-x", "-x"},
         {"--", "--"},
