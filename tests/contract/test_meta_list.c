@@ -262,7 +262,8 @@ static void test_meta_list__passes_over_delete_markers(void **state)
     static const char *const names[] = {"a/1", "a/2", "b/1", "c", "d"};
     for (size_t i = 0; i < 5; i++)
         put(m, str_of(names[i]), small(STR("x")));
-    run(w, "UPDATE keys SET marker = 1, inode = NULL, size = 0, seq = 2, keep_displaced = -2 WHERE key IN"
+    run(w, "UPDATE keys SET marker = 1, inode = NULL, size = 0, seq = 2, keep_displaced = -2 WHERE "
+           "key IN"
            " ({PG: 'b/1', 'c'}{LITE: CAST('b/1' AS BLOB), CAST('c' AS BLOB)})");
     struct object_list_query q = {.bucket = BUCKET, .max = 3};
     assert_str(STR("a/1 a/2 d "), page_of(w, m, &q));
