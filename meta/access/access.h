@@ -10,7 +10,7 @@
  * So a key counts for nothing from the moment on at which its removal was committed, on every
  * gateway, and a request still costs one round trip. A write by an account that may be refused for
  * whose bucket it is costs two: it asks by access_check() first, since a write that is refused in
- * its transaction fails the others of its batch on PostgreSQL (gateway/s3/core/pipeline.c).
+ * its transaction fails the others of its batch on PostgreSQL (gateway/s3/core/phases.c).
  *
  * The proof is by the row of the key: its secret as it is stored, its account, and that it is
  * enabled. A sealed secret has a random nonce, drawn anew at each change, and so is what other

@@ -118,6 +118,7 @@ class Client(threading.Thread):
                 what, good, answer = self.step()
                 if not good:
                     self.failures.append((what, repr(answer)))
+                    self.s3.close()  # the proxy closes it, too, when it answers before the body
             except (OSError, http.client.HTTPException) as err:
                 self.failures.append(("broken", repr(err)))
                 self.s3.close()
