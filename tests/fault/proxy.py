@@ -232,7 +232,8 @@ class Proxy:
             wait_for("all go on", lambda counts=counts: all(
                 c.requests > n + 5 for c, n in zip(clients, counts)), 30)
             failed = [f for client in clients for f in client.failures]
-            check(len(failed) <= CLIENTS, f"{len(failed)} failed: {failed[:8]}")
+            # One that was in hand, and one on a kept connection to it whose end was not seen yet.
+            check(len(failed) <= 2 * CLIENTS, f"{len(failed)} failed: {failed[:8]}")
             check(all(what in ("PUT", "broken") for what, _ in failed), f"failed: {failed}")
             for client in clients:
                 client.failures.clear()
