@@ -9,10 +9,7 @@
 
 #include "tests/contract/meta_fixture.h"
 
-/* That may be read for each entry, on PostgreSQL. Entries that were deleted are read again as long
- * as any transaction could see them, an ANALYZE of the server's own, too; a scan of the backlog in
- * each round would be 30. */
-#define ROWS_MAX  25
+#define ROWS_MAX  12  /* that may be read for each entry, on PostgreSQL */
 #define GROWTH_PC 150 /* steps for each may grow by that, from a tenth of the backlog, on SQLite */
 
 static int backlog(void)
