@@ -17,7 +17,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
-from harness.fault_proxy import Fault, FaultProxy
+from harness.fault_proxy import Fault
 from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -32,11 +32,7 @@ class SetAside:
     def __init__(self, ws, way, seed):
         self.ws, self.way, self.rng = ws, way, random.Random(seed)
         self.volume = Volume(ws, way, "aside")
-        self.proxy = None
-        if way == "pg":
-            port = self.volume.minio.port
-            self.proxy = FaultProxy(ws, port, seed)
-            self.volume.store = self.volume.store.replace(f":{port}", f":{self.proxy.port}")
+        self.proxy = self.volume.fault_proxy(seed)
         self.gateway = self.volume.gateway(env={"KISEKI_LEASE": "3s"})
         self.s3 = S3(self.gateway.endpoint, self.gateway.access_key, self.gateway.secret_key,
                      timeout=60)

@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.fault_proxy import Fault, FaultProxy
+from harness.fault_proxy import Fault
 from harness.kiseki import ACCESS_KEY, BINARY, SECRET_KEY
 from harness.runner import Skip, check, equal
 from harness.s3 import S3
@@ -57,11 +57,7 @@ class Stopping:
     def __init__(self, ws, way, seed):
         self.ws, self.way, self.rng = ws, way, random.Random(seed)
         self.volume = Volume(ws, way, "stopping")
-        self.proxy = None
-        if way == "pg":
-            self.proxy = FaultProxy(ws, self.volume.minio.port, seed)
-            self.volume.store = self.volume.store.replace(
-                self.volume.minio.endpoint, f"http://127.0.0.1:{self.proxy.port}")
+        self.proxy = self.volume.fault_proxy(seed)
         self.gateway = self.volume.gateway(env={"KISEKI_STOP_TIMEOUT": f"{STOP_SECONDS}s"})
         self.s3 = S3(self.gateway.endpoint, self.gateway.access_key, self.gateway.secret_key)
         equal(self.s3.make_bucket(BUCKET).status, 200, "making the bucket")

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.fault_proxy import Fault, FaultProxy
+from harness.fault_proxy import Fault
 from harness.runner import at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -37,10 +37,7 @@ class StoreFaults:
     def __init__(self, ws, way, seed, full):
         self.rng, self.full = random.Random(seed), full
         self.volume = Volume(ws, way, "faults")
-        self.proxy = FaultProxy(ws, self.volume.minio.port, seed)
-        direct = self.volume.minio.endpoint
-        self.volume.store = self.volume.store.replace(
-            direct, f"http://127.0.0.1:{self.proxy.port}")
+        self.proxy = self.volume.fault_proxy(seed)
         self.gateway = self.s3 = None
         self.serve(PATIENT)
         equal(self.s3.make_bucket(BUCKET).status, 200, "making the bucket")

@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind
-from harness.fault_proxy import Fault, FaultProxy
+from harness.fault_proxy import Fault
 from harness.runner import Skip, at_once, check, equal
 from harness.s3 import S3
 from harness.suite import Suite
@@ -41,11 +41,7 @@ class Waits:
     def __init__(self, ws, way, seed):
         self.ws, self.way, self.rng = ws, way, random.Random(seed)
         self.volume = Volume(ws, way, "waits")
-        self.proxy = None
-        if way == "pg":
-            self.proxy = FaultProxy(ws, self.volume.minio.port, seed)
-            self.volume.store = self.volume.store.replace(
-                self.volume.minio.endpoint, f"http://127.0.0.1:{self.proxy.port}")
+        self.proxy = self.volume.fault_proxy(seed)
         self.gateway = self.volume.gateway(env={"KISEKI_STOP_TIMEOUT": f"{STOP_SECONDS}s"})
         self.s3 = self.client()
         equal(self.s3.make_bucket(BUCKET).status, 200, "making the bucket")

@@ -8,6 +8,7 @@ minio   MinIO itself, to prove the tests
 import os
 import subprocess
 
+from harness.fault_proxy import FaultProxy
 from harness.kiseki import ACCESS_KEY, BINARY, REGION, SECRET_KEY, Kiseki
 from harness.minio import Minio
 from harness.postgres import Postgres
@@ -60,6 +61,15 @@ class Volume:
         self.store = f"s3://{bucket}/slices?endpoint={self.minio.endpoint}&region={REGION}"
         self.env = {"KISEKI_STORE_ACCESS_KEY": self.minio.access_key,
                     "KISEKI_STORE_SECRET_KEY": self.minio.secret_key}
+
+    def fault_proxy(self, seed):
+        """Stands between the store and the gateways that are made from now on; None on SQLite."""
+        if self.way == "sqlite":
+            return None
+        proxy = FaultProxy(self._ws, self.minio.port, seed)
+        direct = self.minio.endpoint
+        self.store = self.store.replace(direct, f"http://127.0.0.1:{proxy.port}")
+        return proxy
 
     def meta(self):
         """Gateways reach PostgreSQL in turns over the Unix socket and over TCP."""
