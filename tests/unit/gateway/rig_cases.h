@@ -25,12 +25,24 @@ static int end(void **state)
     return 0;
 }
 
+/* Requests from here on are the account `other`'s, or root's. */
+static inline void as_other(void)
+{
+    rig.access = "OTHER";
+    rig.secret = "other-secret";
+}
+
+static inline void as_root(void)
+{
+    rig.access = RIG_ACCESS;
+    rig.secret = RIG_SECRET;
+}
+
 /* Each test has its own bucket. */
 static int make_bucket(void **state)
 {
     (void)state;
-    rig.access = RIG_ACCESS;
-    rig.secret = RIG_SECRET;
+    as_root();
     rig_expect(&rig, "PUT /bucket", "", STR(""), 200);
     rig_expect(&rig, "PUT /bucket/k", "x-amz-meta-a: 1\n", STR("0123456789"), 200);
     return 0;

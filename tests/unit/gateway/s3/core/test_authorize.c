@@ -5,18 +5,6 @@
 #include "base/hash.h"
 #include "meta/sql/sql.h"
 
-static void as_other(void)
-{
-    rig.access = "OTHER";
-    rig.secret = "other-secret";
-}
-
-static void as_root(void)
-{
-    rig.access = RIG_ACCESS;
-    rig.secret = RIG_SECRET;
-}
-
 static void test_authorize__an_account_acts_on_its_own_buckets_only(void **state)
 {
     static const char *const lines[] = {

@@ -309,14 +309,12 @@ static void test_meaning__an_expected_owner_guards_the_commit(void **state)
     snprintf(mine, sizeof(mine), "x-amz-expected-bucket-owner: " STR_FMT "\n",
              STR_ARG(rig_element(&rig, "ID")));
     for (int changes = 0; changes < 2; changes++) {
-        rig.access = RIG_ACCESS;
-        rig.secret = RIG_SECRET;
+        as_root();
         rig_expect(&rig, "PUT /changing", "", STR(""), 200);
         fd = put_waits("/changing/k", mine);
         if (changes) {
             rig_expect(&rig, "DELETE /changing", "", NO_BODY, 204);
-            rig.access = "OTHER";
-            rig.secret = "other-secret";
+            as_other();
             rig_expect(&rig, "PUT /changing", "", STR(""), 200);
         }
         assert_int_equal(send(fd, "abc", 3, MSG_NOSIGNAL), 3);

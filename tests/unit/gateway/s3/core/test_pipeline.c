@@ -163,18 +163,6 @@ static void test_pipeline__a_page_of_no_keys_is_whole(void **state)
     rig_refused(&rig, "GET /bucket?max-keys=-1", "", NO_BODY, 400, "InvalidArgument");
 }
 
-static void as_other(void)
-{
-    rig.access = "OTHER";
-    rig.secret = "other-secret";
-}
-
-static void as_root(void)
-{
-    rig.access = RIG_ACCESS;
-    rig.secret = RIG_SECRET;
-}
-
 static void test_pipeline__an_expected_owner_is_the_buckets(void **state)
 {
     const char *other = "x-amz-expected-bucket-owner: 999999999999\n";
