@@ -126,6 +126,8 @@ enum err s3_answer_error(const struct s3_answer *a)
     case 503:
     case 504:
         return ERR_BUSY;
+    case 500: /* MinIO, when the disk fills up between two of its looks at it */
+        return strstr(a->message, "no space left on device") != NULL ? ERR_FULL : ERR_IO;
     case 507: /* MinIO: the disk is full */
         return ERR_FULL;
     default:

@@ -156,6 +156,10 @@ static void test_store_s3__gives_up_after_its_attempts(void **state)
     expect(500, ERROR("InternalError"));
     assert_int_equal(store_put_bytes(s, "a", "x", 1), ERR_IO);
     assert_int_equal(fake.request_count, 4);
+    fake_s3_reset(&fake);
+    expect(500, "<Error><Code>InternalError</Code><Message>We encountered an internal error, please"
+                " try again.: cause(no space left on device)</Message></Error>");
+    assert_int_equal(store_put_bytes(s, "a", "x", 1), ERR_FULL);
 }
 
 static void test_store_s3__maps_final_errors_at_once(void **state)
