@@ -23,9 +23,9 @@
  * arbitrary lengths, so slices of any length can follow each other.
  *
  * Turns: small uploads go first, for pages and at the store (fs/memory/turns.h,
- * fs/write/slice_queue.h); one of unknown size counts as twice what it had. Once all of an upload
- * is on its way it waits for its turn for at most as long as for a page: ERR_BUSY. What nobody
- * wants any more is not stored when its turn comes.
+ * fs/write/slice_queue.h); one of unknown size counts as twice what it had, and as 512 KiB at
+ * least. Once all of an upload is on its way it waits for its turn for at most as long as for a
+ * page: ERR_BUSY. What nobody wants any more is not stored when its turn comes.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_resolve says which case it is.

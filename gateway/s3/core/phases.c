@@ -191,11 +191,6 @@ static enum s3_next handle(struct s3_request *r)
     return s3_phase_end(r, code);
 }
 
-static enum http_lane handler_lane(const struct s3_request *r)
-{
-    return r->op->lane;
-}
-
 static enum s3_next answer(struct s3_request *r)
 {
     enum s3_code code = s3_reserve_answer(r);
@@ -220,7 +215,7 @@ const struct s3_phase s3_phases[] = {
     {.name = "early check", .blocks = true, .is_wanted = wants_early_check, .run = check_early},
     {.name = "body", .run = begin_body},
     {.name = "verify", .is_wanted = s3_body_expected, .run = verify},
-    {.name = "handle", .blocks = true, .lane = handler_lane, .run = handle},
+    {.name = "handle", .blocks = true, .in_rows_lane = true, .run = handle},
     {.name = "answer", .run = answer},
     {.name = NULL},
 };

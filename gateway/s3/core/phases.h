@@ -42,9 +42,8 @@ enum s3_next {
 
 struct s3_phase {
     const char *name;
-    bool blocks; /* a worker runs it */
-    /* Of a phase that blocks: whose; NULL: HTTP_LANE_WORK's. */
-    enum http_lane (*lane)(const struct s3_request *r);
+    bool blocks;       /* a worker runs it: */
+    bool in_rows_lane; /* of the lane that the row names; else of HTTP_LANE_WORK */
     bool (*is_wanted)(const struct s3_request *r); /* NULL: always */
     enum s3_next (*run)(struct s3_request *r);
 };

@@ -27,7 +27,7 @@ static void next_phase(struct s3_request *r)
 
 static void choose_lane(struct s3_request *r)
 {
-    r->http->lane = r->phase->lane != NULL ? r->phase->lane(r) : HTTP_LANE_WORK;
+    r->http->lane = r->phase->in_rows_lane ? r->op->lane : HTTP_LANE_WORK;
 }
 
 /* Runs phases from r->phase on, as far as they go on this thread. */

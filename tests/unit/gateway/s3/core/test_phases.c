@@ -27,7 +27,7 @@ static void test_phases__their_order_and_who_runs_them(void **state)
             fail_msg("%s: blocks %d, optional %d", phase->name, phase->blocks,
                      phase->is_wanted != NULL);
         assert_non_null(phase->run);
-        assert_true(phase->lane == NULL || phase->blocks);
+        assert_true(!phase->in_rows_lane || phase->blocks);
     }
     assert_null(s3_phases[LENGTH_OF(order)].name);
 }
