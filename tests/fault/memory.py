@@ -10,12 +10,10 @@ collected and answers that nobody takes: what is resident stays near --memory-si
 """
 
 import base64
+import contextlib
 import hashlib
 import os
 import random
-import select
-import socket
-import struct
 import sys
 import threading
 import time
@@ -24,7 +22,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # pylint: disable=wrong-import-position
 from harness import behind, sigv4
-from harness.runner import at_once, check, equal
+from harness.crowd import Crowd, Pause, Receive, Send
+from harness.runner import check, equal
 from harness.s3 import S3
 from harness.suite import Suite
 from harness.targets import Volume
@@ -33,141 +32,99 @@ from harness.workspace import wait_for
 
 BUCKET = "memory"
 KIB, MIB = 1024, 1024 * 1024
+PIECE = 256 * KIB  # of a body, as one call sends it
 NOISE = random.Random(8).randbytes(9 * MIB)
 BIG = NOISE[:8 * MIB]
 
 
-class Crowd:
-    """Many connections, each with one request whose body comes as it is told to. Sockets send by
-    threads, which is slow enough for a gateway and works for TLS, too."""
+class Requests:
+    """Many clients with one request each, whose body comes as far as it is allowed to, and whose
+    answer is left alone until finish(). They stand still but for what is called here."""
 
     def __init__(self, s3, count, body, method="PUT", key="crowd{}", query=(), headers=None):
         self.s3, self.count, self._body = s3, count, body
         self.method, self.key, self.query, self._headers = method, key, query, headers or {}
-        self.sent, self.socks = [0] * count, [None] * count
+        self.same = method != "PUT"  # else each body begins with its number
+        self.statuses = {}
+        self._sent, self._allowed = [-1] * count, [0] * count
+        self._taking, self._rate = set(), 0
+        self._crowd = Crowd(s3.address, s3.context, receive_buffer=8 * KIB)
+        self._crowd.add(self._script, count)
 
     def body(self, number):
-        """The same bytes for all, but for the beginning."""
-        return number.to_bytes(8, "big") + self._body[8:] if self._body else b""
+        return self._piece(number, 0, len(self._body))
 
-    def _open(self, number):
-        key = self.key.format(number)
-        path = self.s3.path(BUCKET, key)
+    def _piece(self, number, begin, end):
+        if self.same:
+            return self._body[begin:end]
+        return number.to_bytes(8, "big")[begin:end] + self._body[max(begin, 8):end]
+
+    def _head(self, number):
+        path = self.s3.path(BUCKET, self.key.format(number))
         headers = self.s3.signer.headers(self.method, path, self.query, {
             "host": self.s3.host, "content-length": str(len(self._body)), **self._headers},
             sigv4.UNSIGNED)
-        sock = self.s3.socket(100)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * KIB)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
-        self.socks[number] = sock
-        sock.sendall(f"{self.method} {self.s3.target(path, self.query)} HTTP/1.1\r\n".encode() +
-                     "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode() + b"\r\n")
+        return (f"{self.method} {self.s3.target(path, self.query)} HTTP/1.1\r\n" +
+                "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode()
 
-    def _share(self, work, numbers=None):
-        """work(number) for each, by 64 threads."""
-        waiting = list(range(self.count) if numbers is None else numbers)[::-1]
+    def _script(self, number):
+        yield Send(self._head(number))
+        at = self._sent[number] = 0
+        while at < len(self._body):
+            if self._rate:
+                yield Pause(0.5)  # the slowness itself
+                end = min(at + self._rate // 2, len(self._body))
+            else:
+                end = min(self._allowed[number], at + PIECE)
+            if end <= at:
+                yield Pause(0.05)
+                continue
+            yield Send(self._piece(number, at, end))
+            at = self._sent[number] = end
+        while number not in self._taking:
+            yield Pause(0.05)
+        line = yield Receive(64)
+        self.statuses[number] = int(line.split()[1])
 
-        def run(_):
-            while waiting:
-                try:
-                    number = waiting.pop()
-                except IndexError:
-                    return
-                work(number)
+    def _allow(self, end, numbers):
+        for number in numbers:
+            self._allowed[number] = end
 
-        at_once(run, range(64))
+    def send(self, end):
+        """Each is connected and has sent its head and so many bytes of its body."""
+        self._allow(end, range(self.count))
+        check(self._crowd.run(100, lambda: min(self._sent) >= end),
+              f"{sum(n < end for n in self._sent)} of {self.count} could not send {end} bytes")
 
-    def send(self, upto, numbers=None):
-        """Each connection is opened and has sent so many bytes of its body."""
-        def work(number):
-            if self.socks[number] is None:
-                self._open(number)
-            self.socks[number].sendall(self.body(number)[self.sent[number]:upto])
-            self.sent[number] = upto
-
-        self._share(work, numbers)
-
-    def push(self, upto, seconds):
+    def push(self, end, seconds):
         """As send(), but only what is taken within that time."""
-        end, open_ones = time.monotonic() + seconds, {}
-        self.send(0)
-        for number, sock in enumerate(self.socks):
-            sock.setblocking(False)
-            open_ones[sock.fileno()] = number
-        while open_ones and time.monotonic() < end:
-            for fd in select.select([], list(open_ones), [], 0.1)[1]:
-                number = open_ones[fd]
-                at = self.sent[number]
-                try:
-                    self.sent[number] += self.socks[number].send(
-                        self.body(number)[at:min(upto, at + 256 * KIB)])
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    self.sent[number] = upto  # it was cut
-                if self.sent[number] >= upto:
-                    del open_ones[fd]
+        self._allow(end, range(self.count))
+        self._crowd.run(seconds)
+
+    @contextlib.contextmanager
+    def dripping(self, rate):
+        """Meanwhile all go on sending, so many bytes a second."""
+        self._rate, stop = rate, threading.Event()
+        thread = threading.Thread(target=self._crowd.run, args=(600, stop.is_set), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self._rate = 0
 
     def finish(self, numbers=None):
-        """Sends what is left, each in a thread of its own; the statuses of the answers."""
-        statuses = {}
-
-        def work(number):
-            try:
-                self.send_rest(number)
-            except OSError:
-                pass  # it may be answered all the same
-            statuses[number] = self.status(number)
-
-        at_once(work, range(self.count) if numbers is None else numbers)
-        return statuses
-
-    def send_rest(self, number):
-        self.socks[number].settimeout(100)
-        self.socks[number].sendall(self.body(number)[self.sent[number]:])
-
-    def status(self, number):
-        try:
-            line = self.socks[number].recv(64)
-            return int(line.split()[1]) if line else None
-        except OSError as err:
-            return repr(err)
+        """These send what is left; the statuses of the answers, None without one."""
+        numbers = range(self.count) if numbers is None else numbers
+        self._allow(len(self._body), numbers)
+        self._taking.update(numbers)
+        self._crowd.run(100, lambda: (all(n in self.statuses for n in numbers)
+                                      or self._crowd.open() == 0))
+        return [self.statuses.get(n) for n in numbers]
 
     def close(self, reset=False):
-        for sock in self.socks:
-            if sock is not None and reset:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if sock is not None:
-                sock.close()
-
-
-class Drip:
-    """Goes on sending for some connections of a crowd, so many bytes a second, till the end."""
-
-    def __init__(self, crowd, rate):
-        self.crowd, self.rate = crowd, rate
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self):
-        while not self._stop.wait(0.5):  # the pause is the slowness itself
-            for number in range(self.crowd.count):
-                at = self.crowd.sent[number]
-                try:
-                    sock = self.crowd.socks[number]
-                    sock.settimeout(0.01)
-                    self.crowd.sent[number] += sock.send(
-                        self.crowd.body(number)[at:at + self.rate // 2])
-                except OSError:
-                    pass  # its turn has not come, or it was refused
+        self._crowd.leave(reset)
 
 
 class Memory:
@@ -224,12 +181,12 @@ class Memory:
         equal(answer.status, 200, f"DeleteObjects of {count}: {answer!r}")
         equal(len(answer.texts("Deleted")), count, "keys deleted")
 
-    def others_are_served(self, seconds=10):
-        begun = time.monotonic()
-        for key, body in (("other", NOISE[:200000]), ("other-small", b"small")):
+    def others_are_served(self, seconds=10, size=200000):
+        for key, body in (("other", NOISE[:size]), ("other-small", b"small")):
             answer = self.s3.put(BUCKET, key, body)
             equal(answer.status, 200, f"another's PUT: {answer!r}")
-            check(self.s3.get(BUCKET, key).body == body, "another's GET")
+            answer = self.s3.get(BUCKET, key)
+            check(answer.body == body, f"another's GET: {answer!r}")
         begun = time.monotonic()
         answer = self.s3.get(BUCKET, "big")
         equal(answer.status, 200, f"another's GET of 8 MiB: {answer!r}")
@@ -237,12 +194,12 @@ class Memory:
         took = time.monotonic() - begun
         check(took < seconds, f"others were served after {took:.1f} s")
 
-    def whole(self, crowd, first):
-        """All send `first` bytes, then the rest; all are stored."""
+    def whole(self, crowd, first, size=200000):
+        """All send `first` bytes, then the rest; all are stored. Others use objects of `size`."""
         try:
             crowd.send(first)
-            self.others_are_served()
-            statuses = list(crowd.finish().values())
+            self.others_are_served(size=size)
+            statuses = crowd.finish()
             equal({s: statuses.count(s) for s in set(statuses)}, {200: crowd.count}, "answers")
         finally:
             crowd.close()
@@ -255,36 +212,37 @@ class Memory:
 
     def a_page_each(self):
         self.use("16M")
-        self.whole(Crowd(self.s3, 260, NOISE[:200000]), 65536)
+        self.whole(Requests(self.s3, 260, NOISE[:200000]), 65536)
 
     def a_part_of_a_page_each(self):
         self.use("16M")
-        self.whole(Crowd(self.s3, 300, NOISE[:60000]), 20000)
+        self.whole(Requests(self.s3, 300, NOISE[:60000]), 20000)
 
     def over_https(self):
         self.use("16M", tls=True)
-        self.whole(Crowd(self.s3, 260, NOISE[:200000]), 65536)
+        self.whole(Requests(self.s3, 260, NOISE[:200000]), 65536)
 
     def small_ones_of_many_pages(self):
         count = 80 if self.full else 24
         self.use("64M" if self.full else "16M", INLINE_SIZE="1M")
-        self.whole(Crowd(self.s3, count, NOISE[:1500000]), 1000000)
+        # An inline answer finds room up to RESERVATION_ANSWER_BYTES, whatever uploads hold.
+        self.whole(Requests(self.s3, count, NOISE[:1500000]), 1000000, size=120000)
 
     def thousands(self):
         """At default settings, as people run it."""
         self.use(None)
-        self.whole(Crowd(self.s3, 2100, NOISE[:200000]), 65536)
+        self.whole(Requests(self.s3, 2100, NOISE[:200000]), 65536)
 
     def slow(self, memory, count, rate):
         self.use(memory)
-        crowd = Crowd(self.s3, count, NOISE[:200000])
+        crowd = Requests(self.s3, count, NOISE[:200000])
         try:
             crowd.send(20000)
-            with Drip(crowd, rate):
+            with crowd.dripping(rate):
                 for _ in range(3):
                     self.others_are_served()
             statuses = crowd.finish(range(10))
-            equal(set(statuses.values()), {200}, "slow ones that became fast")
+            equal(set(statuses), {200}, "slow ones that became fast")
         finally:
             crowd.close()
         self.nothing_held()
@@ -298,7 +256,7 @@ class Memory:
     def still_ones_and_gone_ones(self):
         """Clients that say nothing more, and then leave."""
         self.use("16M")
-        crowd = Crowd(self.s3, 400, NOISE[:200000])
+        crowd = Requests(self.s3, 400, NOISE[:200000])
         try:
             crowd.send(65536)
             for _ in range(3):
@@ -315,7 +273,7 @@ class Memory:
         memory, count = ("64M", 200) if self.full else ("16M", 40)
         self.use(memory)
         behind.reset_peak(self.gateway)
-        crowd = Crowd(self.s3, count, NOISE[:8 * MIB], "POST", "", [("delete", "")], {
+        crowd = Requests(self.s3, count, NOISE[:8 * MIB], "POST", "", [("delete", "")], {
             "content-md5": base64.b64encode(b"0" * 16).decode()})
         try:
             crowd.push(8 * MIB - 1, 8 if self.full else 1.5)
@@ -336,12 +294,11 @@ class Memory:
         self.use("16M")
         behind.reset_peak(self.gateway)
         body = b"<Delete>" + b" " * (5 * MIB) + b"<Object><Key>no</Key></Object></Delete>"
-        crowd = Crowd(self.s3, 20, body, "POST", "", [("delete", "")], {
+        crowd = Requests(self.s3, 20, body, "POST", "", [("delete", "")], {
             "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode()})
-        crowd.body = lambda number: body
         try:
             crowd.send(0)
-            statuses = list(crowd.finish().values())
+            statuses = crowd.finish()
         finally:
             crowd.close()
         equal(set(statuses), {200}, "answers")
@@ -353,12 +310,12 @@ class Memory:
         self.use("16M", INLINE_SIZE="1M")
         equal(self.s3.put(BUCKET, "inline", NOISE[:MIB]).status, 200, "PUT")
         behind.reset_peak(self.gateway)
-        crowd = Crowd(self.s3, 200, b"", "GET", "inline")
+        crowd = Requests(self.s3, 200, b"", "GET", "inline")
         try:
             crowd.send(0)
             wait_for("they are answered", lambda: sum(self.gateway.metric(
                 "kiseki_requests_total").values()) >= crowd.count - 20)
-            self.others_are_served()
+            self.others_are_served(size=120000)  # see small_ones_of_many_pages
             wait_for("another's GET", lambda: self.s3.get(BUCKET, "inline").status == 200, 30)
         finally:
             crowd.close()
@@ -370,9 +327,8 @@ class Memory:
         self.use("16M", INLINE_SIZE="1M")
         equal(self.s3.put(BUCKET, "inline", NOISE[:MIB]).status, 200, "PUT")
         behind.reset_peak(self.gateway)
-        crowd = Crowd(self.s3, 400, b"ab", "PATCH", "inline", headers={
+        crowd = Requests(self.s3, 400, b"ab", "PATCH", "inline", headers={
             "content-range": "bytes 0-1/*"})
-        crowd.body = lambda number: b"ab"
         try:
             crowd.send(2)
             wait_for("they wait", lambda: sum(self.gateway.metric(
@@ -388,7 +344,7 @@ class Memory:
         self.use("16M")
         self.others_are_served()
         behind.reset_peak(self.gateway)
-        crowd = Crowd(self.s3, 300, b"", "GET", "big")
+        crowd = Requests(self.s3, 300, b"", "GET", "big")
         try:
             crowd.send(0)
             wait_for("they are answered", lambda: sum(

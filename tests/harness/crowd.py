@@ -15,7 +15,7 @@ A script is a generator that yields what its client does next:
 
 A script that ends, or whose connection ends, leaves its client gone, or begins again after a short
 while when it was added with again=True. A TLS context makes the clients speak TLS; the handshake
-comes before the script.
+comes before the script. receive_buffer bounds what a client's kernel takes of an answer.
 """
 
 import errno
@@ -70,8 +70,8 @@ class Crowd:
     """The clients of one address. ended counts connections that the server ended, failed those
     that could not be made, finished scripts that ran to their end."""
 
-    def __init__(self, address, context=None):
-        self.address, self.context = address, context
+    def __init__(self, address, context=None, receive_buffer=None):
+        self.address, self.context, self._receive_buffer = address, context, receive_buffer
         self.ended = self.failed = self.finished = 0
         self._epoll = select.epoll()
         self._clients = {}  # by file descriptor
@@ -121,6 +121,8 @@ class Crowd:
             sock = socket.socket()
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            if self._receive_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
             code = sock.connect_ex(self.address)
             if code not in (0, errno.EINPROGRESS):
                 sock.close()

@@ -52,9 +52,9 @@ class S3:
         parts = urlsplit(endpoint)
         self.host = parts.netloc
         self.signer = sigv4.Signer(access_key, secret_key, region, skew_seconds)
-        self._address = (parts.hostname, parts.port)
+        self.address = (parts.hostname, parts.port)
         self._timeout = timeout
-        self._context = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
+        self.context = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
         self._conn = None
 
     def close(self):
@@ -64,16 +64,16 @@ class S3:
 
     def connection(self):
         """A fresh http.client connection, for tests that need one of their own."""
-        if self._context:
-            return http.client.HTTPSConnection(*self._address, timeout=self._timeout,
-                                               context=self._context)
-        return http.client.HTTPConnection(*self._address, timeout=self._timeout)
+        if self.context:
+            return http.client.HTTPSConnection(*self.address, timeout=self._timeout,
+                                               context=self.context)
+        return http.client.HTTPConnection(*self.address, timeout=self._timeout)
 
     def socket(self, timeout=20):
         """A connected socket (under TLS for https), for what is not HTTP."""
-        sock = socket.create_connection(self._address, timeout)
-        if self._context:
-            sock = self._context.wrap_socket(sock, server_hostname=self._address[0])
+        sock = socket.create_connection(self.address, timeout)
+        if self.context:
+            sock = self.context.wrap_socket(sock, server_hostname=self.address[0])
         return sock
 
     def send(self, method, target, headers=None, body=b""):
