@@ -332,6 +332,7 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
     first = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count == 0;
     if (!w->turn.queued && w->page == NULL) {
         w->expired = false;
+        w->turn.cost = 1;
         w->turn.deadline_ms = deadline_boot_ms;
         turns_add(&p->queues[w->use], &w->turn);
     }

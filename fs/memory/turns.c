@@ -1,56 +1,97 @@
 #include "fs/memory/turns.h"
 
+#define EXACT 8 /* classes of one number of pages, beside that of none */
+
 static int class_of(size_t pages)
 {
-    int class = 0;
+    int class = EXACT - 1;
 
-    for (; pages > 0 && class < TURN_CLASSES - 1; pages /= 2)
-        class ++;
-    return class;
+    if (pages <= EXACT)
+        return (int)pages;
+    for (; pages >= 2 * (size_t)EXACT; pages /= 2)
+        class += 2;
+    class += pages >= EXACT + EXACT / 2 ? 2 : 1;
+    return class < TURN_CLASSES ? class : TURN_CLASSES - 1;
+}
+
+static struct turn_list *list_of(struct turns *all, const struct turn *one)
+{
+    struct turn_class *class = &all->classes[one->class];
+
+    return one->left > 0 ? &class->begun : &class->fresh;
+}
+
+static struct turn *first_of(const struct turn_class *class)
+{
+    return class->begun.first != NULL ? class->begun.first : class->fresh.first;
 }
 
 void turns_add(struct turns *all, struct turn *one)
 {
+    struct turn_class *class;
+    struct turn_list *list;
+
     one->class = class_of(one->pages);
-    one->number = all->waits++;
+    class = &all->classes[one->class];
+    /* What it did not want while it was not there is not made up for. */
+    if (first_of(class) == NULL && class->served < all->clock)
+        class->served = all->clock;
+    list = list_of(all, one);
     one->next = NULL;
-    one->prev = all->classes[one->class].last;
-    *(one->prev != NULL ? &one->prev->next : &all->classes[one->class].first) = one;
-    all->classes[one->class].last = one;
+    one->prev = list->last;
+    *(one->prev != NULL ? &one->prev->next : &list->first) = one;
+    list->last = one;
     all->count++;
     one->queued = true;
 }
 
 void turns_remove(struct turns *all, struct turn *one)
 {
-    *(one->prev != NULL ? &one->prev->next : &all->classes[one->class].first) = one->next;
-    *(one->next != NULL ? &one->next->prev : &all->classes[one->class].last) = one->prev;
+    struct turn_list *list = list_of(all, one);
+
+    *(one->prev != NULL ? &one->prev->next : &list->first) = one->next;
+    *(one->next != NULL ? &one->next->prev : &list->last) = one->prev;
     all->count--;
     one->queued = false;
 }
 
 struct turn *turns_next(struct turns *all)
 {
-    bool oldest = all->count > 0 && ++all->taken % TURN_OF_OLDEST == 0;
-    struct turn *next = NULL;
+    struct turn_class *class = NULL;
+    struct turn *one;
 
-    for (int class = 0; class < TURN_CLASSES; class ++) {
-        struct turn *one = all->classes[class].first;
+    for (int i = 0; i < TURN_CLASSES; i++) {
+        struct turn_class *other = &all->classes[i];
 
-        if (one != NULL && (next == NULL || (oldest && one->number < next->number)))
-            next = one;
+        if (first_of(other) != NULL && (class == NULL || other->served < class->served))
+            class = other;
     }
-    if (next != NULL)
-        turns_remove(all, next);
-    return next;
+    if (class == NULL)
+        return NULL;
+    one = first_of(class);
+    turns_remove(all, one);
+    all->clock = class->served;
+    class->served += one->cost;
+    if (one->left == 0)
+        one->left = TURN_COST;
+    one->left -= one->cost < one->left ? one->cost : one->left;
+    return one;
+}
+
+static bool is_over(const struct turn *one, int64_t now_boot_ms)
+{
+    return one != NULL && one->deadline_ms <= now_boot_ms;
 }
 
 struct turn *turns_expired(struct turns *all, int64_t now_boot_ms)
 {
-    for (int class = 0; class < TURN_CLASSES; class ++) {
-        struct turn *one = all->classes[class].first;
+    for (int i = 0; i < TURN_CLASSES; i++) {
+        struct turn_class *class = &all->classes[i];
+        struct turn *one = is_over(class->begun.first, now_boot_ms)   ? class->begun.first
+                           : is_over(class->fresh.first, now_boot_ms) ? class->fresh.first
+                                                                      : NULL;
 
-        if (one == NULL || one->deadline_ms > now_boot_ms)
+        if (one == NULL)
             continue;
         turns_remove(all, one);
         return one;

@@ -2,8 +2,8 @@
  * Slices on their way to the store, and whose turn it is.
  *
  * The I/O threads are shared with reads, which take turns with writes (enum io_owner). Among slices
- * those of the smallest upload go first, and now and then the one that has waited the longest
- * (fs/memory/turns.h). So a small upload does not wait for every slice of large ones.
+ * uploads of each size have the same share (fs/memory/turns.h). So a small upload does not wait for
+ * every slice of large ones.
  *
  * As many jobs as there are threads stand for all slices: each stores the slice whose turn it is by
  * the time that it runs, then queues up again. So the pool's own queue is short.
@@ -22,7 +22,7 @@
 /* Embedded in a slice. */
 struct slice_job {
     void (*run)(struct slice_job *job); /* by an I/O thread; may free the job */
-    struct turn turn;                   /* `pages` is the owner's */
+    struct turn turn;                   /* `pages` and `cost` are the owner's */
 };
 
 struct slice_storer;

@@ -12,6 +12,7 @@
 #define IN_FLIGHT_MAX 4 /* slices of one writer on their way to the store */
 #define OWN_BYTES     WRITER_OWN_BYTES
 #define UNKNOWN_PAGES 8 /* of which an upload of unknown size seems to be at least */
+#define REQUEST_PAGES 4 /* as many cost about as much to send as a request without any */
 
 struct writer {
     /* immutable */
@@ -194,6 +195,7 @@ static void submit(struct writer *w, struct slice *u)
 {
     u->job.run = run_upload;
     u->job.turn.pages = size_in_turns(w);
+    u->job.turn.cost = REQUEST_PAGES + u->page_count;
     u->writer = w;
     *w->last = u;
     w->last = &u->next;

@@ -22,7 +22,7 @@
  * of it can be sent, and after that the writer fills its own memory first again. Records have
  * arbitrary lengths, so slices of any length can follow each other.
  *
- * Turns: small uploads go first, for pages and at the store (fs/memory/turns.h,
+ * Turns: uploads of each size have the same share, of pages and at the store (fs/memory/turns.h,
  * fs/write/slice_queue.h); one of unknown size counts as twice what it had, and as 512 KiB at
  * least. Once all of an upload is on its way it waits for its turn for at most as long as for a
  * page: ERR_BUSY. What nobody wants any more is not stored when its turn comes.

@@ -4,50 +4,97 @@
 
 static void add(struct turns *q, struct turn *w, size_t pages)
 {
-    *w = (struct turn){.pages = pages, .deadline_ms = (int64_t)q->waits};
+    *w = (struct turn){.pages = pages, .cost = 1};
     turns_add(q, w);
 }
 
-static void test_turns__serves_the_smallest_first(void **state)
+static void test_turns__gives_every_size_the_same_share(void **state)
 {
-    struct turns q = {.taken = 0};
-    struct turn many, few, none, none_either;
+    struct turns q = {.count = 0};
+    struct turn large[100], small[100], *next;
+    int of_large = 0, of_small = 0;
 
     (void)state;
     assert_null(turns_next(&q));
-    assert_int_equal(q.taken, 0);
-    add(&q, &many, 1000);
-    add(&q, &few, 2);
-    add(&q, &none, 0);
-    add(&q, &none_either, 0);
-    assert_int_equal(q.count, 4);
-    assert_ptr_equal(turns_next(&q), &none);
-    assert_ptr_equal(turns_next(&q), &none_either);
-    assert_ptr_equal(turns_next(&q), &few);
-    assert_false(few.queued);
-    assert_ptr_equal(turns_next(&q), &many);
-    assert_int_equal(q.count, 0);
+    for (int i = 0; i < 100; i++)
+        add(&q, &large[i], 1000);
+    for (int i = 0; i < 10; i++)
+        (void)turns_next(&q);
+    /* Those that come later are not made up for what they missed. */
+    for (int i = 0; i < 100; i++)
+        add(&q, &small[i], 2);
+    for (int i = 0; i < 40; i++) {
+        next = turns_next(&q);
+        of_large += next >= large && next < large + 100;
+        of_small += next >= small && next < small + 100;
+    }
+    assert_in_range(of_large, 19, 21);
+    assert_in_range(of_small, 19, 21);
+    assert_int_equal(q.count, 200 - 50);
 }
 
-/* Small ones come without end: what waits the longest has a turn in so many. */
-static void test_turns__serves_the_oldest_now_and_then(void **state)
+/* One that comes when hundreds of another size wait is next but one. */
+static void test_turns__does_not_let_one_size_wait_for_another(void **state)
 {
-    struct turns q = {.taken = 0};
-    struct turn many, small[TURN_OF_OLDEST + 1];
+    static const size_t sizes[] = {0, 1, 2, 3, 4, 6, 7, 8, 9, 15, 16, 100, 100000};
+    struct turns q = {.count = 0};
+    struct turn many[300], one;
 
     (void)state;
-    add(&q, &many, 1000);
-    for (int i = 0; i < TURN_OF_OLDEST + 1; i++)
-        add(&q, &small[i], 0);
-    for (int i = 0; i < TURN_OF_OLDEST - 1; i++)
-        assert_ptr_equal(turns_next(&q), &small[i]);
-    assert_ptr_equal(turns_next(&q), &many);
-    assert_ptr_equal(turns_next(&q), &small[TURN_OF_OLDEST - 1]);
+    for (size_t i = 0; i < LENGTH_OF(sizes); i++) {
+        for (int j = 0; j < 300; j++)
+            add(&q, &many[j], sizes[i]);
+        (void)turns_next(&q);
+        add(&q, &one, 5);
+        assert_true(turns_next(&q) == &one || turns_next(&q) == &one);
+        while (turns_next(&q) != NULL)
+            ;
+    }
+}
+
+static void test_turns__counts_what_a_turn_costs(void **state)
+{
+    struct turns q = {.count = 0};
+    struct turn costly[3], cheap[100];
+    int n = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        costly[i] = (struct turn){.pages = 64, .cost = 20};
+        turns_add(&q, &costly[i]);
+    }
+    for (int i = 0; i < 100; i++)
+        add(&q, &cheap[i], 1);
+    while (costly[1].queued) {
+        (void)turns_next(&q);
+        n++;
+    }
+    assert_in_range(n, 20, 23); /* two costly ones, and as many cheap ones as one costs */
+}
+
+/* A small upload has all of its pages in one turn, a large one goes to the back now and then. */
+static void test_turns__last_over_several_waits(void **state)
+{
+    struct turns q = {.count = 0};
+    struct turn first, second;
+
+    (void)state;
+    add(&q, &first, 1000);
+    add(&q, &second, 1000);
+    for (int i = 0; i < TURN_COST; i++) {
+        assert_ptr_equal(turns_next(&q), &first);
+        turns_add(&q, &first);
+    }
+    for (int i = 0; i < TURN_COST; i++) {
+        assert_ptr_equal(turns_next(&q), &second);
+        turns_add(&q, &second);
+    }
+    assert_ptr_equal(turns_next(&q), &first);
 }
 
 static void test_turns__lets_anyone_leave(void **state)
 {
-    struct turns q = {.taken = 0};
+    struct turns q = {.count = 0};
     struct turn w[3];
 
     (void)state;
@@ -55,35 +102,42 @@ static void test_turns__lets_anyone_leave(void **state)
         for (int i = 0; i < 3; i++)
             add(&q, &w[i], 4);
         turns_remove(&q, &w[gone]);
-        q.taken = 0;
+        assert_false(w[gone].queued);
         for (int i = 0; i < 3; i++)
             if (i != gone)
                 assert_ptr_equal(turns_next(&q), &w[i]);
         assert_null(turns_next(&q));
+        assert_int_equal(q.count, 0);
     }
 }
 
 static void test_turns__finds_whose_time_is_over(void **state)
 {
-    struct turns q = {.taken = 0};
-    struct turn w[3]; /* the deadlines are 0, 1, 2 */
+    struct turns q = {.count = 0};
+    struct turn w[4];
 
     (void)state;
-    for (int i = 0; i < 3; i++)
-        add(&q, &w[i], (size_t)(2 - i) * 4);
+    for (int i = 0; i < 4; i++) {
+        w[i] = (struct turn){.pages = 4 - (size_t)i / 2, .cost = 1, .deadline_ms = i};
+        turns_add(&q, &w[i]);
+    }
+    assert_ptr_equal(turns_next(&q), &w[2]); /* in the middle of its turn from now on */
+    turns_add(&q, &w[2]);
     assert_null(turns_expired(&q, -1));
     assert_ptr_equal(turns_expired(&q, 0), &w[0]);
     assert_null(turns_expired(&q, 0));
-    assert_non_null(turns_expired(&q, 2));
-    assert_non_null(turns_expired(&q, 2));
-    assert_null(turns_expired(&q, 2));
+    for (int i = 0; i < 3; i++)
+        assert_non_null(turns_expired(&q, 3));
+    assert_null(turns_expired(&q, 3));
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns__serves_the_smallest_first),
-        cmocka_unit_test(test_turns__serves_the_oldest_now_and_then),
+        cmocka_unit_test(test_turns__gives_every_size_the_same_share),
+        cmocka_unit_test(test_turns__does_not_let_one_size_wait_for_another),
+        cmocka_unit_test(test_turns__counts_what_a_turn_costs),
+        cmocka_unit_test(test_turns__last_over_several_waits),
         cmocka_unit_test(test_turns__lets_anyone_leave),
         cmocka_unit_test(test_turns__finds_whose_time_is_over),
     };
