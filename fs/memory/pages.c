@@ -73,23 +73,23 @@ static size_t quarter(const struct pages *p)
     return p->limit / 4;
 }
 
-/* Reserved, or waited for, as far as that goes before uploads and reads. */
-static size_t set_aside(const struct pages *p)
+/* What transfers leave to reservations: an eighth at least. */
+static size_t left_alone(const struct pages *p)
 {
-    size_t asked = p->reserved + p->claimed, first = quarter(p) / 2;
+    size_t first = quarter(p) / 2;
 
-    asked = asked < first ? asked : first;
-    return asked > p->reserved ? asked : p->reserved;
+    return p->reserved > first ? p->reserved : first;
 }
 
 static bool may_take(const struct pages *p, enum page_use use)
 {
-    return p->used[use] + set_aside(p) < p->limit - quarter(p);
+    return p->used[use] + left_alone(p) < p->limit - quarter(p) &&
+           p->used[PAGE_UPLOAD] + p->used[PAGE_READ] + left_alone(p) < p->limit;
 }
 
 static bool has_room(const struct pages *p)
 {
-    return p->in_use + set_aside(p) < p->limit;
+    return p->in_use + p->reserved < p->limit;
 }
 
 static bool is_owed(const struct pages *p, enum page_use use)
@@ -283,13 +283,6 @@ size_t pages_reserve_max(const struct pages *p)
     return quarter(p);
 }
 
-void pages_claim(struct pages *p, size_t count)
-{
-    pthread_mutex_lock(&p->lock);
-    p->claimed = count;
-    unlock_and_serve(p);
-}
-
 bool pages_reserve(struct pages *p, size_t count, size_t most)
 {
     bool may, done = false;
@@ -423,8 +416,6 @@ size_t pages_short(struct pages *p, enum page_use use)
     for (int other = 0; other < PAGE_USES; other++)
         if (other == (int)use || may_take(p, (enum page_use)other))
             n += p->queues[other].count;
-    if (use == PAGE_UPLOAD)
-        n += set_aside(p) - p->reserved;
     pthread_mutex_unlock(&p->lock);
     return n;
 }

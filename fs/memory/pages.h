@@ -6,10 +6,10 @@
  * another kind that grows with what clients send (a collected body, the block of a response) is
  * reserved as so many pages, which then do not exist.
  *
- * Shares, in quarters of the budget: uploads and reservations together have at most three, reads
- * and reservations together at most three, reservations one. So whatever the others do, reads find
- * a quarter, and uploads find a quarter. What is not held is the cache's: it releases pages
- * whenever a transfer needs one (the reclaim hook).
+ * Shares: uploads have five eighths of the budget at most, reads five eighths, both seven eighths;
+ * reservations a quarter. So whatever the others do, uploads find a quarter, reads find a quarter,
+ * and reservations an eighth. What is not held is the cache's: it releases pages whenever a
+ * transfer needs one, or a reservation needs room (the reclaim hook).
  *
  * Turns: whoever finds no page waits in the queue of its use (fs/memory/turns.h). A page that
  * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
@@ -73,7 +73,7 @@ struct pages {
     size_t resident;   /* in use or free */
     size_t in_use;     /* held or cached */
     size_t used[PAGE_USES];
-    size_t reserved, claimed;
+    size_t reserved;
     struct turns queues[PAGE_USES];
     /* atomic, changed under lock: a waiter whose use may have more finds no page */
     _Atomic bool wanted;
@@ -106,11 +106,6 @@ bool pages_reserve(struct pages *p, size_t count, size_t most);
 void pages_unreserve(struct pages *p, size_t count);
 /* The most that can be reserved. */
 size_t pages_reserve_max(const struct pages *p);
-/*
- * So many pages are waited for to be reserved: uploads and reads take no more until reservations
- * have half of their share, and uploads are asked to release some.
- */
-void pages_claim(struct pages *p, size_t count);
 
 /*
  * Queues w, unless it is. Then w->wake is called once: when a page comes free (PAGE_UPLOAD: it is

@@ -8,8 +8,8 @@
 #define SMALL_PAGES 8    /* charged: a body of about 170 KiB */
 
 /* Shares of what can be reserved. */
-#define LARGE_SHARE(max) ((max) / 4 * 3)
-#define BLOCK_SHARE(max) ((max) / 2)
+#define LARGE_SHARE(max) ((max)*3 / 4)
+#define BLOCK_SHARE(max) ((max)*3 / 8)
 
 enum { QUEUE_SMALL, QUEUE_LARGE };
 
@@ -52,18 +52,12 @@ static struct reservation_queue *queue_of(struct reservations *all, const struct
     return &all->waiting[h->large ? QUEUE_LARGE : QUEUE_SMALL];
 }
 
-static void note_wants(struct fs *fs)
-{
-    pages_claim(&fs->pages, fs->reservations.waiting_pages);
-}
-
 static void begin_wait(struct reservation *h, size_t wants)
 {
     struct reservations *all = &h->fs->reservations;
     struct reservation_queue *q;
 
     h->wants = wants;
-    h->asks = wants - h->pages;
     h->waits_since_ms = clock_boot_ms();
     q = queue_of(all, h);
     h->next_waiting = NULL;
@@ -71,8 +65,6 @@ static void begin_wait(struct reservation *h, size_t wants)
     *(q->last != NULL ? &q->last->next_waiting : &q->first) = h;
     q->last = h;
     all->waiting_count++;
-    all->waiting_pages += h->asks;
-    note_wants(h->fs);
 }
 
 static void end_wait(struct reservation *h)
@@ -85,11 +77,9 @@ static void end_wait(struct reservation *h)
     *(h->prev_waiting != NULL ? &h->prev_waiting->next_waiting : &q->first) = h->next_waiting;
     *(h->next_waiting != NULL ? &h->next_waiting->prev_waiting : &q->last) = h->prev_waiting;
     all->waiting_count--;
-    all->waiting_pages -= h->asks;
     h->wants = 0;
     h->came_ms = clock_boot_ms();
     h->since_ms += h->came_ms - h->waits_since_ms;
-    note_wants(h->fs);
 }
 
 static void link_holder(struct reservation *h)
@@ -300,14 +290,21 @@ void reservation_end(struct reservation *h)
 
 /* --- blocks ----------------------------------------------------------------------------------- */
 
-bool reservation_block_take(struct fs *fs)
+static size_t block_pages(size_t bytes)
 {
-    return pages_reserve(&fs->pages, 1, BLOCK_SHARE(pages_reserve_max(&fs->pages)));
+    return (bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 }
 
-void reservation_block_give(struct fs *fs)
+bool reservation_block_take(struct fs *fs, size_t bytes)
 {
-    pages_unreserve(&fs->pages, 1);
+    size_t pages = block_pages(bytes), most = BLOCK_SHARE(pages_reserve_max(&fs->pages));
+
+    return pages_reserve(&fs->pages, pages, pages > 1 ? LARGE_SHARE(most) : most);
+}
+
+void reservation_block_give(struct fs *fs, size_t bytes)
+{
+    pages_unreserve(&fs->pages, block_pages(bytes));
 }
 
 /* --- the watch -------------------------------------------------------------------------------- */

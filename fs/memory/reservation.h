@@ -9,8 +9,8 @@
  * The first RESERVATION_FREE_BYTES of a request are part of what a connection costs. Beyond them
  * the budget is charged by the page: a body RESERVATION_BODY_CHARGE times, because what is parsed
  * from it is about twice as large. Reservations get a quarter of the budget; large ones and answers
- * use at most three quarters of that quarter, blocks of responses half of it, so that small bodies
- * find room.
+ * use at most three quarters of that quarter, blocks of responses three eighths of it, so that
+ * small bodies find room.
  *
  * A reservation that finds no room waits for a limited time (ERR_BUSY): small ones before large
  * ones, each first come, first served. The oldest never waits: it goes on beyond the budget, by one
@@ -60,10 +60,10 @@ struct reservation {
     void (*cut)(void *arg);  /* nothing came for too long: end the connection */
     void *arg;
     /* guarded by reservations.lock */
-    size_t pages;       /* charged, of which ... */
-    size_t beyond;      /* ... were not there: the oldest's */
-    size_t wants, asks; /* so many in all, and so many more; it waits */
-    bool expired;       /* it has waited too long */
+    size_t pages;  /* charged, of which ... */
+    size_t beyond; /* ... were not there: the oldest's */
+    size_t wants;  /* so many in all: it waits */
+    bool expired;  /* it has waited too long */
     enum reservation_state state;
     uint64_t bytes;   /* received so far, or of the answer */
     int64_t since_ms; /* boot clock: it receives, or answers; later by what it waited */
@@ -85,7 +85,7 @@ struct reservations {
     /* guarded by lock */
     struct reservation *first, *last;    /* that have pages, the oldest first */
     struct reservation_queue waiting[2]; /* small ones, large ones */
-    size_t waiting_count, waiting_pages;
+    size_t waiting_count;
     int64_t wait_ms;  /* how long one waits */
     int64_t grace_ms; /* RESERVATION_GRACE_MS but in tests */
 };
@@ -114,9 +114,12 @@ void reservation_work(struct reservation *h);
 MUST_USE enum err reservation_answer(struct reservation *h, uint64_t bytes, bool streams);
 void reservation_end(struct reservation *h); /* twice is fine */
 
-/* The 64 KiB block of a response: false when there is no room for another one. */
-bool reservation_block_take(struct fs *fs);
-void reservation_block_give(struct fs *fs);
+/*
+ * The block of a response: false when there is no room for another one of that size. Blocks of one
+ * page (64 KiB) find room where larger ones do not.
+ */
+bool reservation_block_take(struct fs *fs, size_t bytes);
+void reservation_block_give(struct fs *fs, size_t bytes);
 
 /* Of the watch (fs/memory/pressure.h): serves, expires and cuts. True: one waits still. */
 bool reservations_look(struct fs *fs);

@@ -153,14 +153,14 @@ static enum err prepare_monitor(struct gateway *g)
     return http_server_prepare(&options, &handler, &g->monitor_server);
 }
 
-static bool take_block(void *gateway)
+static bool take_block(void *gateway, size_t bytes)
 {
-    return reservation_block_take(((struct gateway *)gateway)->fs);
+    return reservation_block_take(((struct gateway *)gateway)->fs, bytes);
 }
 
-static void give_block(void *gateway)
+static void give_block(void *gateway, size_t bytes)
 {
-    reservation_block_give(((struct gateway *)gateway)->fs);
+    reservation_block_give(((struct gateway *)gateway)->fs, bytes);
 }
 
 static enum err prepare_s3(struct gateway *g)
@@ -496,11 +496,12 @@ static void warn_of_memory(const struct config *c)
 
 /*
  * What a big request has freed goes back to the system. Else glibc takes the size of the first
- * large block that is freed for usual, and keeps as much in each of its arenas.
+ * large block that is freed for usual, and keeps as much in each of its arenas. The blocks of
+ * answers (256 KiB) are not large: a mapping of its own would cost each download page faults.
  */
 static void set_up_malloc(void)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+    (void)mallopt(M_MMAP_THRESHOLD, 320 << 10);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 

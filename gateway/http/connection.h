@@ -174,8 +174,8 @@ struct exchange {
     bool has_fetched; /* a job has brought `fetched`, or failed */
     struct str fetched;
     struct err_info fetch_error;
-    bool piece_end; /* the generator has said its end */
-    bool has_block; /* of BLOCK_BYTES: options.block_take() said so */
+    bool piece_end;     /* the generator has said its end */
+    size_t block_bytes; /* of the block that options.block_take() allowed; 0: none */
 };
 
 struct tls_keys;

@@ -8,11 +8,15 @@
 #include <sys/socket.h>
 
 /*
- * A generator's bytes are copied through a block of this size, or of the whole body's; a smaller
- * one when there is no memory for another.
+ * A generator's bytes are copied through a block: of the first of these sizes that a body longer
+ * than `beyond` finds memory for. One block is sent each time that libmicrohttpd comes round to the
+ * connection, which takes long when thousands send.
  */
-#define BLOCK_BYTES       ((uint64_t)64 * 1024)
-#define BLOCK_SMALL_BYTES ((uint64_t)16 * 1024)
+static const struct {
+    size_t bytes, beyond;
+} block_sizes[] = {{(size_t)256 << 10, (size_t)64 << 10}, {(size_t)64 << 10, (size_t)16 << 10}};
+#define BLOCK_SIZES      (sizeof(block_sizes) / sizeof(block_sizes[0]))
+#define BLOCK_FREE_BYTES ((size_t)16 << 10)
 
 const char *http_reason(unsigned status)
 {
@@ -131,21 +135,25 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
     return response;
 }
 
-static uint64_t block_bytes(struct exchange *x, uint64_t wanted)
+/* Of a body of so many bytes. At least 1. */
+static size_t block_bytes(struct exchange *x, uint64_t length)
 {
     const struct http_options *o = &x->server->options;
-    if (wanted <= BLOCK_SMALL_BYTES || o->block_take == NULL)
-        return wanted;
-    x->has_block = o->block_take(o->block_arg);
-    return x->has_block ? wanted : BLOCK_SMALL_BYTES;
+    for (size_t i = 0; o->block_take != NULL && i < BLOCK_SIZES; i++) {
+        size_t bytes = length < block_sizes[i].bytes ? (size_t)length : block_sizes[i].bytes;
+        if (length > block_sizes[i].beyond && o->block_take(o->block_arg, bytes)) {
+            x->block_bytes = bytes;
+            return bytes;
+        }
+    }
+    return length == 0 ? 1 : length < BLOCK_FREE_BYTES ? (size_t)length : BLOCK_FREE_BYTES;
 }
 
 void http_send_end(struct exchange *x)
 {
-    if (x->has_block) {
-        x->has_block = false;
-        x->server->options.block_give(x->server->options.block_arg);
-    }
+    if (x->block_bytes > 0)
+        x->server->options.block_give(x->server->options.block_arg, x->block_bytes);
+    x->block_bytes = 0;
 }
 
 static struct MHD_Response *make_response(struct exchange *x)
@@ -156,10 +164,9 @@ static struct MHD_Response *make_response(struct exchange *x)
     if (reply->body != NULL && reply->status != 204) {
         uint64_t length = reply->content_length;
         bool is_known = length != HTTP_LENGTH_UNKNOWN;
-        uint64_t block = block_bytes(x, is_known && length < BLOCK_BYTES ? length : BLOCK_BYTES);
-        return MHD_create_response_from_callback(is_known ? length : MHD_SIZE_UNKNOWN,
-                                                 block > 0 ? (size_t)block : 1, read_generator, x,
-                                                 NULL);
+        size_t block = block_bytes(x, is_known ? length : BLOCK_FREE_BYTES + 1);
+        return MHD_create_response_from_callback(is_known ? length : MHD_SIZE_UNKNOWN, block,
+                                                 read_generator, x, NULL);
     }
     struct str bytes = reply->status == 204 || reply->body != NULL ? STR_NONE : reply->bytes;
     x->r.bytes_out = bytes.len;

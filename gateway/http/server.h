@@ -55,11 +55,12 @@ struct http_options {
     struct pool *store_pool;     /* of HTTP_LANE_STORE; NULL: pool */
     struct pool *long_pool;      /* of HTTP_LANE_LONG; NULL: pool */
     /*
-     * Optional: may an answer have a block of 64 KiB? Else it has 16 KiB, which every connection
-     * may have. block_give for each true. Any thread, must not block.
+     * Optional: may an answer have a block of so many bytes (over 16 KiB, up to 256 KiB)? Else it
+     * has a smaller one, or 16 KiB, which every connection may have. block_give for each true. Any
+     * thread, must not block.
      */
-    bool (*block_take)(void *arg);
-    void (*block_give)(void *arg);
+    bool (*block_take)(void *arg, size_t bytes);
+    void (*block_give)(void *arg, size_t bytes);
     void *block_arg;
 };
 

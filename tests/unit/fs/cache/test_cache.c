@@ -103,7 +103,10 @@ static void test_cache__peeks_without_a_trace(void **state)
     assert_int_equal(stats.hits + stats.misses, 0);
 }
 
-/* Page i of all there are: a quarter is for uploads. */
+/* What transfers may have: an eighth is left to reservations. */
+#define TRANSFERS (LIMIT / 8 * 7)
+
+/* Page i of these: a quarter of all is for uploads. */
 static enum page_use use_of(size_t i)
 {
     return i < LIMIT / 4 ? PAGE_UPLOAD : PAGE_READ;
@@ -111,19 +114,21 @@ static enum page_use use_of(size_t i)
 
 static void test_cache__gives_its_pages_to_transfers(void **state)
 {
-    struct page *taken[LIMIT];
+    struct page *taken[TRANSFERS];
 
     (void)state;
     for (uint32_t g = 0; g < LIMIT; g++)
         assert_true(put(1, g));
     assert_int_equal(pages_in_use(&pages), LIMIT);
-    for (size_t i = 0; i < LIMIT; i++) {
+    for (size_t i = 0; i < TRANSFERS; i++) {
         taken[i] = pages_take(&pages, use_of(i));
         assert_non_null(taken[i]);
     }
     assert_null(pages_take(&pages, PAGE_READ));
+    assert_true(pages_reserve(&pages, LIMIT - TRANSFERS, LIMIT)); /* which evicts the rest */
     assert_false(cache_evict_one(cache));
-    for (size_t i = 0; i < LIMIT; i++)
+    pages_unreserve(&pages, LIMIT - TRANSFERS);
+    for (size_t i = 0; i < TRANSFERS; i++)
         pages_drop(&pages, use_of(i), taken[i]);
 }
 
@@ -149,14 +154,15 @@ static void count_wake(void *arg)
 /* A page that only the cache holds is as good as a free one: whoever waits gets it. */
 static void test_cache__lets_nobody_wait_beside_it(void **state)
 {
-    struct page *taken[LIMIT], *sent;
+    struct page *taken[TRANSFERS], *sent;
     int woken = 0;
     bool expired;
     struct pages_waiter w = {.use = PAGE_UPLOAD, .wake = count_wake, .arg = &woken};
 
     (void)state;
-    for (size_t i = 0; i < LIMIT; i++)
+    for (size_t i = 0; i < TRANSFERS; i++)
         taken[i] = pages_take(&pages, use_of(i));
+    assert_true(pages_reserve(&pages, LIMIT - TRANSFERS, LIMIT));
     /* It came into the cache after the taker was refused, before it waits. */
     assert_null(pages_take(&pages, PAGE_UPLOAD));
     cache_put(cache, slice(1), 0, taken[0]);
@@ -183,7 +189,8 @@ static void test_cache__lets_nobody_wait_beside_it(void **state)
     assert_false(cache_has(cache, slice(1), 2));
     taken[2] = pages_take_given(&pages, &w, &expired);
     assert_non_null(taken[2]);
-    for (size_t i = 0; i < LIMIT; i++)
+    pages_unreserve(&pages, LIMIT - TRANSFERS);
+    for (size_t i = 0; i < TRANSFERS; i++)
         pages_drop(&pages, use_of(i), taken[i]);
 }
 

@@ -173,14 +173,42 @@ static void test_reservation__refuses_answers_and_cuts_who_does_not_take_them(vo
     reservation_end(&answer.res);
 }
 
-static void test_reservation__gives_blocks_half_of_the_room(void **state)
+static void test_reservation__gives_blocks_some_of_the_room(void **state)
 {
     (void)state;
-    for (int i = 0; i < 8; i++)
-        assert_true(reservation_block_take(&v->fs));
-    assert_false(reservation_block_take(&v->fs));
-    for (int i = 0; i < 8; i++)
-        reservation_block_give(&v->fs);
+    for (int i = 0; i < 6; i++)
+        assert_true(reservation_block_take(&v->fs, 64 * KIB));
+    assert_false(reservation_block_take(&v->fs, 20 * KIB));
+    for (int i = 0; i < 6; i++)
+        reservation_block_give(&v->fs, 64 * KIB);
+}
+
+static void test_reservation__gives_large_blocks_while_there_is_room_for_others(void **state)
+{
+    (void)state;
+    assert_true(reservation_block_take(&v->fs, 256 * KIB));
+    assert_false(reservation_block_take(&v->fs, 256 * KIB));
+    for (int i = 0; i < 2; i++)
+        assert_true(reservation_block_take(&v->fs, 64 * KIB));
+    assert_false(reservation_block_take(&v->fs, 64 * KIB));
+    for (int i = 0; i < 2; i++)
+        reservation_block_give(&v->fs, 64 * KIB);
+    reservation_block_give(&v->fs, 256 * KIB);
+}
+
+/* Uploads have all that they may have: an answer gets its block all the same. */
+static void test_reservation__gives_blocks_beside_uploads(void **state)
+{
+    struct page *taken[65];
+    size_t n = 0;
+
+    (void)state;
+    while ((taken[n] = pages_take(&v->fs.pages, PAGE_UPLOAD)) != NULL)
+        n++;
+    assert_true(reservation_block_take(&v->fs, 256 * KIB));
+    reservation_block_give(&v->fs, 256 * KIB);
+    while (n > 0)
+        pages_drop(&v->fs.pages, PAGE_UPLOAD, taken[--n]);
 }
 
 /* Uploads have all that they may have: a body gets its room all the same. */
@@ -195,15 +223,12 @@ static void test_reservation__has_its_share_beside_uploads(void **state)
     begin(&second, 100 * 1024);
     while ((taken[n] = pages_take(&v->fs.pages, PAGE_UPLOAD)) != NULL)
         n++;
-    assert_int_equal(n, 48);
-    assert_ok(reservation_grow(&first.res, 80 * KIB)); /* the oldest, beyond */
-    assert_int_equal(reservation_grow(&second.res, 80 * KIB), ERR_AGAIN);
-    for (size_t i = 0; i < 3; i++) {
-        pages_drop(&v->fs.pages, PAGE_UPLOAD, taken[--n]);
-        assert_null(pages_take(&v->fs.pages, PAGE_UPLOAD));
-    }
-    wait_until(&second.woken);
+    assert_int_equal(n, 40);
+    assert_ok(reservation_grow(&first.res, 80 * KIB));
     assert_ok(reservation_grow(&second.res, 80 * KIB));
+    pages_drop(&v->fs.pages, PAGE_UPLOAD, taken[--n]);
+    assert_non_null(taken[n] = pages_take(&v->fs.pages, PAGE_UPLOAD));
+    n++;
     reservation_end(&first.res);
     reservation_end(&second.res);
     while (n > 0)
@@ -220,7 +245,9 @@ int main(void)
         TEST(test_reservation__ends_a_wait_that_takes_too_long),
         TEST(test_reservation__cuts_who_stands_still_while_others_wait),
         TEST(test_reservation__refuses_answers_and_cuts_who_does_not_take_them),
-        TEST(test_reservation__gives_blocks_half_of_the_room),
+        TEST(test_reservation__gives_blocks_some_of_the_room),
+        TEST(test_reservation__gives_large_blocks_while_there_is_room_for_others),
+        TEST(test_reservation__gives_blocks_beside_uploads),
         TEST(test_reservation__has_its_share_beside_uploads),
     };
 

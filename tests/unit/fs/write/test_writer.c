@@ -326,7 +326,7 @@ static void test_writer__costs_the_budget_nothing_while_it_is_small(void **state
 static void test_writer__is_relieved_below_the_inline_size(void **state)
 {
     static struct client clients[150];
-    struct volume *v = volume_new(4 << 20); /* 48 pages for uploads */
+    struct volume *v = volume_new(4 << 20); /* 40 pages for uploads */
 
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(clients); i++) {

@@ -46,23 +46,23 @@ static void test_server__answers_with_date_server_and_fields(void **state)
     client_close(c);
 }
 
-/* Of two blocks that there are. */
-static atomic_int blocks, blocks_taken;
+/* Bytes of blocks that there are, and that were taken, all in all. */
+static atomic_size_t blocks, blocks_taken;
 
-static bool take_block(void *arg)
+static bool take_block(void *arg, size_t bytes)
 {
     (void)arg;
-    if (atomic_load(&blocks) == 0)
+    if (atomic_load(&blocks) < bytes)
         return false;
-    atomic_fetch_sub(&blocks, 1);
-    atomic_fetch_add(&blocks_taken, 1);
+    atomic_fetch_sub(&blocks, bytes);
+    atomic_fetch_add(&blocks_taken, bytes);
     return true;
 }
 
-static void give_block(void *arg)
+static void give_block(void *arg, size_t bytes)
 {
     (void)arg;
-    atomic_fetch_add(&blocks, 1);
+    atomic_fetch_add(&blocks, bytes);
 }
 
 static void test_server__answers_through_smaller_blocks_when_memory_is_short(void **state)
@@ -71,7 +71,7 @@ static void test_server__answers_through_smaller_blocks_when_memory_is_short(voi
     struct rig own = {0};
 
     (void)state;
-    for (int have = 0; have < 2; have++) {
+    for (size_t have = 0; have <= 512 << 10; have = have == 0 ? 64 << 10 : have * 8) {
         atomic_store(&blocks, have);
         atomic_store(&blocks_taken, 0);
         rig_start_with(&own, &options);
@@ -88,7 +88,7 @@ static void test_server__answers_through_smaller_blocks_when_memory_is_short(voi
         client_close(c);
         rig_stop(&own);
         assert_int_equal(atomic_load(&blocks), have);
-        assert_int_equal(atomic_load(&blocks_taken), 3 * have);
+        assert_int_equal(atomic_load(&blocks_taken), 3 * (have > 256 << 10 ? 256 << 10 : have));
         options.pool = NULL;
     }
 }
