@@ -12,10 +12,14 @@
 #define DEFAULT_MEMORY  ((uint64_t)128 << 20)
 #define DEFAULT_THREADS 16
 #define QUEUE_MAX       ((size_t)1 << 20)
+/* Where processors are short, threads that move the bytes of all clients go before those that store
+ * the bytes of some: else each round of theirs waits for all I/O threads. */
+#define IO_NICE 5
 
 static enum err open_memory(struct fs *fs, const struct fs_options *o)
 {
     struct pool_options io = {.name = "io",
+                              .nice = IO_NICE,
                               .threads = o->io_threads > 0 ? o->io_threads : DEFAULT_THREADS,
                               .max_queued = QUEUE_MAX,
                               .fair = true};

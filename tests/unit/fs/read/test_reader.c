@@ -258,7 +258,7 @@ static void test_reader__at_rest_leaves_its_memory_to_others(void **state)
     }
     reader_rest(r, run.len / 2);
     at -= run.len / 2;
-    while (n < 48) { /* what reads may have together */
+    while (n < 40) { /* what reads may have together */
         taken[n] = pages_take(&v->fs.pages, PAGE_READ);
         if (taken[n] != NULL)
             n++;
