@@ -99,7 +99,9 @@ struct meta_reads {
 struct queue_hints {
     int64_t full_ms;   /* when it was last scanned from the front, by our wall clock */
     int64_t unstamped; /* at_ms */
-    int64_t stamp[4];  /* by kind */
+    struct {
+        int64_t stamp, id;
+    } ripe[4]; /* by kind */
 };
 struct doomed_hints {
     int64_t full_ms, due_ms;

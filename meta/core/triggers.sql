@@ -5,13 +5,13 @@
 {PG:
 -- What a job takes next, in the order of an index, and by that index whatever the statistics say:
 -- they are always old for a queue, and a plan that sorts reads all of a backlog for a few rows.
-CREATE OR REPLACE FUNCTION kiseki_dead_ripe(which bigint, since bigint, below bigint, most bigint)
+CREATE OR REPLACE FUNCTION kiseki_dead_ripe(which bigint, since bigint, since_id bigint, below bigint, most bigint)
     RETURNS TABLE (stamp bigint, id bigint, at_ms bigint) LANGUAGE sql STABLE
     SET enable_seqscan = off SET enable_bitmapscan = off
     SET enable_sort = off SET enable_incremental_sort = off
     AS $body$
     SELECT d.stamp, d.id, d.at_ms FROM dead d
-    WHERE d.kind = which AND d.stamp >= since AND d.stamp < below
+    WHERE d.kind = which AND (d.stamp, d.id) >= (since, since_id) AND d.stamp < below
     ORDER BY d.stamp, d.id LIMIT most
 $body$;
 CREATE OR REPLACE FUNCTION kiseki_dead_unstamped(since bigint, most bigint)

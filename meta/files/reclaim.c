@@ -30,8 +30,9 @@ static void hints_age(struct queue_hints *h)
 static struct sql_call *add_ripe(struct meta *m, struct sql_unit *u, enum dead_kind kind,
                                  size_t max)
 {
-    struct sql_call *c = sql_add_dead_ripe(u, p_keep_ms(m->keep_deleted_ms), p_kind(kind),
-                                           p_since(m->hints.stamp[kind]), p_most((int64_t)max));
+    struct sql_call *c = sql_add_dead_ripe(
+        u, p_keep_ms(m->keep_deleted_ms), p_kind(kind), p_since(m->hints.ripe[kind].stamp),
+        p_since_id(m->hints.ripe[kind].id), p_most((int64_t)max));
     return c;
 }
 
@@ -49,8 +50,11 @@ enum err reclaim_ripe(struct meta *m, struct arena *a, enum dead_kind kind, size
     for (size_t i = 0; ids != NULL && i < c->rows; i++)
         if (sql_int(c, i, 2) != 0)
             ids[count++] = (uint64_t)sql_int(c, i, 1);
-    if (c->rows > 0)
-        m->hints.stamp[kind] = sql_int(c, 0, 0);
+    if (c->rows > 0) {
+        /* Smaller ids may come to a stamp that is not full: only within many does the id count. */
+        m->hints.ripe[kind].stamp = sql_int(c, 0, 0);
+        m->hints.ripe[kind].id = c->rows == max ? sql_int(c, 0, 1) : 0;
+    }
     *out = ids;
     *out_count = count;
     return ids != NULL ? OK : err_set(ERR_NOMEM, "no memory to reclaim");

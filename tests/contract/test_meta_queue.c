@@ -9,6 +9,8 @@
 
 #include "tests/contract/meta_fixture.h"
 
+#include <pthread.h>
+
 #define ROWS_MAX  12  /* that may be read for each entry, on PostgreSQL */
 #define GROWTH_PC 150 /* steps for each may grow by that, from a tenth of the backlog, on SQLite */
 
@@ -54,7 +56,7 @@ static const struct queue queues[] = {
      "INSERT INTO dead SELECT 1, i, i % 10007 * 7919 % 10007, 0" SERIES, "reclaim", reclaim_round,
      1000},
     {"dead, all unstamped", "dead",
-     "INSERT INTO dead SELECT 1, i, {PG: NULL::bigint}{LITE: NULL}, i" SERIES, "reclaim",
+     "INSERT INTO dead SELECT 1, i, {PG: NULL::bigint}{LITE: NULL}, i * 100" SERIES, "reclaim",
      reclaim_round, 0},
     {"dead, all kept or set aside", "dead",
      "INSERT INTO dead SELECT 2, i, 9223372036854775807, 0" SERIES, "reclaim", reclaim_round, 0},
@@ -115,6 +117,51 @@ static void assert_taken(const struct queue *q, size_t taken)
         fail_msg("%s: only %zu were taken", q->name, taken);
 }
 
+/* A long query, as of a backup: what is deleted meanwhile stays in the indexes. */
+struct holder {
+    struct sql_db *sql;
+    pthread_t thread;
+    char query[128];
+};
+
+static void *hold_snapshot(void *holder)
+{
+    struct holder *h = holder;
+    enum err err = sql_script(h->sql, NULL, h->query);
+    (void)err; /* it is cancelled */
+    return NULL;
+}
+
+static int64_t pid_of(struct world *w)
+{
+    char query[512];
+    (void)snprintf(query, sizeof(query),
+                   "SELECT coalesce((SELECT max(pid) FROM pg_stat_activity WHERE pid <> "
+                   "pg_backend_pid() AND state = 'active' AND query LIKE '%%held_by_%s%%'), 0)"
+                   "::bigint",
+                   w->schema);
+    return ask(w, query);
+}
+
+static void begin_holding(struct world *w, struct holder *h)
+{
+    assert_ok(sql_open(w->url, NULL, &h->sql));
+    (void)snprintf(h->query, sizeof(h->query), "SELECT pg_sleep(600) AS held_by_%s", w->schema);
+    assert_int_equal(pthread_create(&h->thread, NULL, hold_snapshot, h), 0);
+    while (pid_of(w) == 0)
+        nap_ms(1);
+}
+
+static void end_holding(struct world *w, struct holder *h)
+{
+    char query[64];
+    (void)snprintf(query, sizeof(query), "SELECT pg_cancel_backend(%lld)::int::bigint",
+                   (long long)pid_of(w));
+    assert_int_equal(ask(w, query), 1); /* a script would wait for the other one */
+    pthread_join(h->thread, NULL);
+    sql_close(h->sql);
+}
+
 /* The statistics are of an empty table, then as good as they get. */
 static void check_postgres(struct world *w, const struct queue *q, bool analyzed)
 {
@@ -127,11 +174,14 @@ static void check_postgres(struct world *w, const struct queue *q, bool analyzed
     if (analyzed)
         run(w, script);
     nap_ms(100); /* two heartbeats: the epochs are published */
+    struct holder holder;
+    begin_holding(w, &holder);
     int64_t before = rows_read(w, q->table);
     size_t taken = 0;
     for (int i = 0; i < 8; i++) /* plans become generic after a few */
         taken += one_round(m, q);
     meta_close(m); /* counts are reported when a connection ends */
+    end_holding(w, &holder);
     assert_taken(q, taken);
     int64_t after = before;
     for (int i = 0; i < 50 && (after == before || i < 5); i++) {
