@@ -1,17 +1,54 @@
-"""aws-cli: Debian's (version 2) and the current one from PyPI. Each command costs half a second
-of processor time, so a test makes few of them."""
+"""aws-cli: Debian's (version 2) and the current one from PyPI. A lane has one process that has
+imported it, and forks for each command (aws_server.py)."""
 
 import json
 import os
+import select
+import signal
+import subprocess
 
-from clients.command import Command, write_odd_files
+from clients.command import SECONDS, Command, write_odd_files
 from clients.paths import client
 from harness.runner import Skip, check, equal
 from harness.s3 import md5
 
 
+SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "aws_server.py")
+
+
 class _Aws(Command):
     age = None
+    server = None
+
+    def run(self, results, pattern=""):
+        try:
+            super().run(results, pattern)
+        finally:
+            self._end_server()
+
+    def _end_server(self):
+        if self.server:
+            os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.communicate()
+            self.server = None
+
+    def execute(self, command):
+        if self.server is None:
+            self.server = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", client(self.age, "python3"), SERVER],
+                env=self.full_environment(), cwd=self.scratch, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, start_new_session=True)
+        out, err = self.path("aws.out"), self.path("aws.err")
+        task = {"arguments": command[1:], "out": out, "err": err}
+        self.server.stdin.write(json.dumps(task).encode() + b"\n")
+        self.server.stdin.flush()
+        if not select.select([self.server.stdout], [], [], SECONDS)[0]:
+            self._end_server()
+            raise subprocess.TimeoutExpired(command, SECONDS)
+        line = self.server.stdout.readline()
+        check(line, "aws-cli's server has ended")
+        with open(out, "rb") as first, open(err, "rb") as second:
+            return int(line), first.read(), second.read()
 
     def setup(self):
         """test_buckets makes the bucket."""

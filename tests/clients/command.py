@@ -16,21 +16,28 @@ class Command(Lane):
         """What the client reads its settings from, beside a home folder of its own."""
         return {}
 
+    def full_environment(self):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RCLONE_"))}
+        return {**env, "HOME": self.scratch, **self.environment()}
+
+    def execute(self, command):
+        """(exit status, standard output, standard error); raises subprocess.TimeoutExpired."""
+        done = subprocess.run(["setpriv", "--pdeathsig", "KILL", "--", *command],
+                              env=self.full_environment(), cwd=self.scratch, timeout=SECONDS,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
     def run_command(self, *command, status=0, text=True):
         """Standard output; anything but the wanted exit status (None: whatever) is a failure."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RCLONE_"))}
-        env.update(HOME=self.scratch, **self.environment())
         try:
-            done = subprocess.run(["setpriv", "--pdeathsig", "KILL", "--", *command], env=env,
-                                  cwd=self.scratch, timeout=SECONDS, stdin=subprocess.DEVNULL,
-                                  capture_output=True, check=False)
+            code, out, err = self.execute(command)
         except subprocess.TimeoutExpired:
             raise Failed(f"not done within {SECONDS} s: {' '.join(command)}") from None
-        if status is not None and done.returncode != status:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()
-            raise Failed(f"exit {done.returncode} of {' '.join(command[1:])}: {said[-400:]}")
-        self.said = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
-        return done.stdout.decode() if text else done.stdout
+        if status is not None and code != status:
+            said = (err or out).decode(errors="replace").strip()
+            raise Failed(f"exit {code} of {' '.join(command[1:])}: {said[-400:]}")
+        self.said = err.decode(errors="replace") + out.decode(errors="replace")
+        return out.decode() if text else out
 
     def keys(self, prefix=""):
         return self.s3.list_keys(self.bucket, prefix)
