@@ -14,6 +14,8 @@ OPT_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+# Threads count together; without optimizing, a line is what was written.
+OPT_coverage := -O0 -g --coverage -fprofile-update=atomic
 OPT_hooks   := $(OPT_release) -DKISEKI_TEST_HOOKS
 # Without the checks that do not see what a struct owns, nor what an out-parameter holds when the
 # result is OK: of their 33 reports in the tree, those that were read were false.
@@ -32,7 +34,7 @@ endif
 
 CPPFLAGS += -I. -D_GNU_SOURCE -DKISEKI_VERSION='"$(VERSION)"' $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu11 $(OPT_$(FLAVOUR)) $(WARNINGS) -pthread
-LDFLAGS  += $(filter -fsanitize=%,$(OPT_$(FLAVOUR))) -pthread
+LDFLAGS  += $(filter -fsanitize=% --coverage,$(OPT_$(FLAVOUR))) -pthread
 LDLIBS   += $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm
 CMOCKA_LIBS = $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
@@ -52,7 +54,7 @@ UNIT_SRC := $(call sources,tests/unit tests/contract,test_*.c)
 UNIT_BIN := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
 
 .PHONY: all help deps deps-check run check check-all unit unit-programs debug tsan hooks fuzz \
-        analyze analyzed lint format install uninstall clean torture bench bench-background oom s3-tests
+        analyze analyzed lint format install uninstall clean torture coverage bench bench-background oom s3-tests
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -108,6 +110,14 @@ debug: ## Build and test with AddressSanitizer and UndefinedBehaviorSanitizer: a
 
 tsan: ## Build and test with ThreadSanitizer: all tests
 	@$(call sanitized,tsan)
+
+coverage: ## Print how much of the code unit and contract tests run; COVERAGE=all: all tests
+	@tests/install-packages test
+	@tests/install-packages coverage
+	@tests/harness/install-needs
+	@$(MAKE) --no-print-directory -j2 CC=gcc FLAVOUR=coverage BUILD=build/coverage \
+	    build/coverage/kiseki unit-programs
+	@tests/coverage $(COVERAGE)
 
 build/oom.so: tests/oom/oom.c
 	@mkdir -p $(@D)
