@@ -3,6 +3,7 @@
 
 #include "base/codec.h"
 #include "base/hash.h"
+#include "gateway/s3/core/authorize.h"
 #include "meta/sql/sql.h"
 
 static void test_authorize__an_account_acts_on_its_own_buckets_only(void **state)
@@ -129,9 +130,23 @@ static void test_authorize__a_key_counts_until_it_is_revoked(void **state)
     meta_close(elsewhere);
 }
 
+/* A handler may take the error of the statement for another one, or for none. */
+static void test_authorize__a_refusal_counts_whatever_the_handler_says(void **state)
+{
+    static const enum s3_code codes[] = {S3_OK, S3_NO_SUCH_KEY, S3_SLOW_DOWN};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH_OF(codes); i++) {
+        struct s3_request r = {.permit.proof.refused = ACCESS_FOREIGN};
+
+        assert_int_equal(authorize_end(&r, codes[i]), S3_ACCESS_DENIED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_authorize__a_refusal_counts_whatever_the_handler_says),
         CASE(test_authorize__an_account_acts_on_its_own_buckets_only),
         CASE(test_authorize__a_refused_write_gets_into_no_batch),
         CASE(test_authorize__a_key_counts_until_it_is_revoked),
