@@ -9,10 +9,10 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
-/* A self-signed certificate for localhost. */
-static inline void cert_make_pair(const char *cert_file, const char *key_file, long serial)
+/* A self-signed certificate for localhost; takes the key. */
+static inline void cert_write_pair(EVP_PKEY *key, const char *cert_file, const char *key_file,
+                                   long serial)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = X509_new();
     assert_non_null(key);
     assert_non_null(cert);
@@ -38,6 +38,11 @@ static inline void cert_make_pair(const char *cert_file, const char *key_file, l
     fclose(f);
     X509_free(cert);
     EVP_PKEY_free(key);
+}
+
+static inline void cert_make_pair(const char *cert_file, const char *key_file, long serial)
+{
+    cert_write_pair(EVP_EC_gen("P-256"), cert_file, key_file, serial);
 }
 
 /* A certificate and its key in a folder of their own, from group setup to group teardown. */
