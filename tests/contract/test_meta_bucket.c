@@ -387,6 +387,47 @@ static void test_meta_bucket__a_put_that_commits_meanwhile_is_seen(void **state)
     meta_close(m);
 }
 
+static void *put_part_slowly(void *arg)
+{
+    run(arg, "{PG: SELECT id FROM uploads FOR KEY SHARE; SELECT pg_sleep(0.5);}"
+             "INSERT INTO parts (upload, number, inode, size, etag, mtime_ms)"
+             " SELECT id, 1, 77, 4, 'e', 0 FROM uploads");
+    return NULL;
+}
+
+/*
+ * The UploadPart has the upload's row before the job asks for it, and commits while that waits: the
+ * part must not outlive its upload, since nothing would ever find it again.
+ */
+static void test_meta_bucket__no_part_outlives_its_bucket(void **state)
+{
+    struct world *w = *state;
+    struct meta *m = open_gateway(w);
+    struct bucket b = make(w, m, "short");
+    pthread_t slow;
+    char script[512];
+
+    (void)snprintf(script, sizeof(script),
+                   "INSERT INTO uploads (id, upload, bucket, key, owner, initiated_ms, class,"
+                   " headers, checksum) VALUES (1, 'u', %d, {PG: 'k'::bytea}{LITE: x'6b'}, 7, 0,"
+                   " '', {PG: ''::bytea}{LITE: x''}, 0)",
+                   (int)b.id);
+    run(w, script);
+    assert_ok(bucket_delete(m, STR("short")));
+    assert_int_equal(pthread_create(&slow, NULL, put_part_slowly, w), 0);
+    if (sql_is_postgres(m->sql))
+        wait_until(ask(w, "SELECT count(*) FROM {PG: pg_stat_activity WHERE query LIKE"
+                          " '%pg_sleep(0.5)%' AND wait_event = 'PgSleep'}{LITE: parts}") > 0);
+    else
+        wait_until(ask(w, "SELECT count(*) FROM parts") > 0);
+    forget_buckets(w, m);
+    pthread_join(slow, NULL);
+    assert_int_equal(ask(w, "SELECT count(*) FROM uploads"), 0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM parts"), 0);
+    assert_int_equal(ask(w, "SELECT count(*) FROM dead WHERE kind = 1 AND id = 77"), 1);
+    meta_close(m);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -400,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_meta_bucket__of_many_creators_one_wins),
         cmocka_unit_test(test_meta_bucket__no_put_survives_its_bucket),
         cmocka_unit_test(test_meta_bucket__a_put_that_commits_meanwhile_is_seen),
+        cmocka_unit_test(test_meta_bucket__no_part_outlives_its_bucket),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }
