@@ -2,7 +2,7 @@
  * A volume: metadata, a backing store, the memory that transfers share, and background jobs.
  *
  * fs/ speaks files: it turns a stream of bytes into slices and a content that meta/ links
- * (fs/write/writer.h), and a file's range back into bytes (fs/read/reader.h). It knows nothing of
+ * (fs/write/writer.h), and a file's range back into bytes (fs/file.h). It knows nothing of
  * HTTP.
  *
  * Opening checks that the store belongs to the database: a marker object named "volume" holds the

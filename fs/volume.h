@@ -61,10 +61,6 @@ void slice_name_text(struct slice_name name, char out[SLICE_NAME_TEXT]);
 /* False: not of that form. */
 bool slice_name_parse(const char *text, struct slice_name *out);
 
-/* range_write.c: bytes in memory become one piece with one inline record. */
-MUST_USE enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,
-                                    struct content *out);
-
 /* memory.c: pages, cache, readers' and writers' lists; not the watch. */
 MUST_USE enum err memory_open(struct fs *fs, uint64_t bytes);
 void memory_close(struct fs *fs); /* fine on a zeroed struct */

@@ -3,10 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fs/volume.h"
-#include "fs/read/reader.h"
-#include "fs/write/writer.h"
+#include "fs/write/range_write.h"
 #include "meta/files/merge.h"
-#include "meta/files/write.h"
+#include "meta/lock/lock.h"
 
 #define ARENA_MAX    ((size_t)32 << 20)
 #define LOCK_MS      10000
@@ -113,16 +112,11 @@ struct run {
     struct file file;
 };
 
-static enum err take(struct run *x, struct range_lock *out)
-{
-    return lock_take(x->fs->meta, x->of->inode, x->lo, x->hi, LOCK_EXCLUSIVE,
-                     clock_boot_ms() + LOCK_MS, out);
-}
-
 static enum err draw_token(struct run *x)
 {
     struct range_lock lock;
-    enum err err = take(x, &lock);
+    enum err err = lock_take(x->fs->meta, x->of->inode, x->lo, x->hi, LOCK_EXCLUSIVE,
+                             clock_boot_ms() + LOCK_MS, &lock);
 
     if (err != OK)
         return err;
@@ -147,36 +141,22 @@ static enum err open_file(struct run *x)
     return err;
 }
 
-static enum err commit(struct run *x, const struct content *content)
-{
-    struct range_write w = {
-        .bucket = x->of->bucket, .key = x->of->key, .now = &x->file.object, .offset = x->lo};
-    struct range_lock lock;
-    bool done = false;
-    enum err err = content_as_pieces(x->fs, x->a, content, &w.content);
-
-    if (err == OK)
-        err = take(x, &lock);
-    if (err != OK)
-        return err;
-    w.lock = &lock;
-    err = write_merged(x->fs->meta, x->a, &w, x->token, x->hi, &done);
-    lock_release(x->fs->meta, &lock, done);
-    return err == OK && !done ? err_set(ERR_CONFLICT, "the file was replaced") : err;
-}
-
 static enum err rewrite(struct run *x, struct writer *w, struct room *room)
 {
     uint64_t size = (uint64_t)x->file.object.attr.size, end = x->hi < size ? x->hi : size;
-    struct content content;
+    struct range_merge merge = {.bucket = x->of->bucket,
+                                .key = x->of->key,
+                                .now = &x->file.object,
+                                .lo = x->lo,
+                                .hi = x->hi,
+                                .token = x->token,
+                                .lock_ms = LOCK_MS};
     enum err err;
 
     if (end <= x->lo)
         return OK; /* cut away meanwhile */
     err = copy(&x->file, x->lo, end, w, room, x->round);
-    if (err == OK)
-        err = writer_finish(w, x->a, &content);
-    return err == OK ? commit(x, &content) : err;
+    return err == OK ? range_merge(w, x->a, &merge) : err;
 }
 
 static enum err merge(struct run *x)
@@ -192,10 +172,8 @@ static enum err merge(struct run *x)
         err = writer_new(x->fs, &options, &w);
     if (err == OK)
         err = rewrite(x, w, &room);
-    if (w != NULL) {
-        writer_resolve(w, err);
+    if (w != NULL)
         writer_free(w);
-    }
     file_close(&x->file);
     return err;
 }

@@ -1,18 +1,18 @@
 /*
- * The inside of fs/read/reader.h: the state of a reader, and how it finds out where a byte of its
+ * The inside of fs/file.h: the state of a reader, and how it finds out where a byte of its
  * file is, by the file's extents and the records of their pieces.
  *
  * The extents that come with an object may not be all; further ones are looked up in batches
  * (place_load_more), a piece's records are unpacked when a byte of it is asked for.
  *
- * Threads: those of fs/read/reader.h.
+ * Threads: those of fs/file.h.
  */
 #ifndef KISEKI_FS_READ_PLACE_H
 #define KISEKI_FS_READ_PLACE_H
 
 #include "fs/volume.h"
 #include "fs/read/overlay.h"
-#include "fs/read/reader.h"
+#include "fs/file.h"
 #include "fs/read/slice_reader.h"
 
 #define PLACE_BATCH 16 /* extents of a further look-up: up to 1 GiB of a file */

@@ -1,8 +1,32 @@
-#include "fs/read/reader.h"
+/*
+ * Reading a range of a file: no locks, bounded memory, verified bytes.
+ *
+ * file_open() is one metadata round trip; it takes an epoch tag first, so that the slices it names
+ * stay until file_close() (meta/README.md, Epochs). A reader walks the range: small files from
+ * memory, others slice by slice through the caches; it fetches ahead while it is read in order.
+ * Every granule that comes from the backing store or the disk cache is verified before a byte of
+ * it is given out: a wrong one is logged, fetched again once, then ERR_CORRUPT. Where extents
+ * overlap the later write is seen (fs/read/overlay.h). A hole is a record; a byte that neither data
+ * nor a record covers is damage, never zeros: ERR_CORRUPT.
+ *
+ * Memory: a reader pins the granule that it gave out last and up to three fetches ahead of it (see
+ * fs/read/slice_reader.h for how they are bounded); while it waits for a page it holds none of
+ * them. A reader that rests (reader_rest) for half a second loses them to transfers that need
+ * them, and finds or fetches them again when it goes on (fs/memory/pressure.h).
+ *
+ * No lock: neither a mutex of the write path, nor a row lock, nor a range lock. It is safe because
+ * what a reader looks at never changes: its first statement is one state of the database, pieces
+ * and slices are immutable, later extents are selected by the view that the first statement
+ * returned (meta/README.md, Views), and the epoch tag keeps all of it from being freed.
+ *
+ * Threads: a file and its readers are used by one thread at a time.
+ */
+#include "fs/file.h"
 
 #include "base/clock.h"
 #include "fs/volume.h"
 #include "fs/read/place.h"
+#include "meta/names/object.h"
 
 #include <stdlib.h>
 
@@ -29,6 +53,15 @@ enum err file_open(struct fs *fs, struct arena *a, const struct object_get *q, s
         out->to = q->len < UINT64_MAX - q->offset ? q->offset + q->len : UINT64_MAX;
     }
     return OK;
+}
+
+enum err file_stat(struct fs *fs, struct arena *a, const struct object_get *q, struct object *out,
+                   enum meta_missing *out_missing)
+{
+    struct object_get get = *q;
+
+    get.want = OBJECT_ATTR;
+    return object_get(fs->meta, a, &get, out, out_missing);
 }
 
 void file_close(struct file *f)

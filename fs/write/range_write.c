@@ -13,7 +13,8 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "fs/volume.h"
-#include "fs/read/reader.h"
+#include "fs/write/writer.h"
+#include "meta/files/write.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -25,18 +26,23 @@
 #define PAUSE_AFTER   2  /* attempts without one */
 #define FOLD_AFTER    64 /* writes of this process: each look at the file adds up the rest */
 
+#define MAKE_TRIES 10 /* of an append: the key was made, or deleted, a moment ago */
+
 enum change_state { CHANGE_IDLE, CHANGE_WAITS_TURN, CHANGE_WAITS_LOCK, CHANGE_NAPS };
 
 /* A write or a resize, over all its attempts. */
 struct file_change {
     struct fs *fs;
-    struct arena *a; /* the caller's */
+    struct arena *a;       /* the caller's */
+    struct writer *writer; /* NULL: a resize */
     struct file_write w;
     bool resize;
     uint64_t offset;        /* or the new size */
     struct content content; /* pieces only */
     struct str data;        /* the same bytes, if they are few */
     struct write_result out;
+    bool made;
+    unsigned makes; /* attempts to make the file that is to be appended to */
     enum meta_missing missing;
     enum change_state state;
     int64_t deadline_ms;
@@ -74,9 +80,30 @@ static void end_attempt(struct file_change *x)
     x->attempt = NULL;
 }
 
-static enum err check(const struct file_change *x)
+static bool is_guarded(const struct file_write *w)
 {
-    return x->w.check != NULL ? x->w.check(x->w.arg, &x->file.object) : OK;
+    const struct object_cond *c = &w->guard.cond;
+
+    return w->append != NULL || c->if_absent || c->if_present || c->if_match.len > 0 ||
+           c->if_none_match.len > 0 || c->has_size || c->has_mtime || c->has_unmodified;
+}
+
+static bool guard_holds(const struct file_write *w, const struct object_attr *now)
+{
+    if (w->append != NULL && (uint64_t)now->size != w->offset)
+        return false;
+    return object_cond_holds(&w->guard.cond, now);
+}
+
+/* Nothing changes the file between this and the commit: it is locked, or swapped as it was seen. */
+static enum err check(struct file_change *x)
+{
+    const struct object_attr *now = &x->file.object.attr;
+
+    if (guard_holds(&x->w, now))
+        return OK;
+    x->out = (struct write_result){now->size, arena_str(x->a, now->etag), now->mtime_ms};
+    return err_set(ERR_CONDITION, "the file is not as the write wants it");
 }
 
 static struct range_write write_of(const struct file_change *x, const struct range_lock *lock)
@@ -185,7 +212,7 @@ static enum err change_small(struct file_change *x)
 
 /* --- files in pieces -------------------------------------------------------------------------- */
 
-static enum err commit(struct file_change *x)
+static enum err commit_locked(struct file_change *x)
 {
     struct range_write w = write_of(x, &x->lock);
     struct meta *m = x->fs->meta;
@@ -217,7 +244,7 @@ static enum err change_locked(struct file_change *x, enum err err)
         return err_set(ERR_BUSY, "others write at this range of the file");
     if (err != OK)
         return err;
-    err = commit(x);
+    err = commit_locked(x);
     lock_release(x->fs->meta, &x->lock, x->done);
     return err;
 }
@@ -227,7 +254,7 @@ static enum err change_pieces(struct file_change *x)
     enum err err;
 
     end_turn(x); /* a holder of anything takes no range lock */
-    x->whole = x->resize || x->w.check != NULL || x->offset > (uint64_t)x->file.object.attr.size;
+    x->whole = x->resize || is_guarded(&x->w) || x->offset > (uint64_t)x->file.object.attr.size;
     x->state = CHANGE_WAITS_LOCK;
     err = lock_begin(x->fs->meta, x->file.object.attr.inode, x->whole ? 0 : x->offset,
                      x->whole ? LOCK_TO_END : x->offset + x->content.size, LOCK_EXCLUSIVE,
@@ -308,8 +335,7 @@ static enum err go_on(struct file_change *x)
     return err == ERR_TIMEOUT ? err_set(ERR_BUSY, "others write this object") : err;
 }
 
-enum err file_change_go_on(struct file_change *x, struct write_result *out,
-                           enum meta_missing *out_missing)
+static enum err run_attempts(struct file_change *x)
 {
     enum err err;
 
@@ -317,10 +343,44 @@ enum err file_change_go_on(struct file_change *x, struct write_result *out,
     err = go_on(x);
     while (err == OK && !x->done)
         err = attempt(x);
-    if (err == ERR_AGAIN)
-        return err; /* x is not ours any more */
-    end_turn(x);
-    *out = x->out;
+    return err;
+}
+
+/* There is no such key: the bytes to append become a new file. OK without done: it is there now. */
+static enum err make_file(struct file_change *x)
+{
+    const struct object_cond *c = &x->w.guard.cond;
+    struct file_new f;
+    enum err err;
+
+    if (x->offset != 0 || c->if_present || c->if_match.len > 0)
+        return err_set(ERR_NOT_FOUND, "there is no such key to append to");
+    f = *x->w.append;
+    f.guard.cond = (struct object_cond){.if_absent = true};
+    err = file_commit(x->writer, x->a, &f, &x->missing);
+    x->made = x->done = err == OK;
+    x->out = (struct write_result){(int64_t)x->content.size, f.attr.etag, f.attr.mtime_ms};
+    if (err != ERR_CONDITION)
+        return err;
+    return x->makes++ < MAKE_TRIES ? OK : err_set(ERR_CONFLICT, "the key comes and goes");
+}
+
+enum err file_change_go_on(struct file_change *x, struct file_written *out,
+                           enum meta_missing *out_missing)
+{
+    enum err err = OK;
+
+    while (err == OK && !x->done) {
+        err = run_attempts(x);
+        if (err == ERR_AGAIN)
+            return err; /* x is not ours any more */
+        end_turn(x);
+        if (err == ERR_NOT_FOUND && x->missing == META_MISSING_KEY && x->w.append != NULL)
+            err = make_file(x);
+    }
+    if (x->writer != NULL && !x->made)
+        writer_resolve(x->writer, err);
+    *out = (struct file_written){x->out.size, x->out.etag, x->out.mtime_ms, x->made};
     *out_missing = x->missing;
     return err;
 }
@@ -336,8 +396,11 @@ void file_change_give_up(struct file_change *x)
     end_attempt(x);
 }
 
-enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,
-                           struct content *out)
+/* --- interface -------------------------------------------------------------------------------- */
+
+/* Bytes in memory become one piece with one inline record. */
+static enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content *content,
+                                  struct content *out)
 {
     struct content_piece *piece;
     struct record record = {
@@ -363,9 +426,7 @@ enum err content_as_pieces(struct fs *fs, struct arena *a, const struct content 
     return err;
 }
 
-/* --- interface -------------------------------------------------------------------------------- */
-
-static enum err new_change(struct fs *fs, struct arena *a, const struct file_write *w,
+static enum err new_change(struct fs *fs, struct arena *a, const struct file_write *where,
                            struct file_change **out)
 {
     struct file_change *x = arena_alloc(a, sizeof(*x));
@@ -375,27 +436,32 @@ static enum err new_change(struct fs *fs, struct arena *a, const struct file_wri
         return err_set(ERR_NOMEM, "the request's memory is full");
     *x = (struct file_change){.fs = fs,
                               .a = a,
-                              .w = *w,
+                              .w = *where,
+                              .offset = where->offset,
                               .pause_ms = 1,
                               .deadline_ms = clock_boot_ms() + WRITE_DEADLINE_MS};
     return OK;
 }
 
-enum err file_write_begin(struct fs *fs, struct arena *a, const struct file_write *w,
-                          uint64_t offset, const struct content *content, struct file_change **out)
+enum err file_write_begin(struct writer *w, struct arena *a, const struct file_write *where,
+                          struct file_change **out)
 {
+    struct fs *fs = writer_fs(w);
+    struct content content;
     struct file_change *x;
-    enum err err = new_change(fs, a, w, &x);
+    enum err err = new_change(fs, a, where, &x);
 
     *out = x;
-    if (err == OK && (offset > FILE_SIZE_MAX || content->size > FILE_SIZE_MAX - offset))
-        err =
-            err_set(ERR_TOO_LARGE, "a file of over %llu bytes", (unsigned long long)FILE_SIZE_MAX);
+    if (err == OK)
+        err = writer_finish(w, a, &content);
     if (err != OK)
         return err;
-    x->offset = offset;
-    x->data = content->piece_count == 0 && content->size > 0 ? content->data : STR_NONE;
-    return content_as_pieces(fs, a, content, &x->content);
+    if (where->offset > FILE_SIZE_MAX || content.size > FILE_SIZE_MAX - where->offset)
+        return err_set(ERR_TOO_LARGE, "a file of over %llu bytes",
+                       (unsigned long long)FILE_SIZE_MAX);
+    x->writer = w;
+    x->data = content.piece_count == 0 && content.size > 0 ? content.data : STR_NONE;
+    return content_as_pieces(fs, a, &content, &x->content);
 }
 
 static void post(void *arg)
@@ -403,60 +469,81 @@ static void post(void *arg)
     (void)sem_post(arg);
 }
 
-static enum err run(struct file_change *x, sem_t *turn, struct write_result *out,
-                    enum meta_missing *out_missing)
+static enum err run(struct file_change *x, struct file_written *out, enum meta_missing *out_missing)
 {
-    enum err err = file_change_go_on(x, out, out_missing);
+    sem_t turn;
+    enum err err;
 
+    (void)sem_init(&turn, 0, 0);
+    x->w.on_turn = post;
+    x->w.turn_arg = &turn;
+    err = file_change_go_on(x, out, out_missing);
     while (err == ERR_AGAIN) {
-        while (sem_wait(turn) != 0 && errno == EINTR)
+        while (sem_wait(&turn) != 0 && errno == EINTR)
             continue;
         err = file_change_go_on(x, out, out_missing);
     }
-    return err;
-}
-
-enum err file_write(struct fs *fs, struct arena *a, const struct file_write *w, uint64_t offset,
-                    const struct content *content, struct write_result *out,
-                    enum meta_missing *out_missing)
-{
-    struct file_write blocking = *w;
-    struct file_change *x;
-    sem_t turn;
-    enum err err;
-
-    *out_missing = META_MISSING_NONE;
-    (void)sem_init(&turn, 0, 0);
-    blocking.on_turn = post;
-    blocking.turn_arg = &turn;
-    err = file_write_begin(fs, a, &blocking, offset, content, &x);
-    if (err == OK)
-        err = run(x, &turn, out, out_missing);
     (void)sem_destroy(&turn);
     return err;
 }
 
-enum err file_resize(struct fs *fs, struct arena *a, const struct file_write *w, uint64_t size,
-                     struct write_result *out, enum meta_missing *out_missing)
+enum err file_write(struct writer *w, struct arena *a, const struct file_write *where,
+                    struct file_written *out, enum meta_missing *out_missing)
 {
-    struct file_write blocking = *w;
     struct file_change *x;
-    sem_t turn;
+    enum err err = file_write_begin(w, a, where, &x);
+
+    *out_missing = META_MISSING_NONE;
+    return err == OK ? run(x, out, out_missing) : err;
+}
+
+enum err file_resize(struct fs *fs, struct arena *a, const struct file_write *where,
+                     struct file_written *out, enum meta_missing *out_missing)
+{
+    struct file_change *x;
     enum err err;
 
     *out_missing = META_MISSING_NONE;
-    if (size > FILE_SIZE_MAX)
+    if (where->offset > FILE_SIZE_MAX)
         return err_set(ERR_TOO_LARGE, "a file of over %llu bytes",
                        (unsigned long long)FILE_SIZE_MAX);
-    (void)sem_init(&turn, 0, 0);
-    blocking.on_turn = post;
-    blocking.turn_arg = &turn;
-    err = new_change(fs, a, &blocking, &x);
-    if (err == OK) {
-        x->resize = true;
-        x->offset = size;
-        err = run(x, &turn, out, out_missing);
-    }
-    (void)sem_destroy(&turn);
+    err = new_change(fs, a, where, &x);
+    if (err != OK)
+        return err;
+    x->resize = true;
+    return run(x, out, out_missing);
+}
+
+/* --- merging ---------------------------------------------------------------------------------- */
+
+static enum err merge_locked(struct meta *m, struct arena *a, const struct range_merge *x,
+                             const struct content *content)
+{
+    struct range_write w = {
+        .bucket = x->bucket, .key = x->key, .now = x->now, .offset = x->lo, .content = *content};
+    struct range_lock lock;
+    bool done = false;
+    enum err err = lock_take(m, x->now->attr.inode, x->lo, x->hi, LOCK_EXCLUSIVE,
+                             clock_boot_ms() + x->lock_ms, &lock);
+
+    if (err != OK)
+        return err;
+    w.lock = &lock;
+    err = write_merged(m, a, &w, x->token, x->hi, &done);
+    lock_release(m, &lock, done);
+    return err == OK && !done ? err_set(ERR_CONFLICT, "the file was replaced") : err;
+}
+
+enum err range_merge(struct writer *w, struct arena *a, const struct range_merge *x)
+{
+    struct fs *fs = writer_fs(w);
+    struct content content, pieces;
+    enum err err = writer_finish(w, a, &content);
+
+    if (err == OK)
+        err = content_as_pieces(fs, a, &content, &pieces);
+    if (err == OK)
+        err = merge_locked(fs->meta, a, x, &pieces);
+    writer_resolve(w, err);
     return err;
 }

@@ -28,6 +28,8 @@ struct writer {
     bool want_room;      /* write() said ERR_AGAIN because of in_flight */
     bool want_stored;    /* end() said false */
     int64_t ended_ms;    /* boot clock: nothing more will be written; 0: not yet */
+    bool finished;
+    struct content content; /* once finished */
     size_t in_flight;
     struct err_info failure;
     struct slice *first, **last;
@@ -469,7 +471,7 @@ bool writer_end(struct writer *w)
     return stored;
 }
 
-enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
+static enum err finish(struct writer *w, struct arena *a, struct content *out)
 {
     enum err err = OK;
     bool in_memory;
@@ -488,6 +490,24 @@ enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
     pthread_mutex_unlock(&w->lock);
     return err == OK && !in_memory ? slices_to_pieces(w->fs, a, w->first, w->upload_count, out)
                                    : err;
+}
+
+enum err writer_finish(struct writer *w, struct arena *a, struct content *out)
+{
+    enum err err = OK;
+
+    if (w->keep)
+        return err_set(ERR_BUG, "a writer is committed twice");
+    if (!w->finished)
+        err = finish(w, a, &w->content);
+    w->finished = err == OK;
+    *out = w->content;
+    return err;
+}
+
+struct fs *writer_fs(const struct writer *w)
+{
+    return w->fs;
 }
 
 void writer_resolve(struct writer *w, enum err commit_result)

@@ -1,5 +1,5 @@
 /*
- * Writing a file: bytes in, slices out, one content at the end.
+ * The inside of a writer (fs/file.h): bytes in, slices out, one content at the end.
  *
  *     writer_new -> writer_write ... -> writer_end -> writer_finish -> (commit by meta/)
  *                -> writer_resolve -> free
@@ -33,40 +33,15 @@
 #ifndef KISEKI_FS_WRITE_WRITER_H
 #define KISEKI_FS_WRITE_WRITER_H
 
-#include "fs/fs.h"
-#include "meta/names/object.h"
+#include "fs/file.h"
+#include "meta/files/content.h"
 
 #define WRITER_OWN_BYTES ((size_t)16 << 10)
-
-struct writer;
-
-struct writer_options {
-    /* Neither may block nor call into fs/; never after writer_free. */
-    void (*on_room)(void *arg);
-    void (*on_stored)(void *arg); /* of writer_end() */
-    void *arg;
-    int64_t expected; /* bytes in all, at most; -1: unknown */
-};
-
-MUST_USE enum err writer_new(struct fs *fs, const struct writer_options *o, struct writer **out);
-
-/*
- * Takes bytes; never blocks. ERR_AGAIN: *out_taken < data.len (maybe 0), on_room will be called.
- * Another error (a slice could not be stored: ERR_BUSY, ERR_DENIED, ERR_IO; ERR_FENCED) is final.
- */
-MUST_USE enum err writer_write(struct writer *w, struct str data, size_t *out_taken);
-
-/*
- * Nothing more will be written: what is to be stored and was not sent yet goes to the store. True:
- * writer_finish() will not block. False: on_stored is called once, by any thread, also before this
- * has returned; then it will not. Never blocks.
- */
-MUST_USE bool writer_end(struct writer *w);
 
 /*
  * Blocks until every slice is durable; writer_end() says when that is. *out is valid until
  * writer_free and borrows from the writer (`arena` holds the packed records). Nothing may be
- * written afterwards.
+ * written afterwards; a second call gives the same content. ERR_BUG: it was committed.
  */
 MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct content *out);
 
@@ -76,7 +51,7 @@ MUST_USE enum err writer_finish(struct writer *w, struct arena *a, struct conten
  */
 void writer_resolve(struct writer *w, enum err commit_result);
 
-/* Never blocks: slices in flight are waited for, and doomed if need be, by the I/O threads. */
-void writer_free(struct writer *w);
+/* The volume that it writes to. */
+struct fs *writer_fs(const struct writer *w);
 
 #endif

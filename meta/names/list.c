@@ -2,6 +2,8 @@
  * Lists keys page by page. With a delimiter a common prefix is skipped by a probe of the index
  * behind it, so a page costs the same however many keys share a prefix.
  */
+#include "meta/names/list.h"
+
 #include "meta/names/object_internal.h"
 
 #include <string.h>

@@ -94,7 +94,8 @@ MUST_USE enum err object_add_unpacked(struct meta *m, struct sql_unit *u, uint64
 /* The bytes that go into inodes.data: ptr NULL when there are pieces. */
 struct str object_inline(const struct content *c);
 
-bool object_cond_holds(const struct object_cond *c, const struct object_state *now);
+/* Does the key fit what the condition says of it and of its ETag? */
+bool object_state_fits(const struct object_cond *c, const struct object_state *now);
 
 /*
  * A key and one more byte. No key holds 0xFF (keys are UTF-8), so prefix || 0xFF ends what has the

@@ -210,12 +210,15 @@ enum err object_state(struct meta *m, struct arena *a, struct str bucket, struct
     return OK;
 }
 
-bool object_cond_holds(const struct object_cond *c, const struct object_state *now)
+bool object_state_fits(const struct object_cond *c, const struct object_state *now)
 {
+    struct object_attr attr = {.etag = now->etag};
+    struct object_cond etags = *c;
+
     if (!now->key)
         return !object_cond_wants_key(c);
-    return !c->if_absent && (c->if_match.len == 0 || str_eq(c->if_match, now->etag)) &&
-           (c->if_none_match.len == 0 || !str_eq(c->if_none_match, now->etag));
+    etags.has_size = etags.has_mtime = false;
+    return object_cond_holds(&etags, &attr);
 }
 
 /* The upsert or update of a key's row found nothing to do; OK: it is to be tried again. */

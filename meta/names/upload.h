@@ -1,12 +1,12 @@
 /*
- * Multipart uploads. A part's content is an inode without a key; completion links the parts' pieces
- * to a new inode and moves no data. See meta/core/meta.h for errors and threads, meta/README.md for
- * the races.
+ * Multipart uploads, without the bytes of their parts (meta/names/part.h). See meta/core/meta.h for
+ * errors and threads, meta/README.md for the races.
  */
 #ifndef KISEKI_META_NAMES_UPLOAD_H
 #define KISEKI_META_NAMES_UPLOAD_H
 
-#include "meta/names/object.h"
+#include "meta/core/meta.h"
+#include "meta/names/key.h"
 
 struct upload {
     uint64_t id;
@@ -37,34 +37,11 @@ MUST_USE enum err upload_create(struct meta *m, struct arena *a, struct str buck
 MUST_USE enum err upload_get(struct meta *m, struct arena *a, struct str bucket, struct str key,
                              struct str upload, struct upload *out, enum meta_missing *out_missing);
 
-struct part_put {
-    struct str bucket, key, upload;
-    struct part part; /* inode from meta_next_id() */
-    struct content content;
-};
-/* Replaces a part of the same number. ERR_NOT_FOUND as above; slices as in object_put(). */
-MUST_USE enum err part_put(struct meta *m, const struct part_put *p,
-                           enum meta_missing *out_missing);
-
-/* A part with bytes offset..offset+len of `source`, whose epoch tag the caller holds. */
-MUST_USE enum err part_copy(struct meta *m, const struct part_put *p, const struct object *source,
-                            uint64_t offset, uint64_t len, enum meta_missing *out_missing);
-
 /* Parts after number `after`, at most `max`, by number. ERR_NOT_FOUND as in upload_get(). */
 MUST_USE enum err part_list(struct meta *m, struct arena *a, struct str bucket, struct str key,
                             struct str upload, int after, size_t max, struct upload *out_upload,
                             struct part **out, size_t *out_count, bool *out_more,
                             enum meta_missing *out_missing);
-
-/*
- * Makes the object from `parts` (ascending numbers, as part_list() gave them: the inodes are
- * checked in the transaction). ERR_CONFLICT: a part changed meanwhile, or the upload was completed:
- * list again. Conditions and errors of object_put(). `result` is kept with the upload for replays.
- * 10,000 parts cost one round trip. A part that has its bytes itself must be of 4 MiB at most.
- */
-MUST_USE enum err upload_complete(struct meta *m, const struct object_put *p, struct str upload,
-                                  const struct part *parts, size_t count, struct str result,
-                                  enum meta_missing *out_missing);
 
 /* Its parts become dead. ERR_NOT_FOUND as in upload_get(). */
 MUST_USE enum err upload_abort(struct meta *m, struct str bucket, struct str key, struct str upload,

@@ -75,7 +75,7 @@ static enum err refused(struct meta *m, struct arena *a, const struct object_put
         *out_missing = META_MISSING_KEY;
         return err_set(ERR_NOT_FOUND, "no such key");
     }
-    if (!object_cond_holds(&p->cond, &key))
+    if (!object_state_fits(&p->cond, &key))
         return err_set(ERR_CONDITION, "the key is not as the condition wants it");
     if (object_cond_has_etag(&p->cond))
         err = whole_lock_take(m, &p->cond, &key, s, &again);

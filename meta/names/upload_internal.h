@@ -3,7 +3,7 @@
 #define KISEKI_META_NAMES_UPLOAD_INTERNAL_H
 
 #include "meta/names/object_internal.h"
-#include "meta/names/upload.h"
+#include "meta/names/part.h"
 
 /*
  * What clients see is the upload's number in 16 hex digits, which orders a listing also when the

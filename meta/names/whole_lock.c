@@ -12,7 +12,7 @@ enum err whole_lock_take(struct meta *m, const struct object_cond *c,
                          const struct object_state *now, struct whole_lock *s, bool *out_again)
 {
     bool same = s->held && s->lock.inode == now->inode;
-    *out_again = now->ranged && object_cond_holds(c, now) && s->tries++ < TRIES_MAX;
+    *out_again = now->ranged && object_state_fits(c, now) && s->tries++ < TRIES_MAX;
     if (!*out_again || same)
         return OK;
     whole_lock_release(m, s);

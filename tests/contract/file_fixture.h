@@ -7,8 +7,8 @@
 
 #include "fs/volume.h"
 #include "fs/jobs/merge.h"
+#include "fs/file.h"
 #include "fs/write/range_write.h"
-#include "fs/read/reader.h"
 #include "fs/write/writer.h"
 #include "meta/files/write.h"
 #include "tests/contract/object_fixture.h"
@@ -70,9 +70,8 @@ static inline void no_room(void *arg)
     (void)arg;
 }
 
-/* Stores the bytes; the content lives in the arena and the writer. */
-static inline struct writer *content_from(struct volume *v, struct arena *a, const uint8_t *bytes,
-                                          size_t len, struct content *out)
+/* A writer that has the bytes, on their way to the store. */
+static inline struct writer *writer_of(struct volume *v, const uint8_t *bytes, size_t len)
 {
     struct writer_options o = {.on_room = no_room, .expected = -1};
     struct writer *w;
@@ -88,25 +87,27 @@ static inline struct writer *content_from(struct volume *v, struct arena *a, con
         if (err == ERR_AGAIN)
             nap_ms(1);
     }
-    assert_ok(writer_finish(w, a, out));
     return w;
+}
+
+static inline struct file_new file_new_of(struct str key, const char *etag)
+{
+    return (struct file_new){
+        .bucket = BUCKET,
+        .key = key,
+        .attr = {.etag = str_of(etag), .storage_class = STR(""), .checksum = 1, .mtime_ms = 1000},
+        .checksum = STR("sum")};
 }
 
 static inline void file_put(struct volume *v, struct str key, const uint8_t *bytes, size_t len,
                             const char *etag)
 {
     struct arena *a = arena_new(16 * MIB);
-    struct object_put p = {.bucket = BUCKET, .key = key, .inode = next_id(v->meta)};
-    struct writer *w = content_from(v, a, bytes, len, &p.content);
+    struct file_new f = file_new_of(key, etag);
+    struct writer *w = writer_of(v, bytes, len);
     enum meta_missing missing;
 
-    p.attr.etag = str_of(etag);
-    p.attr.storage_class = STR("");
-    p.attr.checksum = 1;
-    p.checksum = STR("sum");
-    p.attr.mtime_ms = 1000;
-    assert_ok(object_put(v->meta, &p, &missing));
-    writer_resolve(w, OK);
+    assert_ok(file_commit(w, a, &f, &missing));
     writer_free(w);
     arena_free(a);
 }
@@ -114,15 +115,16 @@ static inline void file_put(struct volume *v, struct str key, const uint8_t *byt
 /* The result's etag is copied to `etag` (NULL is fine). */
 static inline enum err file_write_bytes(struct volume *v, const struct file_write *fw,
                                         uint64_t offset, const uint8_t *bytes, size_t len,
-                                        struct write_result *out, char etag[64])
+                                        struct file_written *out, char etag[64])
 {
     struct arena *a = arena_new(16 * MIB);
-    struct content content;
-    struct writer *w = content_from(v, a, bytes, len, &content);
+    struct writer *w = writer_of(v, bytes, len);
+    struct file_write where = *fw;
     enum meta_missing missing;
-    enum err err = file_write(v->fs, a, fw, offset, &content, out, &missing);
+    enum err err;
 
-    writer_resolve(w, err);
+    where.offset = offset;
+    err = file_write(w, a, &where, out, &missing);
     writer_free(w);
     if (err == OK && etag != NULL)
         snprintf(etag, 64, STR_FMT, STR_ARG(out->etag));

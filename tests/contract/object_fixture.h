@@ -6,7 +6,8 @@
 #define KISEKI_TESTS_CONTRACT_OBJECT_FIXTURE_H
 
 #include "meta/names/bucket.h"
-#include "meta/names/upload.h"
+#include "meta/names/list.h"
+#include "meta/names/part.h"
 #include "tests/contract/meta_fixture.h"
 
 #include <pthread.h>

@@ -81,8 +81,11 @@ static void try(struct world *w, struct meta *m, write_call call, const struct c
     struct object_put p = put_of(m, key, small(STR("old")));
     struct object now;
     enum err expected = err_of(result), got;
+    struct object_attr attr = {.etag = STR(CASE_ETAG)};
     bool stays;
 
+    if (there) /* as a change that has the file locked evaluates it */
+        assert_int_equal(object_cond_holds(&cond, &attr), expected == OK);
     p.attr.etag = STR(CASE_ETAG);
     if (there)
         assert_ok(object_put(m, &p, &missing));

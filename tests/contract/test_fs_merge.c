@@ -28,7 +28,7 @@ static void scatter(struct volume *v, uint8_t *model, size_t lo, size_t hi, int 
                     uint64_t *seed)
 {
     uint8_t bytes[3000];
-    struct write_result r;
+    struct file_written r;
 
     for (int i = 0; i < count; i++) {
         size_t len = 1 + next(seed) % sizeof(bytes), at = lo + next(seed) % (hi - lo - len);
@@ -95,7 +95,7 @@ static void test_fs_merge__appends_become_few_links(void **state)
     struct volume *v = volume_open(*state, NULL, INLINE);
     size_t len = 0;
     uint8_t *model = malloc(LEN), record[100];
-    struct write_result r;
+    struct file_written r;
 
     assert_non_null(model);
     file_put(v, KEY, model, 0, "e");
@@ -245,7 +245,7 @@ static void test_fs_merge__a_pile_of_nested_writes_is_read_and_merged(void **sta
     enum { NESTED = 20000 };
     struct volume *v = volume_open(*state, NULL, INLINE);
     uint8_t *model = calloc(1, LEN), *bytes = malloc(NESTED);
-    struct write_result r;
+    struct file_written r;
     uint64_t seed = 9;
 
     assert_non_null(model);

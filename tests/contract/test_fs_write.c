@@ -56,7 +56,7 @@ static void grow_to(struct model *m, size_t len)
     }
 }
 
-static void expect_new_etag(struct model *m, const struct write_result *r, const char *etag)
+static void expect_new_etag(struct model *m, const struct file_written *r, const char *etag)
 {
     assert_int_equal(r->size, m->len);
     assert_non_null(strchr(etag, '-'));
@@ -69,7 +69,7 @@ static void model_write(struct model *m)
     size_t len = draw_len(m), offset = (size_t)draw(m, m->len + 1);
     uint8_t *bytes = malloc(len);
     struct file_write w = unconditional();
-    struct write_result r;
+    struct file_written r;
     char etag[64];
 
     assert_non_null(bytes);
@@ -90,13 +90,14 @@ static void model_resize(struct model *m)
     struct arena *a = arena_new(MIB);
     struct file_write w = unconditional();
     size_t size = draw(m, 2) == 0 ? (size_t)draw(m, m->len + 1) : (size_t)draw(m, MODEL_MAX / 2);
-    struct write_result r;
+    struct file_written r;
     enum meta_missing missing;
     char etag[64];
 
     grow_to(m, size);
     m->len = size;
-    assert_ok(file_resize(m->v->fs, a, &w, size, &r, &missing));
+    w.offset = size;
+    assert_ok(file_resize(m->v->fs, a, &w, &r, &missing));
     snprintf(etag, sizeof(etag), STR_FMT, STR_ARG(r.etag));
     expect_new_etag(m, &r, etag);
     arena_free(a);
@@ -206,7 +207,7 @@ static void test_fs_write__drops_checksum_and_parts_and_changes_the_etag_each_ti
     struct arena *a = arena_new(MIB);
     struct file_write w = unconditional();
     char etags[3][64];
-    struct write_result r;
+    struct file_written r;
     struct file f;
 
     for (size_t len = 100; len <= sizeof(bytes); len += 2900) {
@@ -237,7 +238,7 @@ static void test_fs_write__an_empty_one_changes_nothing(void **state)
     struct volume *v = volume_open(*state, NULL, SMALL);
     uint8_t bytes[3000] = {1};
     struct file_write w = unconditional();
-    struct write_result r;
+    struct file_written r;
     char etag[64];
 
     file_put(v, KEY, bytes, sizeof(bytes), "e");
@@ -247,21 +248,25 @@ static void test_fs_write__an_empty_one_changes_nothing(void **state)
     volume_close(v, true);
 }
 
+/* One writer: what was refused left it as it was. */
 static void test_fs_write__says_what_is_missing_or_too_large(void **state)
 {
     struct volume *v = volume_open(*state, NULL, SMALL);
     struct arena *a = arena_new(MIB);
-    struct content content = {.size = 1, .data = STR("x")};
+    struct writer *writer = writer_of(v, (const uint8_t *)"x", 1);
     struct file_write w = unconditional();
-    struct write_result r;
+    struct file_written r;
     enum meta_missing missing;
 
-    assert_err(ERR_NOT_FOUND, file_write(v->fs, a, &w, 0, &content, &r, &missing));
+    assert_err(ERR_NOT_FOUND, file_write(writer, a, &w, &r, &missing));
     assert_int_equal(missing, META_MISSING_KEY);
-    assert_err(ERR_TOO_LARGE, file_write(v->fs, a, &w, FILE_SIZE_MAX, &content, &r, &missing));
+    w.offset = FILE_SIZE_MAX;
+    assert_err(ERR_TOO_LARGE, file_write(writer, a, &w, &r, &missing));
+    w.offset = 0;
     w.bucket = STR("other");
-    assert_err(ERR_NOT_FOUND, file_write(v->fs, a, &w, 0, &content, &r, &missing));
+    assert_err(ERR_NOT_FOUND, file_write(writer, a, &w, &r, &missing));
     assert_int_equal(missing, META_MISSING_BUCKET);
+    writer_free(writer);
     arena_free(a);
     volume_close(v, true);
 }
@@ -276,7 +281,7 @@ static void test_fs_write__an_open_file_stays_as_it_was(void **state)
     size_t len = 40000;
     uint8_t *bytes = malloc(len), *back = malloc(len), x[400];
     struct file_write w = unconditional();
-    struct write_result r;
+    struct file_written r;
     struct file old;
     enum meta_missing missing;
 
@@ -294,7 +299,8 @@ static void test_fs_write__an_open_file_stays_as_it_was(void **state)
     memset(x, 'b', sizeof(x));
     for (size_t at = 0; at < len - 1000; at += 1000) /* wholly, in part, beside */
         assert_ok(file_write_bytes(v, &w, at + 3 * (at % 3), x, at % 2 == 0 ? 400 : 100, &r, NULL));
-    assert_ok(file_resize(v->fs, a, &w, 30000, &r, &missing));
+    w.offset = 30000;
+    assert_ok(file_resize(v->fs, a, &w, &r, &missing));
     file_read(&old, 0, len, back);
     assert_memory_equal(back, bytes, len);
     file_close(&old);
@@ -318,7 +324,7 @@ static void test_fs_write__a_view_leaves_out_what_is_under_way(void **state)
     uint8_t bytes[3000] = {0}, x[10] = "xxxxxxxxx", back[3000];
     struct file_write fw = unconditional();
     struct range_lock lock;
-    struct write_result r;
+    struct file_written r;
     struct file before, now;
     bool done;
 
@@ -342,7 +348,8 @@ static void test_fs_write__a_view_leaves_out_what_is_under_way(void **state)
                             .content = {.size = 10, .pieces = &piece, .piece_count = 1},
                             .mtime_ms = 5000,
                             .lock = &lock};
-    assert_ok(write_plain(v->meta, a, &w, &r, &done));
+    struct write_result plain;
+    assert_ok(write_plain(v->meta, a, &w, &plain, &done));
     assert_true(done);
     lock_release(v->meta, &lock, true);
     struct object o = before.object;
@@ -386,11 +393,6 @@ static void test_fs_write__reads_go_on_under_a_held_lock(void **state)
 
 /* --- conditions ------------------------------------------------------------------------------- */
 
-static enum err wants_size(void *arg, const struct object *now)
-{
-    return now->attr.size == *(int64_t *)arg ? OK : err_set(ERR_CONDITION, "another size");
-}
-
 struct appender {
     struct volume *v;
     pthread_t thread;
@@ -409,10 +411,11 @@ static void *append(void *arg)
         memset(record, x->number * 20 + i, sizeof(record));
         while (err == ERR_CONDITION) {
             struct arena *a = arena_new(MIB);
-            struct write_result r;
+            struct file_written r;
             struct file f;
             int64_t size;
-            struct file_write w = {.bucket = BUCKET, .key = KEY, .check = wants_size, .arg = &size};
+            struct file_new make = file_new_of(KEY, "made");
+            struct file_write w = {.bucket = BUCKET, .key = KEY, .append = &make};
 
             file_get(x->v, a, KEY, &f);
             size = f.object.attr.size;
@@ -467,7 +470,7 @@ static void test_fs_write__conditions_of_other_writes_see_it(void **state)
     uint8_t bytes[3000] = {0};
     char old[64], now[64];
     struct file_write w = unconditional();
-    struct write_result r;
+    struct file_written r;
     enum meta_missing missing;
     struct object_put p = put_of(v->meta, KEY, small(STR("new")));
     struct object_delete d = {.bucket = BUCKET, .key = KEY};

@@ -7,6 +7,7 @@
 #include "gateway/s3/proto/checksum_pack.h"
 #include "gateway/s3/core/object_headers.h"
 #include "gateway/s3/proto/xml_write.h"
+#include "meta/names/list.h"
 #include "meta/names/upload.h"
 
 #define LIST_MAX   1000

@@ -57,7 +57,7 @@ static enum s3_code find_owner(struct s3_request *r, bool of_bucket, uint64_t *o
     code = s3_version_id(r, &get.version);
     if (code != S3_OK)
         return code;
-    err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+    err = file_stat(r->s3->fs, r->arena, &get, &object, &missing);
     *out_owner = err == OK ? object.attr.owner : 0;
     return s3_fail_commit(r, err, missing, "look at the object");
 }

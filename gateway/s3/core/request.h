@@ -7,9 +7,9 @@
 #ifndef KISEKI_GATEWAY_S3_CORE_REQUEST_H
 #define KISEKI_GATEWAY_S3_CORE_REQUEST_H
 
+#include "fs/file.h"
+#include "fs/fs.h"
 #include "fs/memory/reservation.h"
-#include "fs/read/reader.h"
-#include "fs/write/writer.h"
 #include "gateway/access/authorize.h"
 #include "gateway/errors/errors.h"
 #include "gateway/http/request.h"

@@ -38,11 +38,11 @@ struct object_cond write_conditions_of(const struct s3_request *r)
 
 enum s3_code write_conditions_check_early(struct s3_request *r)
 {
-    struct object_get get = {.bucket = r->bucket, .key = r->key, .want = OBJECT_ATTR};
+    struct object_get get = {.bucket = r->bucket, .key = r->key};
     struct object object = {0};
     struct conditions conditions;
     enum meta_missing missing = META_MISSING_NONE;
-    enum err err = object_get(r->s3->meta, r->arena, &get, &object, &missing);
+    enum err err = file_stat(r->s3->fs, r->arena, &get, &object, &missing);
 
     if (err != OK && !(err == ERR_NOT_FOUND && missing == META_MISSING_KEY))
         return s3_fail_commit(r, err, missing, "look at the key");

@@ -31,7 +31,7 @@ static bool is_onto_itself(const struct s3_request *r, const struct copy_source 
 /* A copy under way: its checksum may be computed later, on another thread. */
 struct copy {
     struct copy_source source;
-    struct object_put put;
+    struct file_new put;
     struct checksum sum;
     bool replace;
     enum checksum_algo asked; /* CHECKSUM_NONE: sum is known */
@@ -56,7 +56,7 @@ static enum s3_code choose_checksum(struct s3_request *r, struct copy *c)
 static enum s3_code describe(struct s3_request *r, struct copy *c)
 {
     const struct object *source = &r->file.object;
-    struct object_put *put = &c->put;
+    struct file_new *put = &c->put;
     enum s3_code code = storage_class_of(r, &put->attr.storage_class);
 
     put->headers = source->headers;
@@ -68,8 +68,7 @@ static enum s3_code describe(struct s3_request *r, struct copy *c)
     put->key = r->key;
     put->tags = source->tags;
     put->parts = source->parts;
-    put->cond = write_conditions_of(r);
-    put->attr.size = source->attr.size;
+    put->guard.cond = write_conditions_of(r);
     put->attr.etag = source->attr.etag;
     put->attr.owner = r->permit.grant.owns;
     return S3_OK;
@@ -94,7 +93,7 @@ static enum s3_code answer(struct s3_request *r, const struct copy *c)
 static enum s3_code commit(struct s3_request *r)
 {
     struct copy *c = r->state;
-    struct object_put *put = &c->put;
+    struct file_new *put = &c->put;
     enum meta_missing missing = META_MISSING_NONE;
     enum s3_code code;
     enum err err;
@@ -104,11 +103,9 @@ static enum s3_code commit(struct s3_request *r)
     put->attr.checksum = checksum_code(c->sum.algo, c->sum.type);
     if (put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
-    err = meta_next_id(r->s3->meta, &put->inode);
-    if (err == OK)
-        err = object_copy(r->s3->meta, put, &r->file.object, &missing);
+    err = file_copy(&r->file, put, &missing);
     if (err == ERR_AGAIN) { /* its condition wants writers at ranges to be done */
-        put->cond.no_wait = false;
+        put->guard.cond.no_wait = false;
         return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
     code = s3_fail_commit(r, err, missing, "commit the copy");
@@ -121,7 +118,7 @@ static enum s3_code read_and_commit(struct s3_request *r)
     enum s3_code code =
         copy_source_checksum(r, c->asked, 0, (uint64_t)r->file.object.attr.size, &c->sum);
 
-    c->put.cond.no_wait = false; /* these threads may wait */
+    c->put.guard.cond.no_wait = false; /* these threads may wait */
     return code == S3_OK ? commit(r) : code;
 }
 

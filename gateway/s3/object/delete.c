@@ -50,7 +50,7 @@ enum s3_code op_delete_object(struct s3_request *r)
         code = delete_cond(r, &item.cond);
     if (code != S3_OK)
         return code;
-    object_delete(r->s3->meta, &item, 1);
+    file_remove(r->s3->fs, &item, 1);
     if (item.result == ERR_AGAIN) /* its condition wants writers at ranges to be done */
         return s3_go_on(r, HTTP_LANE_LONG, op_delete_object);
     code = delete_code(r, &item);
@@ -171,6 +171,6 @@ enum s3_code op_delete_objects(struct s3_request *r)
         entries[i].item = &items[count++];
         fill_item(r, &body.items[i], entries[i].item);
     }
-    object_delete(r->s3->meta, items, count);
+    file_remove(r->s3->fs, items, count);
     return answer(r, entries, body.count, body.quiet);
 }

@@ -20,7 +20,7 @@ enum s3_code op_put_object_before_body(struct s3_request *r)
 }
 
 /* Everything but the content. */
-static enum s3_code describe(struct s3_request *r, struct object_put *put)
+static enum s3_code describe(struct s3_request *r, struct file_new *put)
 {
     char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
     enum s3_code code = object_headers_of(r, &put->headers);
@@ -31,7 +31,7 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
         return code;
     put->bucket = r->bucket;
     put->key = r->key;
-    put->cond = write_conditions_of(r);
+    put->guard.cond = write_conditions_of(r);
     put->checksum = checksum_pack(r->arena, &r->digest.sum);
     if (etag == NULL || put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
@@ -43,7 +43,7 @@ static enum s3_code describe(struct s3_request *r, struct object_put *put)
     return S3_OK;
 }
 
-static enum s3_code answer(struct s3_request *r, const struct object_put *put)
+static enum s3_code answer(struct s3_request *r, const struct file_new *put)
 {
     s3_reply_empty(r, 200);
     s3_reply_etag(r, put->attr.etag);
@@ -53,37 +53,30 @@ static enum s3_code answer(struct s3_request *r, const struct object_put *put)
 
 static enum s3_code commit(struct s3_request *r)
 {
-    struct object_put *put = r->state;
+    struct file_new *put = r->state;
     enum meta_missing missing = META_MISSING_NONE;
     enum s3_code code;
-    enum err err = object_put(r->s3->meta, put, &missing);
+    enum err err = file_commit(r->writer, r->arena, put, &missing);
 
     if (err == ERR_AGAIN) { /* its condition wants writers at ranges to be done */
-        put->cond.no_wait = false;
+        put->guard.cond.no_wait = false;
         return s3_go_on(r, HTTP_LANE_LONG, commit);
     }
-    writer_resolve(r->writer, err);
     code = s3_fail_commit(r, err, missing, "commit the object");
     return code == S3_OK ? answer(r, put) : code;
 }
 
 enum s3_code op_put_object(struct s3_request *r)
 {
-    struct object_put *put = arena_alloc(r->arena, sizeof(*put));
+    struct file_new *put = arena_alloc(r->arena, sizeof(*put));
     enum s3_code code;
-    enum err err;
 
     if (put == NULL)
         return s3_fail_err(r, err_set(ERR_NOMEM, "the request's memory is full"), "put");
-    *put = (struct object_put){0};
+    *put = (struct file_new){0};
     code = describe(r, put);
     if (code != S3_OK)
         return code;
-    err = writer_finish(r->writer, r->arena, &put->content);
-    if (err == OK)
-        err = meta_next_id(r->s3->meta, &put->inode);
-    if (err != OK)
-        return s3_fail_err(r, err, "store the object");
     r->state = put;
     return range_is_append(r) ? range_append(r, put, answer) : commit(r);
 }

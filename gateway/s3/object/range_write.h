@@ -13,10 +13,10 @@ bool range_is_append(const struct s3_request *r);
 enum s3_code range_append_before_body(struct s3_request *r);
 
 /*
- * The rest of a handler: put->content is finished, `put` lies in the arena. made() answers when the
+ * The rest of a handler: `put` lies in the arena. made() answers when the
  * object was made of it, as any PUT is answered.
  */
-enum s3_code range_append(struct s3_request *r, struct object_put *put,
-                          enum s3_code (*made)(struct s3_request *r, const struct object_put *put));
+enum s3_code range_append(struct s3_request *r, struct file_new *put,
+                          enum s3_code (*made)(struct s3_request *r, const struct file_new *put));
 
 #endif

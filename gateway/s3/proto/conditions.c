@@ -119,7 +119,7 @@ enum condition_form conditions_form(struct str header, struct str *out_etag)
 
 /* --- evaluation --------------------------------------------------------------------------------*/
 
-static int64_t whole_seconds(int64_t ms)
+int64_t conditions_seconds(int64_t ms)
 {
     return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
 }
@@ -130,7 +130,7 @@ static bool parse_date(struct str text, int64_t *out_sec)
 
     if (clock_parse_any(text, &ms) != OK)
         return false;
-    *out_sec = whole_seconds(ms);
+    *out_sec = conditions_seconds(ms);
     return true;
 }
 
@@ -157,7 +157,7 @@ static bool match_fails(const struct conditions *c, struct str etag, int64_t mti
     if (c->if_match.ptr != NULL)
         return !conditions_etag_listed(c->if_match, etag);
     if (c->if_unmodified_since.ptr != NULL && parse_date(c->if_unmodified_since, &since))
-        return whole_seconds(mtime_ms) > since;
+        return conditions_seconds(mtime_ms) > since;
     return false;
 }
 
@@ -170,8 +170,8 @@ static bool none_match_fails(const struct conditions *c, struct str etag, int64_
     if (c->if_none_match.ptr != NULL)
         return conditions_etag_listed(c->if_none_match, etag);
     if (c->if_modified_since.ptr != NULL && parse_date(c->if_modified_since, &since) &&
-        since <= whole_seconds(now_ms))
-        return whole_seconds(mtime_ms) <= since;
+        since <= conditions_seconds(now_ms))
+        return conditions_seconds(mtime_ms) <= since;
     return false;
 }
 
@@ -218,6 +218,6 @@ bool conditions_if_range(struct str header, struct str etag, int64_t mtime_ms)
     if (str_starts(header, STR("W/")))
         return false;
     if (header.ptr[0] != '"' && parse_date(header, &date))
-        return date == whole_seconds(mtime_ms);
+        return date == conditions_seconds(mtime_ms);
     return str_eq(conditions_etag_bare(header), etag);
 }

@@ -15,7 +15,7 @@
  * then, which is right for a read (the whole object is answered). A write that is to be guarded by
  * it is refused with 412 all the same: it is unknown what the client meant to keep.
  *
- * What a write is decided by is evaluated in SQL (meta/names/object.h, struct object_cond) from
+ * What a write is decided by is evaluated in SQL (meta/names/key.h, struct object_cond) from
  * conditions_form(); tests/conditions_cases.h has the one table that both are tested with.
  */
 #ifndef KISEKI_GATEWAY_S3_PROTO_CONDITIONS_H
@@ -74,6 +74,8 @@ enum condition_form {
 };
 enum condition_form conditions_form(struct str header, struct str *out_etag);
 
+/* Dates of conditions compare in these. */
+int64_t conditions_seconds(int64_t ms);
 /* Can a date of a condition be read? */
 bool conditions_date_valid(struct str text);
 

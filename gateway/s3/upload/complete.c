@@ -25,7 +25,7 @@ struct completion {
     struct part *stored; /* by number */
     size_t stored_count;
     struct part *chosen; /* those asked for */
-    struct object_put put;
+    struct file_new put;
     struct checksum sum;
 };
 
@@ -242,20 +242,19 @@ static struct str pack_parts(struct s3_request *r, const struct completion *c)
 
 static enum s3_code describe(struct s3_request *r, struct completion *c)
 {
-    struct object_put *put = &c->put;
+    struct file_new *put = &c->put;
 
     put->bucket = r->bucket;
     put->key = r->key;
     put->headers = c->upload.headers;
     put->tags = c->upload.tags;
-    put->cond = write_conditions_of(r);
+    put->guard.cond = write_conditions_of(r);
     put->parts = pack_parts(r, c);
     put->checksum = checksum_pack(r->arena, &c->sum);
     put->attr.mtime_ms = clock_wall_ms();
     put->attr.owner = c->upload.owner;
     put->attr.storage_class = c->upload.storage_class;
     put->attr.checksum = checksum_code(c->sum.algo, c->sum.type);
-    put->content.size = (uint64_t)put->attr.size;
     if (put->parts.ptr == NULL || put->checksum.ptr == NULL)
         return s3_fail_memory(&r->error);
     return S3_OK;
@@ -303,7 +302,7 @@ static enum s3_code reply_result(struct s3_request *r, struct str result)
 static enum s3_code attempt(struct s3_request *r, struct completion *c, bool *out_again)
 {
     enum meta_missing missing = META_MISSING_NONE;
-    struct str result;
+    struct file_upload upload = {.upload = s3_arg(r, "uploadId")};
     enum err err;
     enum s3_code code = load(r, c);
 
@@ -322,15 +321,14 @@ static enum s3_code attempt(struct s3_request *r, struct completion *c, bool *ou
         code = describe(r, c);
     if (code != S3_OK)
         return code;
-    result = make_result(r, c);
-    err = result.ptr != NULL ? meta_next_id(r->s3->meta, &c->put.inode)
-                             : err_set(ERR_NOMEM, "out of memory");
-    if (err == OK)
-        err = upload_complete(r->s3->meta, &c->put, s3_arg(r, "uploadId"), c->chosen,
-                              c->asked.count, result, &missing);
+    upload.parts = c->chosen;
+    upload.count = c->asked.count;
+    upload.result = make_result(r, c);
+    err = upload.result.ptr != NULL ? file_complete(r->s3->fs, &c->put, &upload, &missing)
+                                    : err_set(ERR_NOMEM, "out of memory");
     *out_again = err == ERR_CONFLICT;
     code = s3_fail_commit(r, err, missing, "complete the upload");
-    return code == S3_OK ? reply_result(r, result) : code;
+    return code == S3_OK ? reply_result(r, upload.result) : code;
 }
 
 enum s3_code op_complete_multipart_upload(struct s3_request *r)

@@ -129,24 +129,13 @@ enum s3_code op_upload_part_before_body(struct s3_request *r)
     return code;
 }
 
-static enum s3_code commit_part(struct s3_request *r, struct part_put *put)
-{
-    enum meta_missing missing = META_MISSING_NONE;
-    enum err err = writer_finish(r->writer, r->arena, &put->content);
-
-    if (err == OK)
-        err = meta_next_id(r->s3->meta, &put->part.inode);
-    if (err == OK)
-        err = part_put(r->s3->meta, put, &missing);
-    writer_resolve(r->writer, err);
-    return s3_fail_commit(r, err, missing, "commit the part");
-}
-
 enum s3_code op_upload_part(struct s3_request *r)
 {
-    struct part_put put = {.bucket = r->bucket, .key = r->key, .upload = s3_arg(r, "uploadId")};
+    struct file_part put = {.bucket = r->bucket, .key = r->key, .upload = s3_arg(r, "uploadId")};
+    enum meta_missing missing = META_MISSING_NONE;
     char *etag = arena_alloc(r->arena, 2 * sizeof(r->digest.md5) + 1);
     enum s3_code code = part_number(r, &put.part.number);
+    enum err err;
 
     put.part.checksum = checksum_pack(r->arena, &r->digest.sum);
     if (code == S3_OK && (etag == NULL || put.part.checksum.ptr == NULL))
@@ -155,9 +144,9 @@ enum s3_code op_upload_part(struct s3_request *r)
         return code;
     hex_encode(r->digest.md5, sizeof(r->digest.md5), etag);
     put.part.etag = str_of(etag);
-    put.part.size = (int64_t)r->digest.length;
     put.part.mtime_ms = clock_wall_ms();
-    code = commit_part(r, &put);
+    err = file_commit_part(r->writer, r->arena, &put, &missing);
+    code = s3_fail_commit(r, err, missing, "commit the part");
     if (code != S3_OK)
         return code;
     s3_reply_empty(r, 200);
@@ -196,7 +185,7 @@ static enum s3_code copied_etag(struct s3_request *r, const struct range *range,
 
 /* A part that is copied: its checksum may be computed later, on another thread. */
 struct part_copy {
-    struct part_put put;
+    struct file_part put;
     struct upload upload;
     struct range range;
     struct checksum sum;
@@ -250,13 +239,9 @@ static enum s3_code commit_copy(struct s3_request *r, struct part_copy *c)
     enum s3_code code;
     enum err err;
 
-    c->put.part.size = (int64_t)c->range.len;
     c->put.part.mtime_ms = clock_wall_ms();
     c->put.part.checksum = checksum_pack(r->arena, &c->sum);
-    err = meta_next_id(r->s3->meta, &c->put.part.inode);
-    if (err == OK)
-        err = part_copy(r->s3->meta, &c->put, &r->file.object, c->range.first, c->range.len,
-                        &missing);
+    err = file_copy_part(&r->file, c->range.first, c->range.len, &c->put, &missing);
     code = s3_fail_commit(r, err, missing, "commit the copied part");
     return code == S3_OK ? answer_copied(r, &c->put.part, &c->sum) : code;
 }

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "fs/volume.h"
-#include "fs/read/reader.h"
+#include "fs/file.h"
 #include "fs/read/slice_reader.h"
 #include "fs/store/fault.h"
 #include "fs/write/writer.h"
