@@ -117,14 +117,17 @@ static inline void client_send(struct client *c, const char *text)
     assert_true(client_try_send(c, text, strlen(text)));
 }
 
-/* More bytes, within 5 s; false at the end of the connection. */
+/* How long a client waits for what must come: no promise, but that of a machine that does more. */
+#define CLIENT_PATIENCE_MS 30000
+
+/* More bytes; false at the end of the connection, or of the client's patience. */
 static inline bool client_more(struct client *c)
 {
     struct pollfd p = {c->fd, POLLIN, 0};
     char *to = c->buf + c->len;
     size_t room = sizeof(c->buf) - 1 - c->len;
     bool has_more = c->tls != NULL && gnutls_record_check_pending(c->tls) > 0;
-    if (room == 0 || (!has_more && poll(&p, 1, 5000) <= 0))
+    if (room == 0 || (!has_more && poll(&p, 1, CLIENT_PATIENCE_MS) <= 0))
         return false;
     ssize_t n;
     do { /* session tickets come between, and are nothing to read */
