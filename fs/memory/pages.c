@@ -7,6 +7,9 @@
 
 #define PAGES_MIN ((size_t)64)
 
+/* Uploads that may wait, beside one for each page. */
+#define WAITING_MIN ((size_t)1024)
+
 /* Attempts to make room from the cache before a taker is refused. */
 #define RECLAIM_TRIES 4
 
@@ -317,9 +320,33 @@ void pages_unreserve(struct pages *p, size_t count)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
+/* With the lock held. */
+static bool is_full(const struct pages *p)
+{
+    return p->queues[PAGE_UPLOAD].count > p->limit + WAITING_MIN;
+}
+
+/* Too many wait: one of them is refused now, not after its time. Takes the lock. */
+static void refuse_one(struct pages *p)
+{
+    struct pages_waiter *w = NULL;
+
+    pthread_mutex_lock(&p->wake_lock);
+    pthread_mutex_lock(&p->lock);
+    if (is_full(p))
+        w = waiter_of(turns_last(&p->queues[PAGE_UPLOAD]));
+    if (w != NULL)
+        w->expired = true;
+    note_wanted(p);
+    pthread_mutex_unlock(&p->lock);
+    if (w != NULL)
+        w->wake(w->arg);
+    pthread_mutex_unlock(&p->wake_lock);
+}
+
 void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_ms)
 {
-    bool first, wanted;
+    bool first, wanted, full;
 
     pthread_mutex_lock(&p->lock);
     first = p->queues[PAGE_UPLOAD].count + p->queues[PAGE_READ].count == 0;
@@ -331,9 +358,12 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
     }
     note_wanted(p);
     wanted = pages_wanted(p);
+    full = is_full(p);
     pthread_mutex_unlock(&p->lock);
     if (first && p->watch != NULL)
         p->watch(p->watch_arg);
+    if (full)
+        refuse_one(p);
     serve(p);
     if (wanted && p->reclaim != NULL)
         (void)p->reclaim(p->reclaim_arg); /* what came into the cache before we were in the queue */

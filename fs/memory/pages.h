@@ -15,7 +15,9 @@
  * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
  * woken and try again. Reads go first while they hold less than their quarter. A wait ends after a
  * time limit, which the watch looks at (fs/memory/pressure.h), as it does for holders of pages that
- * can be made to give them back.
+ * can be made to give them back. When more uploads wait than there are pages, and 1,024, the last
+ * one of the size of which most wait is refused: a client that has left stands in the queue like
+ * others, since that shows only when all is read that it sent before.
  *
  * The pages are one mapping. A page that was never needed, or that gave way to a reservation, is
  * not resident.

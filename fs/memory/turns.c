@@ -41,6 +41,7 @@ void turns_add(struct turns *all, struct turn *one)
     one->prev = list->last;
     *(one->prev != NULL ? &one->prev->next : &list->first) = one;
     list->last = one;
+    class->count++;
     all->count++;
     one->queued = true;
 }
@@ -51,6 +52,7 @@ void turns_remove(struct turns *all, struct turn *one)
 
     *(one->prev != NULL ? &one->prev->next : &list->first) = one->next;
     *(one->next != NULL ? &one->next->prev : &list->last) = one->prev;
+    all->classes[one->class].count--;
     all->count--;
     one->queued = false;
 }
@@ -75,6 +77,19 @@ struct turn *turns_next(struct turns *all)
     if (one->left == 0)
         one->left = TURN_COST;
     one->left -= one->cost < one->left ? one->cost : one->left;
+    return one;
+}
+
+struct turn *turns_last(struct turns *all)
+{
+    struct turn_class *largest = &all->classes[0];
+    struct turn *one;
+
+    for (int i = 1; i < TURN_CLASSES; i++)
+        if (all->classes[i].count > largest->count)
+            largest = &all->classes[i];
+    one = largest->fresh.last != NULL ? largest->fresh.last : largest->begun.last;
+    turns_remove(all, one);
     return one;
 }
 

@@ -43,7 +43,8 @@ struct turn_list {
 
 struct turn_class {
     struct turn_list begun, fresh; /* in the middle of a turn, or not */
-    uint64_t served;               /* cost, in the time of `clock` */
+    size_t count;
+    uint64_t served; /* cost, in the time of `clock` */
 };
 
 struct turns {
@@ -56,6 +57,8 @@ void turns_add(struct turns *all, struct turn *one);
 void turns_remove(struct turns *all, struct turn *one);
 /* Whose turn it is, taken out; NULL when nobody waits. */
 struct turn *turns_next(struct turns *all);
+/* The last of the largest class, taken out: whom to refuse when too many wait. Not when none does. */
+struct turn *turns_last(struct turns *all);
 /* One whose deadline is over by now, taken out; NULL when there is none. Those that came first have
  * the first deadlines. */
 struct turn *turns_expired(struct turns *all, int64_t now_boot_ms);

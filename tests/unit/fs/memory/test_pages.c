@@ -194,6 +194,34 @@ static void test_pages__end_waits_that_took_too_long(void **state)
     drop_all(PAGE_UPLOAD, taken);
 }
 
+/* More than pages, and 1024: one of those of the most usual size has to go at once. */
+static void test_pages__refuse_uploads_when_too_many_wait(void **state)
+{
+    static struct waiter waiters[LIMIT + 1024];
+    struct page *taken[LIMIT + 1];
+    struct waiter one;
+    int refused = 0;
+    bool expired;
+
+    (void)state;
+    take_all(PAGE_UPLOAD, taken);
+    one = (struct waiter){.w = {.use = PAGE_UPLOAD, .wake = wake, .turn = {.pages = 5}}};
+    one.w.arg = &one;
+    for (size_t i = 0; i < LENGTH_OF(waiters); i++)
+        wait(&waiters[i], PAGE_UPLOAD, INT64_MAX);
+    pages_wait(&pages, &one.w, INT64_MAX);
+    for (size_t i = 0; i < LENGTH_OF(waiters); i++) {
+        (void)given(&waiters[i], &expired);
+        refused += expired;
+    }
+    assert_int_equal(refused, 1);
+    assert_int_equal(one.woken, 0);
+    for (size_t i = 0; i < LENGTH_OF(waiters); i++)
+        pages_forget(&pages, &waiters[i].w);
+    pages_forget(&pages, &one.w);
+    drop_all(PAGE_UPLOAD, taken);
+}
+
 static _Atomic int watched;
 
 static void watch(void *arg)
@@ -284,6 +312,7 @@ int main(void)
         TEST(test_pages__that_are_reserved_are_not_resident),
         TEST(test_pages__go_to_the_upload_whose_turn_it_is),
         TEST(test_pages__wake_reads_first_while_they_have_little),
+        TEST(test_pages__refuse_uploads_when_too_many_wait),
         TEST(test_pages__end_waits_that_took_too_long),
         TEST(test_pages__call_the_watch_for_the_first_waiter),
         TEST(test_pages__hold_under_many_threads),

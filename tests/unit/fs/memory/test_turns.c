@@ -111,6 +111,28 @@ static void test_turns__lets_anyone_leave(void **state)
     }
 }
 
+/* Whom to refuse: of the size of which most wait, who came last. */
+static void test_turns__finds_the_last_of_the_largest_class(void **state)
+{
+    struct turns q = {.count = 0};
+    struct turn few[2], most[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        add(&q, &most[i], 100);
+    for (int i = 0; i < 2; i++)
+        add(&q, &few[i], 1);
+    assert_ptr_equal(turns_last(&q), &most[2]);
+    (void)turns_next(&q); /* a small one */
+    assert_ptr_equal(turns_next(&q), &most[0]);
+    turns_add(&q,
+              &most[0]); /* it has begun its turn, so it is not refused before those that wait */
+    assert_ptr_equal(turns_last(&q), &most[1]);
+    (void)turns_last(&q);
+    (void)turns_last(&q);
+    assert_int_equal(q.count, 0);
+}
+
 static void test_turns__finds_whose_time_is_over(void **state)
 {
     struct turns q = {.count = 0};
@@ -139,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_turns__counts_what_a_turn_costs),
         cmocka_unit_test(test_turns__last_over_several_waits),
         cmocka_unit_test(test_turns__lets_anyone_leave),
+        cmocka_unit_test(test_turns__finds_the_last_of_the_largest_class),
         cmocka_unit_test(test_turns__finds_whose_time_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
