@@ -80,6 +80,7 @@ static void end_wait(struct reservation *h)
     h->wants = 0;
     h->came_ms = clock_boot_ms();
     h->since_ms += h->came_ms - h->waits_since_ms;
+    h->waited_ms += h->came_ms - h->waits_since_ms;
 }
 
 static void link_holder(struct reservation *h)
@@ -313,9 +314,12 @@ void reservation_block_give(struct fs *fs, size_t bytes)
 static void expire(struct reservations *all, int64_t now)
 {
     for (int i = 0; i < 2; i++) {
-        struct reservation *h;
+        struct reservation *next;
 
-        while ((h = all->waiting[i].first) != NULL && now - h->waits_since_ms > all->wait_ms) {
+        for (struct reservation *h = all->waiting[i].first; h != NULL; h = next) {
+            next = h->next_waiting;
+            if (h->waited_ms + now - h->waits_since_ms <= all->wait_ms)
+                continue;
             end_wait(h);
             h->expired = true;
             h->wake(h->arg);

@@ -12,8 +12,8 @@
  * use at most three quarters of that quarter, blocks of responses three eighths of it, so that
  * small bodies find room.
  *
- * A reservation that finds no room waits for a limited time (ERR_BUSY): small ones before large
- * ones, each first come, first served. The oldest never waits: it goes on beyond the budget, by one
+ * A reservation that finds no room waits for a limited time, all its waits together (ERR_BUSY):
+ * small ones before large ones, each first come, first served. The oldest never waits: it goes on beyond the budget, by one
  * body at most, so that bodies of which parts have come cannot wait for each other for ever.
  *
  * While one waits, or was refused, the clients of all others must send at RESERVATION_RATE after
@@ -69,6 +69,7 @@ struct reservation {
     int64_t since_ms; /* boot clock: it receives, or answers; later by what it waited */
     int64_t came_ms;  /* boot clock: something came, or may come again */
     int64_t waits_since_ms;
+    int64_t waited_ms;                               /* before that */
     struct reservation *next, *prev;                 /* all that have pages, the oldest first */
     struct reservation *next_waiting, *prev_waiting; /* of its queue */
     /* atomic */
@@ -86,7 +87,7 @@ struct reservations {
     struct reservation *first, *last;    /* that have pages, the oldest first */
     struct reservation_queue waiting[2]; /* small ones, large ones */
     size_t waiting_count;
-    int64_t wait_ms;  /* how long one waits */
+    int64_t wait_ms;  /* how long one waits in all */
     int64_t grace_ms; /* RESERVATION_GRACE_MS but in tests */
 };
 

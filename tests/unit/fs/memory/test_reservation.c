@@ -1,3 +1,5 @@
+#include "base/clock.h"
+
 #include "tests/unit/fs/fake_meta.h"
 
 #define KIB (UINT64_C(1) << 10)
@@ -128,6 +130,25 @@ static void test_reservation__ends_a_wait_that_takes_too_long(void **state)
     reservation_end(&second.res);
 }
 
+static void test_reservation__counts_all_waits_together(void **state)
+{
+    struct request first, second;
+
+    (void)state;
+    v->fs.reservations.wait_ms = 20000;
+    begin(&first, 8 * MIB);
+    begin(&second, 8 * MIB);
+    second.res.waited_ms = 19950; /* before */
+    assert_ok(reservation_grow(&first.res, 8 * MIB));
+    assert_int_equal(reservation_grow(&second.res, 1 * MIB), ERR_AGAIN);
+    int64_t begun = clock_boot_ms();
+    wait_until(&second.woken);
+    assert_in_range(clock_boot_ms() - begun, 40, 10000);
+    assert_int_equal(reservation_grow(&second.res, 1 * MIB), ERR_BUSY);
+    reservation_end(&first.res);
+    reservation_end(&second.res);
+}
+
 static void test_reservation__cuts_who_stands_still_while_others_wait(void **state)
 {
     struct request still, works, waits;
@@ -243,6 +264,7 @@ int main(void)
         TEST(test_reservation__is_charged_beyond_the_first_bytes),
         TEST(test_reservation__the_oldest_goes_on_and_the_others_take_turns),
         TEST(test_reservation__ends_a_wait_that_takes_too_long),
+        TEST(test_reservation__counts_all_waits_together),
         TEST(test_reservation__cuts_who_stands_still_while_others_wait),
         TEST(test_reservation__refuses_answers_and_cuts_who_does_not_take_them),
         TEST(test_reservation__gives_blocks_some_of_the_room),
