@@ -191,6 +191,8 @@ static enum err take(struct exchange *x, const char *data, size_t *size)
 enum MHD_Result http_receive_piece(struct exchange *x, const char *data, size_t *size)
 {
     http_receive_waits(x, false);
+    if (atomic_load(&x->gone))
+        return MHD_NO; /* what has come of a body that stays incomplete costs memory and writes */
     if (!x->discards && !keeps_pace(x, *size)) {
         atomic_fetch_add(&x->server->timeouts_total, 1);
         fail(x, err_set(ERR_TIMEOUT, "the client was too slow"));

@@ -118,8 +118,9 @@ static bool is_stuck(struct http_peer *peer, struct exchange *x, int64_t now)
 }
 
 /*
- * The client ended its stream, and the answer has not begun. Suspended: it has left when more of
- * the body is missing than can still be on its way through the buffers, or when time is up.
+ * The client ended its stream, and the answer has not begun. It has left when more of the body is
+ * missing than can still be on its way through the buffers; the rest is not worth reading.
+ * Suspended: also when time is up.
  * Not suspended: libmicrohttpd should have read the end. It misses one that comes together with
  * the last bytes it reads: its epoll is edge-triggered and reports the end once, and it takes a
  * read that fills less than its buffer for the last one.
@@ -129,12 +130,13 @@ static void stream_ended(struct http_peer *peer, int64_t now)
     struct http_server *s = peer->server;
     struct exchange *x = peer->exchange;
     size_t unread = http_watch_unread(peer);
-    bool is_suspended = x != NULL && atomic_load(&peer->deadline_ms) == 0 &&
-                        !atomic_load(&peer->wants_body) && !atomic_load(&x->answers);
-    if (is_suspended) {
+    bool has_request =
+        x != NULL && atomic_load(&peer->deadline_ms) == 0 && !atomic_load(&x->answers);
+    if (has_request && atomic_load(&x->missing) > (int64_t)unread + BUFFERED_MAX)
+        client_left(peer);
+    if (has_request && !atomic_load(&peer->wants_body)) { /* it is suspended */
         peer->stuck_since_ms = 0;
-        bool is_cut = atomic_load(&x->missing) > (int64_t)unread + BUFFERED_MAX;
-        if (is_cut || now - peer->ended_ms >= (int64_t)s->options.gone_after_s * 1000)
+        if (now - peer->ended_ms >= (int64_t)s->options.gone_after_s * 1000)
             client_left(peer);
         return;
     }

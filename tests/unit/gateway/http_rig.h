@@ -29,12 +29,13 @@ struct rig {
     atomic_int last_status; /* what done() saw */
     atomic_int complete;    /* requests that done() saw sent whole */
     _Atomic uint64_t bytes_in, bytes_out;
-    atomic_bool hold_sink; /* /stuck never resumes */
-    atomic_int inside;     /* works that run now */
-    atomic_int sink_full;  /* writes that a stuck sink did not take */
-    atomic_int saw_gone;   /* works that ended because their client left */
-    atomic_bool release;   /* lets /wait go on */
-    bool is_tls;           /* clients speak TLS */
+    atomic_bool hold_sink;    /* /stuck never resumes */
+    atomic_int inside;        /* works that run now */
+    atomic_int sink_full;     /* writes that a stuck sink did not take */
+    atomic_size_t sink_bytes; /* taken by sinks */
+    atomic_int saw_gone;      /* works that ended because their client left */
+    atomic_bool release;      /* lets /wait go on */
+    bool is_tls;              /* clients speak TLS */
 };
 
 /* A sink that takes a little, says ERR_AGAIN, and is resumed by a thread of its own. */
@@ -43,11 +44,12 @@ struct rig_sink {
     struct http_request *r;
     uint64_t total;
     unsigned calls;
-    size_t room;      /* takes at most this much a call; 0: all */
-    uint64_t fail_at; /* fails from this byte on; 0: never */
-    bool early;       /* resumes before write() returns */
-    bool stuck;       /* is never resumed */
-    bool naps;        /* takes all, but the second piece only after 1.5 s */
+    size_t room;       /* takes at most this much a call; 0: all */
+    uint64_t fail_at;  /* fails from this byte on; 0: never */
+    bool early;        /* resumes before write() returns */
+    bool stuck;        /* is never resumed */
+    bool naps;         /* takes all, but the second piece only after 1.5 s */
+    unsigned pause_ms; /* before each write */
 };
 
 struct rig_generator {
@@ -81,11 +83,14 @@ static inline enum err rig_sink_write(struct http_sink *base, struct str data, s
 {
     struct rig_sink *s = (struct rig_sink *)base;
     s->calls++;
+    if (s->pause_ms > 0)
+        usleep((useconds_t)s->pause_ms * 1000);
     if (s->fail_at > 0 && s->total + data.len >= s->fail_at)
         return err_set(ERR_CORRUPT, "the sink fails");
     if ((s->room == 0 && !(s->naps && s->calls == 2)) ||
         (s->calls % 2 == 0 && data.len <= s->room && !s->stuck)) {
         s->total += data.len;
+        atomic_fetch_add(&((struct rig *)s->r->ctx)->sink_bytes, data.len);
         return OK;
     }
     size_t room = s->stuck ? s->room - (size_t)s->total : s->room; /* stuck: in all */
@@ -166,6 +171,7 @@ static inline enum http_next rig_take(struct http_request *r)
     s->early = rig_number(r, "early", 0) != 0;
     s->stuck = rig_number(r, "stuck", 0) != 0;
     s->naps = rig_number(r, "nap", 0) != 0;
+    s->pause_ms = (unsigned)rig_number(r, "pause", 0);
     r->user = s;
     r->sink = &s->sink;
     return HTTP_BODY;
@@ -174,7 +180,7 @@ static inline enum http_next rig_take(struct http_request *r)
 /*
  * /hello        200 "hello" at once         /work    the same from a worker
  * /echo         the body, collected         /workecho  likewise after a worker said HTTP_BODY
- * /sink         counts the body (?room= ?early= ?fail= ?stuck= ?nap=)
+ * /sink         counts the body (?room= ?early= ?fail= ?stuck= ?nap= ?pause=)
  * /gen          a generator (?size= ?piece= ?block= ?chunked= ?fail= ?end=)
  * /status       ?code=                      /wait    a worker waits for rig.release
  * /fields       ?count= header fields of 1,000 bytes

@@ -98,6 +98,24 @@ static void test_gone__a_stream_that_ends_before_its_body_ends_the_wait_of_a_sin
     }
 }
 
+/* What has come of a body that stays incomplete is not worth taking. */
+static void test_gone__a_stream_that_ends_before_its_body_is_not_read_to_its_end(void **state)
+{
+    (void)state;
+    int dones = atomic_load(&rig.dones), heads = atomic_load(&rig.heads);
+    size_t bytes = atomic_load(&rig.sink_bytes);
+    struct client *c = client_connect(&rig);
+    char body[60000];
+    memset(body, 'x', sizeof(body));
+    client_send(c, "PUT /sink?pause=200 HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000\r\n\r\n");
+    rig_wait(&rig.heads, heads + 1);
+    assert_true(client_try_send(c, body, sizeof(body)));
+    int64_t begun = clock_boot_ms();
+    client_close(c);
+    expect_cancelled(dones, begun, 0, 2 * AT_ONCE_MS);
+    assert_true(atomic_load(&rig.sink_bytes) - bytes < sizeof(body));
+}
+
 /* All was sent: it may wait for its answer, but not for ever. */
 static void test_gone__a_stream_that_ends_after_its_body_has_a_few_seconds(void **state)
 {
@@ -187,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(test_gone__a_reset_ends_the_wait_of_a_sink_at_once),
         BOTH(test_gone__a_stream_that_ends_before_its_body_ends_the_wait_of_a_sink),
+        BOTH(test_gone__a_stream_that_ends_before_its_body_is_not_read_to_its_end),
         BOTH(test_gone__a_stream_that_ends_after_its_body_has_a_few_seconds),
         BOTH(test_gone__work_that_runs_sees_it),
         BOTH(test_gone__work_that_has_not_begun_never_does),
