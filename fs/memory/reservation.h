@@ -13,8 +13,9 @@
  * small bodies find room.
  *
  * A reservation that finds no room waits for a limited time, all its waits together (ERR_BUSY):
- * small ones before large ones, each first come, first served. The oldest never waits: it goes on beyond the budget, by one
- * body at most, so that bodies of which parts have come cannot wait for each other for ever.
+ * small ones before large ones, each first come, first served. The oldest never waits: it goes on
+ * beyond the budget, by one body at most, so that bodies of which parts have come cannot wait for
+ * each other for ever.
  *
  * While one waits, or was refused, the clients of all others must send at RESERVATION_RATE after
  * RESERVATION_GRACE_MS, and never be silent for so long, or take their answer at

@@ -57,7 +57,7 @@ void turns_add(struct turns *all, struct turn *one);
 void turns_remove(struct turns *all, struct turn *one);
 /* Whose turn it is, taken out; NULL when nobody waits. */
 struct turn *turns_next(struct turns *all);
-/* The last of the largest class, taken out: whom to refuse when too many wait. Not when none does. */
+/* The last of the largest class, taken out: whom to refuse when too many wait. There is one. */
 struct turn *turns_last(struct turns *all);
 /* One whose deadline is over by now, taken out; NULL when there is none. Those that came first have
  * the first deadlines. */
