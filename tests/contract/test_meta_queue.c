@@ -53,14 +53,14 @@ static const struct queue queues[] = {
     {"links that died", "dead", "INSERT INTO dead SELECT 3, i, 0, 0" SERIES, "reclaim",
      reclaim_round, 1000},
     {"dead inodes, of many stamps", "dead",
-     "INSERT INTO dead SELECT 1, i, i % 10007 * 7919 % 10007, 0" SERIES, "reclaim", reclaim_round,
+     "INSERT INTO dead SELECT 1, i, i %% 10007 * 7919 %% 10007, 0" SERIES, "reclaim", reclaim_round,
      1000},
     {"dead, all unstamped", "dead",
      "INSERT INTO dead SELECT 1, i, {PG: NULL::bigint}{LITE: NULL}, i * 100" SERIES, "reclaim",
      reclaim_round, 0},
     {"dead, all kept or set aside", "dead",
      "INSERT INTO dead SELECT 2, i, 9223372036854775807, 0" SERIES, "reclaim", reclaim_round, 0},
-    {"doomed slices", "doomed", "INSERT INTO doomed SELECT i, 1, i, i % 2, 0, ''" SERIES, "doomed",
+    {"doomed slices", "doomed", "INSERT INTO doomed SELECT i, 1, i, i %% 2, 0, ''" SERIES, "doomed",
      doomed_some, 1000},
     {"completed uploads", "uploads",
      "INSERT INTO uploads (id, upload, bucket, key, owner, initiated_ms, class, headers, checksum,"
@@ -72,7 +72,7 @@ static const struct queue queues[] = {
      " WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE id = 900);"
      "INSERT INTO jobs (name, session, lease_until_ms) SELECT 'fold', 900, {NOW_MS} + 3600000"
      " WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE name = 'fold');"
-     "INSERT INTO inode_writes SELECT i % 3 + 1, i, 1, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 1" SERIES,
+     "INSERT INTO inode_writes SELECT i %% 3 + 1, i, 1, {PG: 'k'::bytea}{LITE: x'6b'}, 1, 1" SERIES,
      "fold", fold_round, 0},
     {"ranges of sessions that live", "slice_ranges",
      "INSERT INTO slice_ranges SELECT i * 10, i * 10 + 9, s.id, 1" SERIES
@@ -241,7 +241,7 @@ static void test_meta_queue__buckets_of_one_account_are_read_alone(void **state)
 {
     static const char insert[] =
         INTO_BUCKETS "SELECT i, {PG: convert_to('b' || i, 'UTF8')}"
-                     "{LITE: CAST('b' || i AS BLOB)}, CASE WHEN i % 1000 = 0 THEN 7 "
+                     "{LITE: CAST('b' || i AS BLOB)}, CASE WHEN i %% 1000 = 0 THEN 7 "
                      "ELSE 8 END, 'r', 0, 1" SERIES;
     struct world *w = *state;
     meta_close(open_volume(w));
