@@ -5,7 +5,7 @@
 #define KISEKI_GATEWAY_S3_CORE_REPLY_H
 
 #include "gateway/s3/core/request.h"
-#include "meta/names/object.h"
+#include "meta/names/key.h"
 
 /* Adds a header, logs what cannot be sent. */
 void s3_reply_header(struct s3_request *r, const char *name, struct str value);
