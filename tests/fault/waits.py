@@ -109,14 +109,16 @@ class Waits:
         print(f"     others waited for {slowest * 1000:.0f} ms at most", flush=True)
 
     def stops_in_time(self):
-        """SIGTERM now; then it serves again."""
+        """SIGTERM now; then it serves again, for the next test, too."""
         begun = time.monotonic()
-        self.gateway.stop()
-        took = time.monotonic() - begun
-        self.s3.close()
+        try:
+            self.gateway.stop()
+        finally:
+            took = time.monotonic() - begun
+            self.s3.close()
+            self.gateway.start()
         print(f"     ended {took:.1f} s after SIGTERM", flush=True)
         check(took < STOP_SECONDS + GRACE, f"it took {took:.1f} s to end")
-        self.gateway.start()
 
     # --- tests
 
