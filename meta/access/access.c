@@ -95,7 +95,7 @@ void access_require(struct sql_unit *u)
 {
     if (!is_asked())
         return;
-    sql_add_access_share(u, p_lock_number(access_lock_of(str_of(current->key->access_key))));
+    sql_share(u, access_lock_of(str_of(current->key->access_key)));
     if (is_about_buckets())
         sql_add_access_require(u, PROOF_OF_BUCKETS);
     else

@@ -17,10 +17,9 @@
  * systems call a generation: compared for equality, never for order. A bucket's owner does not
  * change while the bucket's row stands, but another account may make a bucket of the name anew.
  *
- * A write takes a lock, shared, on its access key (PostgreSQL: an advisory one, to the commit), and
- * compares in a later statement, whose snapshot is younger; a change of a key takes the lock
- * alone. So no write that was decided by the old row commits after the change. Advisory locks queue
- * in order: a change waits for the transactions under way only. SQLite has one writer.
+ * A write shares a lock of its access key (meta/sql/sql.h, "Locks"), taken before the first of its
+ * statements, and compares in one of these; a change of a key takes the lock alone. So no write
+ * that was decided by the old row commits after the change.
  *
  * Threads: the proof belongs to the thread between begin and end, which is the thread that calls
  * meta/ for the request; jobs and tools have none, and nothing is proven for them.

@@ -1,6 +1,6 @@
 /*
  * Changes of access keys: those that the configuration gives, and what `kiseki key` does. Whatever
- * changes a key's row takes the key's lock in a statement before (meta/access/access.h).
+ * changes a key's row takes the key's lock alone (meta/access/access.h).
  */
 #include "base/codec.h"
 #include "base/hash.h"
@@ -48,12 +48,10 @@ static enum err canonical_id(struct str account, char out[65])
 
 /* --- putting ---------------------------------------------------------------------------------- */
 
-static struct sql_call *add_key_lock(struct sql_unit *u, struct arena *a, struct str access_key)
+static void change_of_key(struct sql_unit *u, struct arena *a, struct str access_key)
 {
     sql_unit_init(u, SQL_WRITE, a);
-    u->alone = true; /* the lock is held for this change only */
-    struct sql_call *lock = sql_add_access_exclude(u, p_lock_number(access_lock_of(access_key)));
-    return lock;
+    sql_exclude(u, access_lock_of(access_key));
 }
 
 static enum err put(struct meta *m, struct arena *a, const struct given_key *k, int enabled)
@@ -69,7 +67,7 @@ static enum err put(struct meta *m, struct arena *a, const struct given_key *k, 
     if (err != OK)
         return err;
     struct sql_unit u;
-    add_key_lock(&u, a, k->access_key);
+    change_of_key(&u, a, k->access_key);
     u.results_optional = true;
     sql_add_account_put(&u, p_account((int64_t)id), p_account_name(k->account),
                         p_canonical_id(str_of(canonical)));
@@ -141,7 +139,7 @@ static enum err drop(struct meta *m, struct arena *a, struct str access_key, rem
                      bool *out_done)
 {
     struct sql_unit u;
-    add_key_lock(&u, a, access_key);
+    change_of_key(&u, a, access_key);
     struct sql_call *c = add(&u, p_access_key(access_key));
     enum err err = meta_write(m, &u);
     *out_done = err == OK && c->changed > 0;
@@ -212,7 +210,7 @@ enum err account_key_enable(struct meta *m, struct str access_key, bool enabled)
     enum err err = check_own(m, a, access_key);
     if (err == OK) {
         struct sql_unit u;
-        add_key_lock(&u, a, access_key);
+        change_of_key(&u, a, access_key);
         c = sql_add_access_key_enable(&u, p_access_key(access_key),
                                       p_enabled(enabled ? KEY_ENABLED : KEY_DISABLED));
         err = meta_write(m, &u);

@@ -6,6 +6,8 @@
 #include "base/rand.h"
 #include "meta/sql/calls.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -96,21 +98,69 @@ static struct sql_call *head_call(struct slot *s, int number)
     return c;
 }
 
-/* The proof of the session; NULL without one. Draws a new marker. */
-static struct sql_unit *make_head(struct slot *s)
+/* --- locks of a batch ------------------------------------------------------------------------- */
+
+static int by_number(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Those of all units, ascending, each once. */
+static size_t gather_locks(const struct sql_batch *batch, int64_t out[BATCH_LOCKS])
+{
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct sql_unit *u = batch->units[i];
+        for (size_t n = 0; n < u->share_count; n++)
+            out[count++] = u->shares[n];
+        if (u->excludes)
+            out[count++] = u->excluded;
+    }
+    qsort(out, count, sizeof(out[0]), by_number);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || out[kept - 1] != out[i])
+            out[kept++] = out[i];
+    return kept;
+}
+
+static struct str locks_text(struct slot *s, const int64_t *locks, size_t count)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(s->locks_text + len, sizeof(s->locks_text) - len, "%c%" PRId64,
+                                i == 0 ? '[' : ',', locks[i]);
+    s->locks_text[len++] = ']';
+    return (struct str){s->locks_text, len};
+}
+
+/* A unit that excludes others is a batch of its own. */
+static void add_locks(struct slot *s, const struct sql_batch *batch)
+{
+    int64_t locks[BATCH_LOCKS];
+    const struct sql_unit *first = batch->units[0];
+    size_t count = gather_locks(batch, locks);
+    if (count == 0)
+        return;
+    bool one_is_shared = count == 1 && !first->excludes;
+    struct sql_call *c = head_call(s, one_is_shared ? SQL_lock_share : SQL_locks_take);
+    if (one_is_shared) {
+        sql_bind_int(c, locks[0]);
+        return;
+    }
+    sql_bind_text(c, locks_text(s, locks, count));
+    if (first->excludes)
+        sql_bind_int(c, first->excluded);
+    else
+        sql_bind_null(c);
+}
+
+/* The proof of the session: a new marker. */
+static void add_marker(struct slot *s, int64_t (*next_id)(void *), void *arg)
 {
     struct batcher *b = s->batcher;
-    (void)pthread_mutex_lock(&b->lock);
-    s->session = b->session;
-    int64_t (*next_id)(void *) = b->next_id;
-    void *arg = b->next_id_arg;
-    (void)pthread_mutex_unlock(&b->lock);
-    s->marker = 0;
-    if (s->session == 0)
-        return NULL;
     s->marker = next_id != NULL ? next_id(arg) : atomic_fetch_add(&b->counter, 1);
     int64_t previous = s->previous_session == s->session ? s->previous : 0;
-    s->head = (struct sql_unit){.kind = SQL_WRITE};
     struct sql_call *c = head_call(s, SQL_txn_begin);
     sql_bind_int(c, s->session);
     sql_bind_int(c, s->marker);
@@ -120,7 +170,24 @@ static struct sql_unit *make_head(struct slot *s)
         sql_bind_int(c, s->session);
         sql_bind_int(c, previous);
     }
-    return &s->head;
+}
+
+/* What a batch begins with; NULL: nothing. */
+static struct sql_unit *make_head(struct slot *s, const struct sql_batch *batch)
+{
+    struct batcher *b = s->batcher;
+    (void)pthread_mutex_lock(&b->lock);
+    s->session = b->session;
+    int64_t (*next_id)(void *) = b->next_id;
+    void *arg = b->next_id_arg;
+    (void)pthread_mutex_unlock(&b->lock);
+    s->marker = 0;
+    s->head = (struct sql_unit){.kind = SQL_WRITE};
+    if (s->session != 0)
+        add_marker(s, next_id, arg);
+    if (b->driver->ops->dialect == SQL_POSTGRES)
+        add_locks(s, batch);
+    return s->head.count > 0 ? &s->head : NULL;
 }
 
 static enum sql_outcome run_once(struct slot *s, struct sql_batch *batch)
@@ -131,7 +198,7 @@ static enum sql_outcome run_once(struct slot *s, struct sql_batch *batch)
         reset(batch->units[i]);
         statements += batch->units[i]->count;
     }
-    batch->head = batch->kind == SQL_WRITE ? make_head(s) : NULL;
+    batch->head = batch->kind == SQL_WRITE ? make_head(s, batch) : NULL;
     int64_t begun = clock_mono_us();
     enum sql_outcome o = b->driver->ops->run(s->conn, batch);
     atomic_fetch_add(&b->stats->micros[batch->kind], (uint64_t)(clock_mono_us() - begun));

@@ -24,6 +24,23 @@ void sql_unit_init(struct sql_unit *u, enum sql_kind kind, struct arena *arena)
     *u = (struct sql_unit){.kind = kind, .arena = arena};
 }
 
+void sql_share(struct sql_unit *u, int64_t lock)
+{
+    for (size_t i = 0; i < u->share_count && i < SQL_SHARES_MAX; i++)
+        if (u->shares[i] == lock)
+            return;
+    if (u->share_count < SQL_SHARES_MAX)
+        u->shares[u->share_count] = lock;
+    u->share_count++; /* too many: check_unit() */
+}
+
+void sql_exclude(struct sql_unit *u, int64_t lock)
+{
+    u->alone = true; /* the lock is held for this change only */
+    u->excludes = true;
+    u->excluded = lock;
+}
+
 struct sql_call *sql_add(struct sql_unit *u, int statement)
 {
     struct sql_call *c = arena_alloc(u->arena, sizeof(*c));
@@ -148,6 +165,8 @@ static enum err check_call(const struct sql_driver *d, const struct sql_unit *u,
 
 static enum err check_unit(const struct sql_driver *d, struct sql_unit *u)
 {
+    if (u->share_count > SQL_SHARES_MAX)
+        return err_set(ERR_BUG, "SQL: a unit shares %zu locks", u->share_count);
     if (u->error.code != OK || (u->count > 0 && arena_check(u->arena) != OK))
         return err_set(ERR_NOMEM, "SQL: the request's memory is full");
     u->bytes = 0;

@@ -35,6 +35,13 @@
  * If the outcome cannot be resolved within wait_ms the units get ERR_UNKNOWN, and the connection
  * goes on settling before it takes new work.
  *
+ * Locks. A write unit may name locks by numbers (advisory ones; SQLite has one writer and takes
+ * none): shared ones of what its decision rests on, or an exclusive one of what it changes. One
+ * statement behind the marker takes those of all units of a batch, ascending, and they are held to
+ * the end. So batches cannot deadlock over them, every statement of a unit has a younger snapshot
+ * than the lock, and a change, which waits in the server's fair queue, waits for transactions under
+ * way only. ERR_BUSY for all of a batch that does not get them within lock_ms.
+ *
  * Reads. On PostgreSQL they are batched likewise, but never with writes. A statement sees one
  * snapshot; several statements of a unit see the same one only if `snapshot` is set. On SQLite
  * they run in the calling thread, on a connection of a small pool, always in one snapshot. A
@@ -65,6 +72,7 @@
 #include <stdatomic.h>
 
 #define SQL_PARAMS_MAX 40
+#define SQL_SHARES_MAX 3 /* locks that a unit shares */
 
 struct sql_db;
 
@@ -103,6 +111,10 @@ struct sql_unit {
     bool frees;                       /* writes: makes room, or keeps the session alive: is done on
                                          a full disk, too (SQLite, meta/sql/sqlite_space.h) */
     bool results_optional;            /* writes: OK without results when only those were lost */
+    int64_t shares[SQL_SHARES_MAX];   /* writes: by sql_share() */
+    size_t share_count;
+    int64_t excluded; /* by sql_exclude() */
+    bool excludes;
     bool snapshot;                    /* reads: all statements see one state */
     void (*done)(struct sql_unit *u); /* sql_submit only */
     void *arg;                        /* for done */
@@ -137,6 +149,11 @@ void sql_bind_int(struct sql_call *c, int64_t v);
 void sql_bind_bytes(struct sql_call *c, struct str v); /* an empty str is empty, not NULL */
 void sql_bind_text(struct sql_call *c, struct str v);
 void sql_bind_null(struct sql_call *c);
+
+/* The unit shares this lock, too. More than SQL_SHARES_MAX: the unit answers ERR_BUG. */
+void sql_share(struct sql_unit *u, int64_t lock);
+/* The unit has this lock alone, and a batch of its own. At most one a unit. */
+void sql_exclude(struct sql_unit *u, int64_t lock);
 
 /* A cell; out of range, NULL and other types give 0 or the empty string. */
 const struct sql_value *sql_cell(const struct sql_call *c, size_t row, size_t column);
