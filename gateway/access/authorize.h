@@ -6,10 +6,10 @@
  * account may list and make buckets, and act on those that it made and on what is in them. Nobody
  * may do anything without a signature, but for what the row of an operation gives to everybody.
  *
- * The function is pure: whose a bucket is it does not know. It gives the account that the bucket
- * must be of, and the statements that do the request's work prove that (meta/access/access.h): so a
- * decision costs no round trip, and holds at the moment of the commit. A bucket that does not exist
- * is refused to nobody: the handler answers NoSuchBucket.
+ * The function is pure: it decides by what it is told, and the statements that do the request's
+ * work prove that it is still so (meta/access/access.h): so a decision costs no round trip, and
+ * holds at the moment of the commit. A bucket that does not exist is refused to nobody: the handler
+ * answers NoSuchBucket.
  *
  * Threads: any. Nothing is owned.
  */
@@ -50,16 +50,18 @@ struct authorize_question {
     struct principal who;
     const char *action; /* "s3:GetObject" */
     enum resource resource;
-    bool everybody; /* the operation needs no account */
+    bool everybody;        /* the operation needs no account */
+    uint64_t bucket_owner; /* 0: there is no such bucket, or none is in question */
 };
 
 struct authorize_answer {
     bool allowed;
-    const char *reason;    /* for the debug log; a constant */
-    uint64_t bucket_owner; /* allowed only while the bucket is this account's; 0: anybody's */
-    uint64_t owns;         /* the account that owns what the operation makes; 0: it makes nothing */
+    const char *reason; /* for the debug log; a constant */
+    uint64_t owns;      /* the account that owns what the operation makes; 0: it makes nothing */
 };
 
 struct authorize_answer authorize(const struct authorize_question *question);
+/* Whether its answer may depend on the bucket. */
+bool authorize_rests_on_bucket(const struct principal *who);
 
 #endif

@@ -50,6 +50,7 @@ struct gateway {
     struct fs *fs;
     struct pool *workers, *store_workers, *long_workers;
     struct metrics *metrics;
+    struct bucket_contexts *contexts;
     struct s3 s3;
     struct str domains[CONFIG_DOMAINS_MAX];
     struct given_key keys[GIVEN_MAX]; /* the first is root's */
@@ -118,6 +119,7 @@ static void set_up_s3(struct gateway *g)
         .fs = g->fs,
         .meta = fs_meta(g->fs),
         .metrics = g->metrics,
+        .contexts = g->contexts,
         .region = str_of(g->config->region),
         .domains = g->domains,
     };
@@ -265,6 +267,8 @@ static enum err start(struct gateway *g)
         err = fs_open(&g->volume.options, &g->fs);
     if (err == OK)
         err = account_keys_give(fs_meta(g->fs), g->keys, g->key_count);
+    if (err == OK) /* no kind of document has any use yet */
+        err = bucket_contexts_new(fs_meta(g->fs), NULL, 0, &g->contexts);
     if (err == OK)
         err = metrics_new(s3_op_name, s3_op_count(), &g->metrics);
     return err == OK ? begin_serving(g) : err;
@@ -472,6 +476,7 @@ static void stop(struct gateway *g)
     pool_free(g->store_workers);
     pool_free(g->workers);
     survey_stop(g->monitor.survey);
+    bucket_contexts_free(g->contexts);
     fs_close(g->fs);
     metrics_free(g->metrics);
     volume_forget(&g->volume);

@@ -1,25 +1,26 @@
 /*
- * Who asks, proven. A gateway decides by an access key that it keeps in memory, and by whose
- * buckets a request acts on. The statements that do the request's work carry what that rests on:
+ * What a request's decision rests on, proven. A gateway decides by an access key and by buckets
+ * (meta/config/bucket_context.h) that it keeps in memory. The statements that do the request's work
+ * carry these as a proof:
  *
  *     access_begin(&proof);              this thread works for this request
  *     e = object_get(m, ...);            a read also returns whether the proof holds, a write
  *     e = object_put(m, ...);            requires it; ERR_DENIED, with proof.refused, when it fails
  *     access_end();
  *
- * So a key counts for nothing from the moment on at which its removal was committed, on every
- * gateway, and a request still costs one round trip. A write by an account that may be refused for
- * whose bucket it is costs two: it asks by access_check() first, since a write that is refused in
- * its transaction fails the others of its batch on PostgreSQL (gateway/s3/core/phases.c).
+ * So a key, or a bucket's configuration, counts for nothing from the moment on at which its change
+ * was committed, on every gateway, and a request still costs one round trip. Refusals are proven,
+ * too: access_check() does nothing else. After ERR_DENIED what proof.refused names is loaded anew
+ * and the request decided again (gateway/s3/core/authorize.h).
  *
- * The proof is by the row of the key: its secret as it is stored, its account, and that it is
- * enabled. A sealed secret has a random nonce, drawn anew at each change, and so is what other
- * systems call a generation: compared for equality, never for order. A bucket's owner does not
- * change while the bucket's row stands, but another account may make a bucket of the name anew.
+ * A key is proven by its row: its secret as it is stored, its account, and that it is enabled. A
+ * sealed secret has a random nonce, drawn anew at each change, and so is what other systems call a
+ * generation: compared for equality, never for order. A bucket is proven by its id and generation;
+ * by the id 0 if there was none: then there must be none of that name.
  *
- * A write shares a lock of its access key (meta/sql/sql.h, "Locks"), taken before the first of its
- * statements, and compares in one of these; a change of a key takes the lock alone. So no write
- * that was decided by the old row commits after the change.
+ * A write shares the locks of its access key and of its buckets (meta/sql/sql.h, "Locks"), taken
+ * before the first of its statements, and compares in one of these; a change takes the lock of what
+ * it changes alone. So no write that was decided by the old state commits after the change.
  *
  * Threads: the proof belongs to the thread between begin and end, which is the thread that calls
  * meta/ for the request; jobs and tools have none, and nothing is proven for them.
@@ -33,14 +34,15 @@
 
 enum access_refusal {
     ACCESS_ALLOWED,
-    ACCESS_STALE,  /* the key's row is not what the decision was made by: decide again */
-    ACCESS_FOREIGN /* a bucket belongs to another account */
+    /* what the decision was made by is not so any more: decide again */
+    ACCESS_STALE_KEY,
+    ACCESS_STALE_BUCKET
 };
 
-/* A bucket that the request acts on: if it is there it is this account's. */
+/* A bucket that the decision used; id 0: there was none of this name. */
 struct access_bucket {
     struct str name; /* "" none */
-    uint64_t owner;
+    uint64_t id, generation;
 };
 
 struct access_proof {

@@ -155,8 +155,9 @@ MUST_USE enum err access_read(struct meta *m, struct sql_unit *u);
 MUST_USE enum err access_write(struct meta *m, struct sql_unit *u);
 void access_require(struct sql_unit *u);
 MUST_USE enum err access_result(struct meta *m, enum err err);
-/* The number of an access key's lock. */
+/* The numbers of locks (meta/sql/sql.h): of an access key, of a bucket's configuration. */
 int64_t access_lock_of(struct str access_key);
+int64_t access_lock_of_bucket(struct str bucket);
 
 /*
  * Around a write whose rows name slices of `c`: OK when all of them carry our session's tag, and

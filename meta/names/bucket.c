@@ -83,14 +83,15 @@ enum err bucket_delete(struct meta *m, struct str name)
     u.frees = true;
     u.order_name = name;
     struct p_bucket_id id = p_bucket_id((int64_t)b.id);
-    sql_add_bucket_lock(&u, id);
-    sql_add_bucket_drop(&u, id);
+    struct sql_call *lock = sql_add_bucket_lock(&u, id);
+    access_require(&u); /* while it is there */
+    struct sql_call *drop = sql_add_bucket_drop(&u, id);
     sql_add_bucket_drop_config(&u, id);
     sql_add_bucket_queue(&u, id);
-    err = access_write(m, &u);
-    if (err == OK && u.first->rows == 0)
+    err = access_result(m, meta_write(m, &u));
+    if (err == OK && lock->rows == 0)
         err = err_set(ERR_NOT_FOUND, "no such bucket");
-    else if (err == OK && u.first->next->changed == 0)
+    else if (err == OK && drop->changed == 0)
         err = err_set(ERR_NOT_EMPTY, "the bucket holds keys");
 out:
     arena_free(a);

@@ -1,4 +1,5 @@
 /* Who asks, proven by the statements that do the work: meta/access/access.h. */
+#include "meta/config/bucket_config.h"
 #include "tests/contract/object_fixture.h"
 
 #include <stdatomic.h>
@@ -8,11 +9,20 @@ struct who {
     struct access_proof proof;
 };
 
-static void enter(struct meta *m, const char *access_key, struct str bucket, struct who *out)
+/* The bucket as it is now; the id 0 if there is none. */
+static struct access_bucket state_of(struct world *w, struct meta *m, struct str name)
+{
+    struct bucket b = {0};
+    if (name.len > 0)
+        (void)!bucket_get(m, w->arena, name, &b);
+    return (struct access_bucket){name, b.id, b.generation};
+}
+
+static void enter(struct world *w, struct meta *m, const char *access_key, struct str bucket,
+                  struct who *out)
 {
     assert_ok(account_key_look_up(m, str_of(access_key), &out->key));
-    out->proof =
-        (struct access_proof){.key = &out->key, .buckets = {{bucket, out->key.account.id}}};
+    out->proof = (struct access_proof){.key = &out->key, .buckets = {state_of(w, m, bucket)}};
     access_begin(&out->proof);
 }
 
@@ -84,25 +94,25 @@ static void counts_until_revoked(struct world *w, struct str bucket)
 {
     struct meta *two, *one = open_two(w, &two);
     struct who who;
-    enter(two, "OWNER", bucket, &who);
+    enter(w, two, "OWNER", bucket, &who);
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     assert_ok(account_key_enable(one, STR("OWNER"), false));
     int64_t before = rows(w);
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_KEY);
     assert_int_equal(rows(w), before);
     access_end();
-    enter(two, "OWNER", bucket, &who);
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE); /* the row says so itself */
+    enter(w, two, "OWNER", bucket, &who);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_KEY); /* the row says so itself */
     access_end();
     assert_ok(account_key_enable(one, STR("OWNER"), true));
-    enter(two, "OWNER", bucket, &who);
+    enter(w, two, "OWNER", bucket, &who);
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     assert_ok(account_key_put(one, STR("owner"), STR("OWNER"), STR("secret-9")));
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_KEY);
     access_end();
-    enter(two, "OWNER", bucket, &who);
+    enter(w, two, "OWNER", bucket, &who);
     assert_ok(account_key_remove(one, STR("OWNER")));
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_KEY);
     access_end();
     assert_ok(try_put(two, "by nobody")); /* jobs and tools are asked for nothing */
     meta_close(one);
@@ -119,18 +129,19 @@ static void test_meta_access__so_does_a_key_that_may_do_everything(void **state)
     counts_until_revoked(*state, STR(""));
 }
 
-static void test_meta_access__another_accounts_bucket_is_refused(void **state)
+static void test_meta_access__a_bucket_is_what_the_decision_found(void **state)
 {
     struct world *w = *state;
     struct meta *two, *one = open_two(w, &two);
     struct who who;
-    enter(two, "STRANGER", BUCKET, &who);
+    enter(w, two, "OWNER", STR(""), &who);
     int64_t before = rows(w);
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    who.proof.buckets[0].name = BUCKET; /* it was not there */
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_BUCKET);
     assert_int_equal(rows(w), before);
-    who.proof.buckets[0].name = STR_NONE; /* as for a copy: the second one is asked for, too */
-    who.proof.buckets[1] = (struct access_bucket){BUCKET, who.key.account.id};
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    who.proof.buckets[0].name = STR_NONE; /* as for a copy: the second one is compared, too */
+    who.proof.buckets[1].name = BUCKET;
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_BUCKET);
     who.proof.buckets[1].name = STR("there is none");
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     access_end();
@@ -138,29 +149,29 @@ static void test_meta_access__another_accounts_bucket_is_refused(void **state)
     meta_close(two);
 }
 
-/* An owner who was expected, and is found: as long as the bucket is that account's. */
-static void test_meta_access__a_bucket_made_anew_by_another_is_refused(void **state)
+static void test_meta_access__a_bucket_made_anew_is_another(void **state)
 {
     struct world *w = *state;
     struct meta *two, *one = open_two(w, &two);
     struct bucket b;
     struct who who;
-    enter(two, "OWNER", BUCKET, &who);
+    enter(w, two, "OWNER", BUCKET, &who);
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
     access_end();
     assert_int_equal(try_delete(one, "there"), OK);
     run(w, "DELETE FROM uploads");
     assert_ok(bucket_delete(one, BUCKET));
-    assert_ok(bucket_create(one, w->arena, BUCKET, who.key.account.id + 1000, STR("r"), &b));
+    assert_ok(bucket_create(one, w->arena, BUCKET, who.key.account.id, STR("r"), &b));
     put(one, STR("there"), small(STR("theirs")));
+    struct access_bucket old = who.proof.buckets[0];
     access_begin(&who.proof);
     int64_t before = rows(w);
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_BUCKET);
     assert_int_equal(rows(w), before);
-    who.proof.buckets[0].owner = who.key.account.id + 1000;
+    who.proof.buckets[0] = (struct access_bucket){BUCKET, b.id, b.generation};
     all_answer(w, two, &who, OK, ACCESS_ALLOWED);
-    who.proof.buckets[1] = (struct access_bucket){BUCKET, who.key.account.id}; /* of two: both */
-    all_answer(w, two, &who, ERR_DENIED, ACCESS_FOREIGN);
+    who.proof.buckets[1] = old; /* of two: both */
+    all_answer(w, two, &who, ERR_DENIED, ACCESS_STALE_BUCKET);
     access_end();
     meta_close(one);
     meta_close(two);
@@ -173,12 +184,25 @@ static void test_meta_access__a_bucket_made_anew_by_another_is_refused(void **st
  * A machine that runs other tests beside this one needs seconds. */
 #define ENDLESS_US 30000000
 
+typedef enum err (*change_fn)(struct meta *m);
+
+static enum err disable_key(struct meta *m)
+{
+    return account_key_enable(m, STR("OWNER"), false);
+}
+
+static enum err configure(struct meta *m)
+{
+    return bucket_config_put(m, BUCKET, STR("kind"), STR("document"));
+}
+
 struct writer {
     struct world *w;
     struct meta *m;
     int number;
     _Atomic int *writes;
     _Atomic bool *changed;
+    change_fn change;
     enum err err; /* how its writes ended */
 };
 
@@ -188,7 +212,7 @@ static void *write_on(void *arg)
     struct who who;
     bool late = false; /* a write that began behind the change succeeded */
     char key[64];
-    enter(writer->m, "OWNER", BUCKET, &who);
+    enter(writer->w, writer->m, "OWNER", BUCKET, &who);
     for (int i = 0; writer->err == OK && !late; i++) {
         late = atomic_load(writer->changed);
         snprintf(key, sizeof(key), "%d-%d", writer->number, i);
@@ -199,12 +223,12 @@ static void *write_on(void *arg)
     return NULL;
 }
 
-static void *disable(void *arg)
+static void *change_once(void *arg)
 {
     struct writer *writer = arg;
     wait_until(atomic_load(writer->writes) > 4 * WRITERS);
     int64_t began = clock_mono_us();
-    assert_ok(account_key_enable(writer->m, STR("OWNER"), false));
+    assert_ok(writer->change(writer->m));
     atomic_store(writer->changed, true);
     if (clock_mono_us() - began > ENDLESS_US)
         fail_msg("the change took %lld ms", (long long)(clock_mono_us() - began) / 1000);
@@ -215,20 +239,19 @@ static void *disable(void *arg)
 static void *work(void *arg)
 {
     struct writer *writer = arg;
-    return writer->number < 0 ? disable(arg) : write_on(arg);
+    return writer->number < 0 ? change_once(arg) : write_on(arg);
 }
 
 /* Nothing is committed behind the change, and the change need not wait for the writers to pause. */
-static void test_meta_access__no_write_lands_behind_a_change(void **state)
+static void no_write_lands_behind(struct world *w, change_fn change)
 {
-    struct world *w = *state;
     struct meta *two, *one = open_two(w, &two);
     _Atomic int writes = 0;
     _Atomic bool changed = false;
     struct writer writers[WRITERS + 1];
     for (int i = 0; i <= WRITERS; i++)
-        writers[i] =
-            (struct writer){w, i % 2 == 0 ? one : two, i < WRITERS ? i : -1, &writes, &changed, OK};
+        writers[i] = (struct writer){
+            w, i % 2 == 0 ? one : two, i < WRITERS ? i : -1, &writes, &changed, change, OK};
     in_threads(WRITERS + 1, work, writers, sizeof(writers[0]));
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(writers[i].err, ERR_DENIED);
@@ -237,20 +260,29 @@ static void test_meta_access__no_write_lands_behind_a_change(void **state)
     meta_close(two);
 }
 
+static void test_meta_access__no_write_lands_behind_a_change_of_a_key(void **state)
+{
+    no_write_lands_behind(*state, disable_key);
+}
+
+static void test_meta_access__no_write_lands_behind_a_change_of_a_bucket(void **state)
+{
+    no_write_lands_behind(*state, configure);
+}
+
 static void *put_slowly(void *arg)
 {
     struct writer *writer = arg;
     struct who who;
-    enter(writer->m, "OWNER", BUCKET, &who);
+    enter(writer->w, writer->m, "OWNER", BUCKET, &who);
     assert_ok(try_put(writer->m, "slow"));
     access_end();
     return NULL;
 }
 
-/* Between the proof and the commit lies half a second, in which the key is disabled. */
-static void test_meta_access__a_change_waits_for_what_was_decided_before(void **state)
+/* Between the proof and the commit lies half a second, in which the change begins. */
+static void a_change_waits(struct world *w, change_fn change)
 {
-    struct world *w = *state;
     struct meta *two, *one = open_two(w, &two);
     _Atomic int writes = 0;
     struct writer writer = {.w = w, .m = two, .writes = &writes};
@@ -262,7 +294,7 @@ static void test_meta_access__a_change_waits_for_what_was_decided_before(void **
                " FOR EACH ROW EXECUTE FUNCTION slow()");
         assert_int_equal(pthread_create(&thread, NULL, put_slowly, &writer), 0);
         wait_until(ask(w, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"));
-        assert_ok(account_key_enable(one, STR("OWNER"), false));
+        assert_ok(change(one));
         assert_int_equal(ask(w, "SELECT count(*) FROM keys"), 2);
         assert_int_equal(pthread_join(thread, NULL), 0);
     }
@@ -270,15 +302,27 @@ static void test_meta_access__a_change_waits_for_what_was_decided_before(void **
     meta_close(two);
 }
 
+static void test_meta_access__a_change_of_a_key_waits_for_what_was_decided_before(void **state)
+{
+    a_change_waits(*state, disable_key);
+}
+
+static void test_meta_access__a_change_of_a_bucket_waits_for_what_was_decided_before(void **state)
+{
+    a_change_waits(*state, configure);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meta_access__a_key_counts_until_the_commit_that_revokes_it),
         cmocka_unit_test(test_meta_access__so_does_a_key_that_may_do_everything),
-        cmocka_unit_test(test_meta_access__another_accounts_bucket_is_refused),
-        cmocka_unit_test(test_meta_access__a_bucket_made_anew_by_another_is_refused),
-        cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change),
-        cmocka_unit_test(test_meta_access__a_change_waits_for_what_was_decided_before),
+        cmocka_unit_test(test_meta_access__a_bucket_is_what_the_decision_found),
+        cmocka_unit_test(test_meta_access__a_bucket_made_anew_is_another),
+        cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change_of_a_key),
+        cmocka_unit_test(test_meta_access__no_write_lands_behind_a_change_of_a_bucket),
+        cmocka_unit_test(test_meta_access__a_change_of_a_key_waits_for_what_was_decided_before),
+        cmocka_unit_test(test_meta_access__a_change_of_a_bucket_waits_for_what_was_decided_before),
     };
     return run_on_both(tests, sizeof(tests) / sizeof(tests[0]));
 }

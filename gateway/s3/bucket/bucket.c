@@ -157,12 +157,8 @@ enum s3_code op_create_bucket(struct s3_request *r)
 
 enum s3_code op_head_bucket(struct s3_request *r)
 {
-    struct bucket bucket;
-    enum s3_code code =
-        bucket_code(r, bucket_get(r->s3->meta, r->arena, r->bucket, &bucket), "look at the bucket");
-
-    if (code != S3_OK)
-        return code;
+    if (r->buckets[S3_TARGET].context == NULL)
+        return s3_fail_missing(r, META_MISSING_BUCKET);
     s3_reply_empty(r, 200);
     s3_reply_header(r, "x-amz-bucket-region", r->s3->region);
     s3_reply_header_cstr(r, "x-amz-access-point-alias", "false");
@@ -178,18 +174,16 @@ enum s3_code op_delete_bucket(struct s3_request *r)
 
 enum s3_code op_get_bucket_location(struct s3_request *r)
 {
-    struct bucket bucket;
+    const struct bucket_context *bucket = r->buckets[S3_TARGET].context;
     struct buf xml;
-    enum s3_code code =
-        bucket_code(r, bucket_get(r->s3->meta, r->arena, r->bucket, &bucket), "look at the bucket");
 
-    if (code != S3_OK)
-        return code;
+    if (bucket == NULL)
+        return s3_fail_missing(r, META_MISSING_BUCKET);
     buf_init(&xml, ANSWER_MAX);
     xml_begin(&xml);
     xml_open_root(&xml, "LocationConstraint");
-    if (!str_eq(bucket.region, STR("us-east-1")))
-        xml_escape(&xml, bucket.region);
+    if (!str_eq(bucket->region, STR("us-east-1")))
+        xml_escape(&xml, bucket->region);
     xml_close(&xml, "LocationConstraint");
     return s3_reply_xml(r, &xml);
 }

@@ -97,12 +97,15 @@ struct s3_op {
 
     /*
      * Who may do it: gateway/access/authorize.h decides by these. `resource` also says whether the
-     * bucket must be there: whoever acts on a bucket or an object acts on one that is.
+     * bucket must be there: whoever acts on a bucket or an object acts on one that is. Whether the
+     * bucket's context (context.h) is wanted is another question: the decision may rest on it, for
+     * some principals, or the handler reads it.
      */
     enum resource resource;
     const char *action;         /* the IAM action that it needs */
     const char *version_action; /* instead of it when the request has a versionId; NULL: the same */
     const char *source_action;  /* of a copy: what it needs for its source's object, or NULL */
+    bool reads_context;         /* the handler reads the context of its bucket */
     bool everybody; /* needs no signature and blocks on nothing: runs on the epoll thread */
 
     /* its body */

@@ -4,7 +4,7 @@
 #include "gateway/s3/core/authenticate.h"
 #include "gateway/s3/core/authorize.h"
 #include "gateway/s3/core/body.h"
-#include "gateway/s3/core/expected_owner.h"
+#include "gateway/s3/core/context.h"
 #include "gateway/s3/core/refuse.h"
 #include "gateway/s3/core/reply.h"
 #include "gateway/s3/proto/names.h"
@@ -60,24 +60,11 @@ static enum s3_next route(struct s3_request *r)
     return S3_ANSWERED;
 }
 
-/* The source's bucket stays "" when there is none, or none that the handler would take. */
-static enum s3_next find_context(struct s3_request *r)
-{
-    struct copy_source source;
-    struct s3_error ignored;
-
-    if (r->op->source_action != NULL &&
-        names_copy_source(r->arena, s3_header(r, "x-amz-copy-source"), PERCENT_PLUS_LITERAL,
-                          &source, &ignored) == S3_OK)
-        r->source_bucket = source.bucket;
-    return S3_NEXT;
-}
-
 static enum s3_next decide(struct s3_request *r)
 {
     enum s3_code code = check_memory(r);
 
-    return s3_phase_end(r, code == S3_OK ? authorize_request(r) : code);
+    return code == S3_OK ? authorize_decide(r) : s3_phase_end(r, code);
 }
 
 static enum s3_next refuse(struct s3_request *r)
@@ -95,16 +82,17 @@ static enum s3_next refuse(struct s3_request *r)
 
 /* --- before the body -------------------------------------------------------------------------- */
 
-/* An upload that is to be refused for whose bucket it is: better before its body than after. */
-static bool may_be_foreign(const struct s3_request *r)
+/* The bucket was looked for, and the body would come in vain. */
+static bool is_missing(const struct s3_request *r)
 {
-    return authorize_wants_owner(r) && r->op->body == S3_BODY_FILE &&
-           (r->http->wants_100 || r->intake.expected < 0 || r->intake.expected >= EARLY_BYTES);
+    const struct s3_bucket_state *b = &r->buckets[S3_TARGET];
+
+    return b->wanted && b->context == NULL && r->op->body == S3_BODY_FILE && s3_body_expected(r);
 }
 
 static bool wants_early_check(const struct s3_request *r)
 {
-    if (may_be_foreign(r) || (expected_owner_given(r) && s3_body_expected(r)))
+    if (is_missing(r))
         return true;
     switch (r->op->early) {
     case S3_EARLY_ALWAYS:
@@ -117,16 +105,23 @@ static bool wants_early_check(const struct s3_request *r)
     }
 }
 
+static enum s3_code check_before_body(struct s3_request *r)
+{
+    if (is_missing(r))
+        return s3_fail_missing(r, META_MISSING_BUCKET);
+    return r->op->before_body != NULL ? r->op->before_body(r) : S3_OK;
+}
+
 static enum s3_next check_early(struct s3_request *r)
 {
-    enum s3_code code = S3_OK;
+    enum s3_code code;
+    bool again;
 
-    authorize_begin(r);
-    if (expected_owner_given(r))
-        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
-    if (code == S3_OK && r->op->before_body != NULL)
-        code = r->op->before_body(r);
-    return s3_phase_end(r, authorize_end(r, code));
+    do {
+        authorize_begin(r);
+        code = authorize_end(r, check_before_body(r), &again);
+    } while (again);
+    return s3_phase_end(r, code);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
@@ -151,33 +146,29 @@ static enum s3_next verify(struct s3_request *r)
 
 /* --- the handler, in one go or several -------------------------------------------------------- */
 
-/*
- * A write whose proof fails takes its whole batch with it on PostgreSQL, and others' writes are
- * sent again. So a write that may be refused for its bucket asks first, in a batch of reads.
- */
-static enum err ask_first(struct s3_request *r)
-{
-    if (s3_op_reads(r->op) || r->permit.proof.proven || !authorize_wants_owner(r))
-        return OK;
-    return access_check(r->s3->meta);
-}
-
 static enum s3_code begin_handler(struct s3_request *r)
 {
-    enum s3_code code = S3_OK;
-    enum err err;
-
     if (s3_still_wanted(r) != OK)
         return s3_fail_err(r, ERR_CANCELLED, "begin");
-    err = ask_first(r);
-    if (err != OK)
-        return s3_fail_err(r, err, "prove the access key");
-    if (expected_owner_given(r))
-        code = expected_owner_check(r, OWNER_OF_BUCKET, r->bucket);
-    return code == S3_OK ? r->op->handle(r) : code;
+    return r->op->handle(r);
 }
 
-static enum s3_next handle(struct s3_request *r)
+/* What the handler has made of the request so far is forgotten, but for its body. */
+static void forget_work(struct s3_request *r)
+{
+    http_reply_reset(r->http);
+    if (r->unsent != NULL)
+        r->unsent->close(r->unsent);
+    file_close(&r->file);
+    r->unsent = NULL;
+    r->file = (struct file){0};
+    r->state = NULL;
+    r->resume = NULL;
+    r->waits = false;
+    r->error = (struct s3_error){0};
+}
+
+static enum s3_code run_handler(struct s3_request *r, bool *out_again)
 {
     enum s3_code (*resume)(struct s3_request * r) = r->resume;
     enum s3_code code;
@@ -185,7 +176,19 @@ static enum s3_next handle(struct s3_request *r)
     r->resume = NULL;
     authorize_begin(r);
     code = resume != NULL ? resume(r) : begin_handler(r);
-    code = authorize_end(r, code);
+    return authorize_end(r, code, out_again);
+}
+
+/* A commit that was refused for what it was decided by left the writer as it was (fs/file.h). */
+static enum s3_next handle(struct s3_request *r)
+{
+    bool again;
+    enum s3_code code = run_handler(r, &again);
+
+    while (again) {
+        forget_work(r);
+        code = run_handler(r, &again);
+    }
     if (code == S3_OK && r->resume != NULL)
         return r->waits ? S3_WAIT : S3_AGAIN;
     return s3_phase_end(r, code);
@@ -209,8 +212,16 @@ const struct s3_phase s3_phases[] = {
      .blocks = true,
      .is_wanted = authenticate_must_ask,
      .run = authenticate_ask},
-    {.name = "context", .run = find_context},
+    {.name = "context", .run = context_find},
+    {.name = "load the context",
+     .blocks = true,
+     .is_wanted = context_must_load,
+     .run = context_load},
     {.name = "authorize", .run = decide},
+    {.name = "prove the denial",
+     .blocks = true,
+     .is_wanted = authorize_must_prove,
+     .run = authorize_prove},
     {.name = "refuse", .run = refuse},
     {.name = "early check", .blocks = true, .is_wanted = wants_early_check, .run = check_early},
     {.name = "body", .run = begin_body},

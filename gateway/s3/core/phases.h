@@ -1,17 +1,20 @@
 /*
  * The phases of a request, in their order:
  *
- *     parse -> route -> authenticate -> [ask for the key] -> context -> authorize -> refuse
- *           -> [early check] -> body -> [verify] -> [handle] -> answer          and, once sent: log
+ *     parse -> route -> authenticate -> [ask for the key] -> context -> [load the context]
+ *           -> authorize -> [prove the denial] -> refuse -> [early check] -> body -> [verify]
+ *           -> [handle] -> answer                                          and, once sent: log
  *
  * parse          bucket, key, arguments, headers normalized (headers.h)
  * route          the row (op.h)
  * authenticate   the signature, by the key as it is kept in memory
  * ask for key    when that refuses: by the key as the database has it
- * context        which buckets the request acts on
+ * context        the buckets that the request acts on, by what is kept in memory of them
+ * load           when that is wanted and not there: from the database
  * authorize      may who asks do what the row says to what it acts on?
+ * prove          when not: whether that is so in the database, too; else it is decided again
  * refuse         what is not built, keys that are none, conditions that nothing could evaluate
- * early check    before a body that might be sent in vain: the owner that is expected, before_body
+ * early check    before a body that might be sent in vain: before_body, a bucket that is not there
  * body           the sink, or a writer, for what comes
  * verify         framing, checksums and lengths; what is not stored yet goes to the store
  * handle         the row's handler, in one go or several

@@ -4,6 +4,7 @@
 #include "gateway/s3/core/access_line.h"
 #include "gateway/s3/core/authenticate.h"
 #include "gateway/s3/core/body.h"
+#include "gateway/s3/core/context.h"
 #include "gateway/s3/core/phases.h"
 #include "gateway/s3/core/reply.h"
 
@@ -110,6 +111,7 @@ static void on_done(struct http_request *http)
     if (r == NULL)
         return;
     authenticate_end(r);
+    context_end(r);
     s3_body_free(r);
     if (r->unsent != NULL)
         r->unsent->close(r->unsent);

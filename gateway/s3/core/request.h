@@ -18,6 +18,7 @@
 #include "gateway/sign/chunked.h"
 #include "gateway/sign/verify.h"
 #include "meta/access/access.h"
+#include "meta/config/bucket_context.h"
 
 #include <stdatomic.h>
 
@@ -27,11 +28,12 @@ struct s3_phase;
 /* Requests at once that may ask the database for an access key: a quarter of the usual workers. */
 #define S3_ASKING_MAX 16
 
-/* What all requests share. Immutable after start, but for what fs/ and metrics guard. */
+/* What all requests share. Immutable after start, but for what fs/, metrics and contexts guard. */
 struct s3 {
     struct fs *fs;
     struct meta *meta;
     struct metrics *metrics;
+    struct bucket_contexts *contexts;
     struct str region;
     const struct str *domains; /* virtual-host domains */
     size_t domain_count;
@@ -52,9 +54,19 @@ struct s3_identity {
 /* What the request may do; filled by authorize, and proven by the statements that do the work. */
 struct s3_permit {
     struct authorize_answer grant;
-    struct authorize_answer source_grant;    /* of a copy: the same of its source */
-    uint64_t expected_owner[ACCESS_BUCKETS]; /* by enum owner_of: as expected; 0: not compared */
+    bool is_denied; /* by what is in memory: the refusal is to be proven */
+    unsigned tries; /* how often something turned out to be stale */
     struct access_proof proof;
+};
+
+/* The buckets that a request acts on: that in its address, and that which a copy reads from. */
+enum s3_role { S3_TARGET, S3_SOURCE, S3_ROLES };
+_Static_assert((int)S3_ROLES == ACCESS_BUCKETS, "each is in the proof");
+
+struct s3_bucket_state {
+    struct str name;                /* "" none */
+    bool wanted;                    /* decisions, or the handler, use the context */
+    struct bucket_context *context; /* wanted, and NULL behind the context phases: no such bucket */
 };
 
 /* How the body arrives: body.c's own. */
@@ -87,7 +99,7 @@ struct s3_request {
 
     /* authenticate to authorize: who asks, and what it may do */
     struct s3_identity identity;
-    struct str source_bucket; /* that a copy reads from; "" none */
+    struct s3_bucket_state buckets[S3_ROLES]; /* context.h */
     struct s3_permit permit;
 
     /* body: what has come of it when the handler runs */

@@ -20,6 +20,9 @@
 /* Changes nothing. */
 #define READ(n, m, s, q, takes_args, a, h) \
     { BASIC(n, m, s, q, a), .args = takes_args, .takes = S3_TAKES_OF_READS, .handle = h }
+/* The same by the bucket's context only. */
+#define READ_CONTEXT(n, m, q, a, h) \
+    { BASIC(n, m, BUCKET, q, a), .takes = S3_TAKES_OF_READS, .reads_context = true, .handle = h }
 /* The same of a version, which has an action of its own. */
 #define READ_VERSION(n, m, s, q, takes_args, a, v, h) \
     { BASIC(n, m, s, q, a), .args = takes_args, .takes = S3_TAKES_OF_READS, .version_action = v, .handle = h }
@@ -50,7 +53,7 @@ const struct s3_op s3_ops[] = {
     { BASIC("HeadService", "HEAD", SERVICE, NONE, "s3:ListAllMyBuckets"), .everybody = true, .handle = op_head_service },
 
     /* --- bucket: GET --------------------------------------------------------------------- */
-    READ("GetBucketLocation", "GET", BUCKET, Q("location"), NONE, "s3:GetBucketLocation", op_get_bucket_location),
+    READ_CONTEXT("GetBucketLocation", "GET", Q("location"), "s3:GetBucketLocation", op_get_bucket_location),
     READ("ListMultipartUploads", "GET", BUCKET, Q("uploads"), PAGE "key-marker,max-uploads,upload-id-marker", "s3:ListBucketMultipartUploads", op_list_multipart_uploads),
     READ("ListObjectVersions", "GET", BUCKET, Q("versions"), PAGE "key-marker,max-keys,version-id-marker", "s3:ListBucketVersions", op_list_object_versions),
     UNSET("GetBucketVersioning", BUCKET, Q("versioning"), VERSIONING, NONE, "s3:GetBucketVersioning", NONE),
@@ -80,7 +83,7 @@ const struct s3_op s3_ops[] = {
     UNBUILT("CreateSession", "GET", BUCKET, "session", NONE, "s3express:CreateSession"),
     READ("ListObjectsV2", "GET", BUCKET, Q("list-type"), PAGE "continuation-token,fetch-owner,max-keys,start-after", "s3:ListBucket", op_list_objects_v2),
     READ("ListObjects", "GET", BUCKET, NONE, PAGE "marker,max-keys", "s3:ListBucket", op_list_objects),
-    READ("HeadBucket", "HEAD", BUCKET, NONE, NONE, "s3:ListBucket", op_head_bucket),
+    READ_CONTEXT("HeadBucket", "HEAD", NONE, "s3:ListBucket", op_head_bucket),
 
     /* --- bucket: PUT, POST, DELETE ------------------------------------------------------------ */
     UNBUILT("PutBucketVersioning", "PUT", BUCKET, "versioning", NONE, "s3:PutBucketVersioning"),

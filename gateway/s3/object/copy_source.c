@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "gateway/s3/proto/conditions.h"
-#include "gateway/s3/core/expected_owner.h"
 #include "gateway/s3/core/reply.h"
 
 /* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
@@ -61,9 +60,6 @@ enum s3_code copy_source_open(struct s3_request *r, struct copy_source *out)
     if (out->version_id.len > 0 && !str_eq(out->version_id, STR("null")))
         return s3_fail_argument(&r->error, "Invalid version id specified", "x-amz-copy-source",
                                 out->version_id);
-    code = expected_owner_check(r, OWNER_OF_SOURCE, out->bucket);
-    if (code != S3_OK)
-        return code;
     err = open_as(r, out, &missing);
     if (err == ERR_NOT_FOUND && missing == META_MISSING_KEY)
         err = open_with_spaces(r, out, &missing);

@@ -32,6 +32,7 @@ struct rig {
     struct fs *fs;
     struct pool *pool;
     struct metrics *metrics;
+    struct bucket_contexts *contexts;
     struct s3 s3;
     struct http_server *server;
     /* how to sign: "" for an anonymous request */
@@ -62,9 +63,11 @@ static inline void rig_start(struct rig *rig)
     assert_ok(account_key_put(fs_meta(rig->fs), STR("other"), STR("OTHER"), STR("other-secret")));
     assert_ok(pool_new("worker", 4, 64, &rig->pool));
     assert_ok(metrics_new(s3_op_name, s3_op_count(), &rig->metrics));
+    assert_ok(bucket_contexts_new(fs_meta(rig->fs), NULL, 0, &rig->contexts));
     rig->s3 = (struct s3){.fs = rig->fs,
                           .meta = fs_meta(rig->fs),
                           .metrics = rig->metrics,
+                          .contexts = rig->contexts,
                           .region = STR("us-east-1"),
                           .host_id = "host"};
     http.pool = rig->pool;
@@ -80,6 +83,7 @@ static inline void rig_stop(struct rig *rig)
     http_server_stop(rig->server, 1000);
     http_server_free(rig->server);
     pool_free(rig->pool);
+    bucket_contexts_free(rig->contexts);
     fs_close(rig->fs);
     metrics_free(rig->metrics);
     buf_fini(&rig->answer);

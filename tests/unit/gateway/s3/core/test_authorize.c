@@ -134,19 +134,27 @@ static void test_authorize__a_key_counts_until_it_is_revoked(void **state)
 static void test_authorize__a_refusal_counts_whatever_the_handler_says(void **state)
 {
     static const enum s3_code codes[] = {S3_OK, S3_NO_SUCH_KEY, S3_SLOW_DOWN};
+    struct arena *a = arena_new(1 << 20);
 
     (void)state;
     for (size_t i = 0; i < LENGTH_OF(codes); i++) {
-        struct s3_request r = {.permit.proof.refused = ACCESS_FOREIGN};
+        struct s3_request r = {
+            .s3 = &rig.s3,
+            .arena = a,
+            .identity.auth = {.kind = AUTH_HEADER_V4, .access_key = STR("REMOVED")},
+            .permit.proof.refused = ACCESS_STALE_KEY};
+        bool again;
 
-        assert_int_equal(authorize_end(&r, codes[i]), S3_ACCESS_DENIED);
+        assert_int_equal(authorize_end(&r, codes[i], &again), S3_INVALID_ACCESS_KEY_ID);
+        assert_false(again);
     }
+    arena_free(a);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_authorize__a_refusal_counts_whatever_the_handler_says),
+        CASE(test_authorize__a_refusal_counts_whatever_the_handler_says),
         CASE(test_authorize__an_account_acts_on_its_own_buckets_only),
         CASE(test_authorize__a_refused_write_gets_into_no_batch),
         CASE(test_authorize__a_key_counts_until_it_is_revoked),

@@ -11,7 +11,8 @@ static void test_phases__their_order_and_who_runs_them(void **state)
     } order[] = {
         {"parse", false, false},        {"route", false, false},
         {"authenticate", false, false}, {"ask for the key", true, true},
-        {"context", false, false},      {"authorize", false, false},
+        {"context", false, false},      {"load the context", true, true},
+        {"authorize", false, false},    {"prove the denial", true, true},
         {"refuse", false, false},       {"early check", true, true},
         {"body", false, false},         {"verify", false, true},
         {"handle", true, false},        {"answer", false, false},
@@ -59,7 +60,7 @@ static void test_phases__the_first_one_that_refuses_answers(void **state)
          "NotImplemented"},
         {RIG_ACCESS, RIG_SECRET, "PUT /nobucket/k", "If-Match: \"a\", \"b\"\n", 501,
          "NotImplemented"},
-        /* early check: before a checksum that is none */
+        /* an expected owner is a part of authorize: before a checksum that is none */
         {RIG_ACCESS, RIG_SECRET, "PUT /bucket/k",
          "x-amz-expected-bucket-owner: 999999999999\nContent-MD5: nonsense\n", 403, "AccessDenied"},
         /* body: before the handler looks for the bucket */
