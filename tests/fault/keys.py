@@ -135,6 +135,57 @@ class Keys:
         wait_for("its slices are gone",
                  lambda: behind.objects(self.volume) == behind.referenced(self.volume))
 
+    def a_bucket_changes_hands(self):
+        """Elsewhere, while a gateway knows whose it was: from then on it is the other one's."""
+        keys = {name: self.make(name) for name in ("seller", "buyer")}
+        there = {name: self.client(*key, gateway=0) for name, key in keys.items()}
+        here = {name: self.client(*key) for name, key in keys.items()}
+        for old, new in (("seller", "buyer"), ("buyer", "seller")):
+            equal(there[old].make_bucket("house").status, 200, f"the {old}'s bucket")
+            equal(here[old].put("house", "k", b"x").status, 200, f"the {old}'s PUT")
+            refused(here[new].get("house", "k"), "AccessDenied", f"the {new}'s GET")
+            equal(there[old].delete("house", "k").status, 204, "DELETE")
+            equal(there[old].delete("house").status, 204, "DELETE of the bucket")
+            equal(there[new].make_bucket("house").status, 200, f"the {new}'s bucket")
+            for answer in (here[old].put("house", "k", b"y"), here[old].get("house", "k"),
+                           here[old].request("GET", "house"), here[old].delete("house")):
+                refused(answer, "AccessDenied", f"the {old}, afterwards")
+            equal(here[new].put("house", "k", b"z").status, 200, f"the {new}'s PUT")
+            equal(here[new].delete("house", "k").status, 204, "DELETE")
+            equal(here[new].delete("house").status, 204, "DELETE of the bucket")
+
+    def cost(self, ask):
+        """(reads, writes) that a request makes; jobs and heartbeats may add to some of many."""
+        def units():
+            found = self.gateways[-1].metric("kiseki_sql_units_total")
+            return found['kind="read"'], found['kind="write"']
+        took = []
+        for _ in range(20):
+            before = units()
+            ask()
+            took.append([after - before for after, before in zip(units(), before)])
+        return tuple(min(column) for column in zip(*took))
+
+    def what_is_known_costs_one_round_trip(self):
+        """And what does not exist one look-up, each time."""
+        access, secret = self.make("thrifty")
+        user, unknown = self.client(access, secret), iter(range(1000000))
+
+        def put():
+            equal(user.put("thrifty", "k", b"x").status, 200, "PUT")
+
+        def get():
+            equal(user.get("thrifty", "k").status, 200, "GET")
+
+        def nobody():
+            refused(self.client(f"NOBODY{next(unknown)}", "some-secret").request("GET", "thrifty"),
+                    "InvalidAccessKeyId", "an unknown key")
+        equal(user.make_bucket("thrifty").status, 200, "bucket")
+        equal(self.cost(lambda: None), (0, 0), "nothing")
+        for what, ask, most in (("PUT", put, (0, 1)), ("GET", get, (1, 0)),
+                                ("an unknown key", nobody, (1, 0)), ("GET again", get, (1, 0))):
+            equal(self.cost(ask), most, what)
+
     def unknown_keys_find_no_worker_busy(self):
         """Many who ask for keys that do not exist: the others are served."""
         done = threading.Event()
@@ -188,6 +239,7 @@ class Keys:
 
 TESTS = ("made_and_removed", "tool_says_what_is_wrong", "revoked_under_load",
          "an_upload_is_decided_at_its_commit",
+         "a_bucket_changes_hands", "what_is_known_costs_one_round_trip",
          "unknown_keys_find_no_worker_busy", "test_users_go_with_the_variable",
          "root_key_is_replaced")
 
