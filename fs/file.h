@@ -8,13 +8,15 @@
  *     link      file_copy, file_copy_part, file_complete: no bytes move
  *
  * What a change depends on comes with it as data (struct file_guard), and is evaluated on the key's
- * locked row in the transaction that makes the change. A change that was refused did nothing, and
- * the writer has its bytes still, so the caller decides anew and calls again:
+ * locked row in the transaction that makes the change. What the caller's own decision rests on (the
+ * access key's row, buckets) is data, too: access_begin() gives it to all calls of this thread, and
+ * the same transaction requires it; for a file_change around each file_change_go_on(). A refused
+ * change did nothing, and the writer has its bytes still: the caller decides anew and calls again.
  *
  *     OK             it is made and durable; the writer's bytes are the file's
  *     ERR_NOT_FOUND  *out_missing: the bucket, the upload, the key that a condition wants
  *     ERR_CONDITION  the guard does not hold
- *     ERR_DENIED     what the caller's rights were decided by has changed (meta/access/access.h)
+ *     ERR_DENIED     the decision is stale if proof.refused says so (meta/access/access.h)
  *     ERR_CONFLICT   others were faster all the time; of file_complete: a part was replaced
  *     ERR_AGAIN      the guard says that it must not wait, and it would have to
  *     ERR_UNKNOWN    nobody knows whether it is made: the bytes must be left alone, and are
