@@ -126,10 +126,7 @@ static int64_t timeout_us(const struct pg_driver *d)
     return (seconds < TIMEOUT_MIN ? TIMEOUT_MIN : seconds) * 1000000;
 }
 
-/*
- * --- which is the primary
- * --------------------------------------------------------------------------------
- */
+/* --- which is the primary --------------------------------------------------------------------- */
 
 uint64_t pg_rule_number(struct pg_driver *d)
 {
