@@ -47,6 +47,9 @@ int command_scrub(const struct config *c);
 int command_dump(const struct config *c);
 int command_load(const struct config *c);
 
+/* An older schema becomes that of this program. */
+int command_migrate(const struct config *c);
+
 /* Access keys: list, create NAME, disable, enable and remove KEY; --json. */
 int command_key(const struct config *c);
 

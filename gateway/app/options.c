@@ -104,7 +104,7 @@ static enum err check_format(const char *label, struct str s)
 #define DUMP   COMMAND_DUMP
 #define LOAD   COMMAND_LOAD
 #define FILES  (GC | FSCK | SCRUB) /* tools that read or delete slices */
-#define VOLUME (SERVE | STATUS | FILES | DUMP | LOAD | COMMAND_KEY)
+#define VOLUME (SERVE | STATUS | FILES | DUMP | LOAD | COMMAND_KEY | COMMAND_MIGRATE)
 #define ANY    (VOLUME | HEALTH)
 #define ALL    (~0u)
 
@@ -150,7 +150,7 @@ const struct option_row option_rows[] = {
     {"repair", OPTION_FLAG, AT(repair), NULL, NULL, "repair what is certain; gateways must be stopped", 0, 0, FSCK, NULL, OPTION_RESTART},
     {"check-store", OPTION_FLAG, AT(check_store), NULL, NULL, "check the slices in the store, too", 0, 0, FSCK, NULL, OPTION_RESTART},
     {"rate", OPTION_SIZE, AT(rate), "100M", "SIZE", "bytes to read per second; 0: no limit", 0, 1ull << 50, SCRUB | COMMAND_CONFIG, NULL, OPTION_RESTART},
-    {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "show no progress", 0, 0, FILES | DUMP | LOAD, NULL, OPTION_RESTART},
+    {"quiet", OPTION_FLAG, AT(quiet), NULL, NULL, "show no progress", 0, 0, FILES | DUMP | LOAD | COMMAND_MIGRATE, NULL, OPTION_RESTART},
     {"help", OPTION_FLAG, AT(help), NULL, NULL, "this page", 0, 0, ALL, NULL, OPTION_RESTART},
 };
 /* clang-format on */

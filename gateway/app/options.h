@@ -25,7 +25,8 @@ enum command_bit {
     COMMAND_MAN = 1u << 9,
     COMMAND_KEY = 1u << 10,
     COMMAND_CONFIG = 1u << 11,
-    COMMAND_ROUTES = 1u << 12
+    COMMAND_ROUTES = 1u << 12,
+    COMMAND_MIGRATE = 1u << 13
 };
 
 enum option_type {

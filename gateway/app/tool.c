@@ -113,16 +113,31 @@ static enum err check_store(struct meta *m, const struct volume *v)
     return err == ERR_DENIED ? err : OK;
 }
 
-enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out)
+static enum err open_meta(const struct config *c, struct volume *volume, meta_step_fn *step,
+                          void *step_arg, struct meta **out)
 {
     enum err err = prepare(c, volume);
 
     *out = NULL;
     log_set_level(LOG_WARN);
     volume->options.meta.must_exist = true;
+    volume->options.meta.migrates = step != NULL;
+    volume->options.meta.step = step;
+    volume->options.meta.step_arg = step_arg;
     if (err == OK)
         err = meta_open(&volume->options.meta, out);
     if (err == OK)
         err = check_store(*out, volume);
     return advise(err);
+}
+
+enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out)
+{
+    return open_meta(c, volume, NULL, NULL, out);
+}
+
+enum err tool_migrate_meta(const struct config *c, struct volume *volume, meta_step_fn *step,
+                           void *step_arg, struct meta **out)
+{
+    return open_meta(c, volume, step, step_arg, out);
 }

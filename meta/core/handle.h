@@ -201,10 +201,10 @@ uint64_t reads_oldest(struct meta *m); /* of the running ones; 0: none runs */
 void reads_fetched(struct meta *m, uint64_t epoch);
 
 /*
- * schema.c: makes the tables if they are missing, reads and checks the volume's row. must_exist: it
- * neither makes nor migrates anything (ERR_NOT_FOUND, ERR_UNSUPPORTED).
+ * schema.c: makes the tables if they are missing, reads and checks the volume's row. The options
+ * say whether it makes or migrates anything (ERR_NOT_FOUND, ERR_UNSUPPORTED).
  */
-MUST_USE enum err schema_open(struct meta *m, bool must_exist);
+MUST_USE enum err schema_open(struct meta *m, const struct meta_options *o);
 
 /* account.c: the empty cache. */
 MUST_USE enum err account_init(struct meta *m);

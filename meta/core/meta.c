@@ -85,7 +85,7 @@ enum err meta_open(const struct meta_options *o, struct meta **out)
     if (err == OK)
         err = connect(m, o);
     if (err == OK)
-        err = schema_open(m, o->must_exist);
+        err = schema_open(m, o);
     if (err == OK)
         err = account_open(m);
     if (err == OK)

@@ -21,6 +21,18 @@
 struct meta;
 struct sql_stats;
 
+/*
+ * Objects of a volume that a gateway migrates while it starts: seconds. Beyond, `kiseki migrate`
+ * shows how far it is, and no supervisor kills a gateway that is not ready for minutes.
+ */
+#define META_MIGRATE_MAX 1000000
+
+/*
+ * A step of a migration begins, `done` of `count` of the same version are done; at the end of a
+ * version done == count, and `what` is empty. By the thread that opens.
+ */
+typedef void meta_step_fn(void *arg, size_t done, size_t count, const char *what);
+
 struct meta_options {
     const char *url;         /* sqlite:PATH or postgres://... */
     const char *host;        /* this machine's name, for `kiseki status` */
@@ -30,12 +42,17 @@ struct meta_options {
     int64_t late_put_ms;     /* second deletion after this; default 15 minutes */
     size_t connections;      /* PostgreSQL; default 4 */
     bool must_exist;         /* a tool: makes no volume and migrates none */
+    bool migrates;           /* with must_exist: migrates an older volume of any size */
+    meta_step_fn *step;      /* of a migration; or NULL */
+    void *step_arg;
 };
 
 /*
  * ERR_DENIED: database refused us, or the master key is missing or not this volume's.
- * ERR_UNSUPPORTED: a newer schema; with must_exist an older one, too. ERR_NOT_FOUND: must_exist,
- * and there is no volume; nothing was written. The text is one line that says what to do.
+ * ERR_UNSUPPORTED: a newer schema, or an older one that was not migrated: with must_exist unless
+ * `migrates` is set, without it one of more than META_MIGRATE_MAX objects; or gateways use it.
+ * ERR_NOT_FOUND: must_exist, and there is no volume; nothing was written. The text is one line that
+ * says what to do.
  */
 MUST_USE enum err meta_open(const struct meta_options *o, struct meta **out);
 /*
@@ -55,7 +72,9 @@ struct meta_volume {
     char uuid[37];
     int64_t generation;
     int64_t created_ms;
-    bool created_now; /* this meta_open() made the schema: the store must be made ours */
+    int64_t schema_version;
+    int64_t migrated_from; /* by this meta_open(): its schema version before; 0: it was not */
+    bool created_now;      /* this meta_open() made the schema: the store must be made ours */
 };
 void meta_volume(struct meta *m, struct meta_volume *out);
 

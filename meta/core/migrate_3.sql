@@ -1,6 +1,7 @@
 -- From schema version 2 to 3, which is not released yet: until it is, each change of the schema goes
 -- into this script and into schema.sql (meta/README.md, "Migrations").
 
+-- step: queue of the dead
 -- What was taken from a queue's index must cost the same with a million waiting.
 DROP INDEX dead_stamp;
 {PG: ALTER TABLE dead DROP CONSTRAINT dead_pkey; ALTER TABLE dead ADD PRIMARY KEY (id, kind);}
@@ -25,10 +26,12 @@ CREATE INDEX dead_unstamped ON dead (at_ms, kind, id) WHERE stamp IS NULL;
 UPDATE dead SET stamp = (SELECT next FROM counters WHERE name = 'epoch') WHERE stamp IS NULL;
 UPDATE counters SET next = next + 1 WHERE name = 'epoch';
 }
+-- step: links that died
 DROP INDEX inode_pieces_died;
 CREATE INDEX inode_pieces_died ON inode_pieces (died, inode, start, token)
     WHERE died IS NOT NULL;
 
+-- step: doomed slices, uploads, buckets
 -- What fails is set aside, in nobody's way.
 ALTER TABLE fragmented ADD COLUMN failures BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE fragmented ADD COLUMN retry_ms BIGINT NOT NULL DEFAULT 0;
@@ -45,6 +48,7 @@ CREATE UNIQUE INDEX buckets_owner ON buckets (owner, name);
 ALTER TABLE jobs ADD COLUMN token BIGINT NOT NULL DEFAULT 0;
 DELETE FROM jobs;
 
+-- step: keys and versions
 -- Versions have the columns of a key's row, and both what is decided by (meta/sql/key_columns.h).
 ALTER TABLE keys ADD COLUMN rev BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE keys ADD COLUMN lock_mode BIGINT DEFAULT NULL;
@@ -67,6 +71,7 @@ ALTER TABLE uploads ADD COLUMN lock_mode BIGINT;
 ALTER TABLE uploads ADD COLUMN retain_until_ms BIGINT;
 ALTER TABLE uploads ADD COLUMN hold BIGINT NOT NULL DEFAULT 0;
 
+-- step: buckets and accounts
 -- What buckets and accounts say, and the numbers by which it is proven.
 ALTER TABLE volume ADD COLUMN readable_from BIGINT NOT NULL DEFAULT 3;
 ALTER TABLE buckets ADD COLUMN lock_mode BIGINT DEFAULT NULL;
@@ -78,6 +83,7 @@ CREATE UNIQUE INDEX accounts_number ON accounts (number);
 ALTER TABLE access_keys ADD COLUMN user_id TEXT;
 CREATE INDEX access_keys_of ON access_keys (user_id) WHERE user_id IS NOT NULL;
 
+-- step: identity and events
 -- Unique ids are a prefix and 96 random bits, as AWS writes them: never used again, unlike names.
 
 CREATE TABLE users (

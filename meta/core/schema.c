@@ -87,8 +87,9 @@ static enum err create(struct meta *m, bool *out_created)
  * one; so does a heartbeat. Sessions that are over but not reaped go with the script, so that
  * what they still have under way fails at its proof.
  */
-static enum err migrate_from(struct meta *m, int64_t version)
+static enum err migrate_from(struct meta *m, int64_t version, const struct meta_options *o)
 {
+    struct sql_watch watch = {o->step, o->step_arg};
     struct buf guard, script;
     buf_init(&guard, 1024);
     buf_init(&script, 1 << 20);
@@ -101,14 +102,19 @@ static enum err migrate_from(struct meta *m, int64_t version)
                version);
     buf_append_cstr(&script, "DELETE FROM sessions;\n");
     buf_append_cstr(&script, scripts[version - 1]);
-    if (version + 1 == META_SCHEMA_VERSION)
+    if (version + 1 == META_SCHEMA_VERSION) {
+        buf_append_cstr(&script, "\n-- step: functions and triggers\n");
         buf_append_cstr(&script, triggers_text);
+    }
     buf_printf(&script, "UPDATE volume SET schema_version = %" PRId64 ";\n", version + 1);
     enum err err = buf_check(&guard);
     if (err == OK)
         err = buf_check(&script);
     if (err == OK)
-        err = sql_script(m->control, guard.data, script.data);
+        err = sql_script_watched(m->control, guard.data, script.data,
+                                 o->step != NULL ? &watch : NULL);
+    if (err == OK && m->volume.migrated_from == 0)
+        m->volume.migrated_from = version;
     if (err == OK)
         log_info("migrated the volume's schema to version %" PRId64, version + 1);
     buf_fini(&guard);
@@ -133,8 +139,36 @@ static enum err check_newer(struct meta *m, int64_t version)
     return err;
 }
 
+/* Whose is it to migrate an older version? OK: ours. */
+static enum err check_migrates(struct meta *m, int64_t version, const struct meta_options *o)
+{
+    char guard[200];
+
+    if (o->must_exist && o->migrates)
+        return OK;
+    if (o->must_exist)
+        return err_set(ERR_UNSUPPORTED,
+                       "the volume has schema version %" PRId64
+                       ", this kiseki knows version %d: back"
+                       " up the database, stop all gateways, then run `kiseki migrate`",
+                       version, META_SCHEMA_VERSION);
+    (void)snprintf(guard, sizeof(guard),
+                   "SELECT CASE WHEN (SELECT coalesce(sum(objects), 0) FROM usage) > %d"
+                   " THEN {PG: 0::bigint}{LITE: 0} ELSE {PG: 1::bigint}{LITE: 1} END",
+                   META_MIGRATE_MAX);
+    enum err err = sql_script(m->control, guard, "SELECT 1");
+    if (err != ERR_CONDITION)
+        return err;
+    return err_set(ERR_UNSUPPORTED,
+                   "the volume has schema version %" PRId64 " and more than %d objects: back up the"
+                   " database, stop all gateways, then run `kiseki migrate`, which shows its"
+                   " progress",
+                   version, META_MIGRATE_MAX);
+}
+
 /* *out_again: somebody, perhaps we, changed the version. */
-static enum err check_version(struct meta *m, int64_t version, bool must_exist, bool *out_again)
+static enum err check_version(struct meta *m, int64_t version, const struct meta_options *o,
+                              bool *out_again)
 {
     if (version == META_SCHEMA_VERSION)
         return OK;
@@ -145,12 +179,10 @@ static enum err check_version(struct meta *m, int64_t version, bool must_exist, 
                        "the volume has schema version %" PRId64 ", which this kiseki (version %d)"
                        " cannot migrate",
                        version, META_SCHEMA_VERSION);
-    if (must_exist)
-        return err_set(ERR_UNSUPPORTED,
-                       "the volume has schema version %" PRId64 ", the tools of this kiseki know"
-                       " version %d: start its `kiseki serve` first, which will migrate the volume",
-                       version, META_SCHEMA_VERSION);
-    enum err err = migrate_from(m, version);
+    enum err err = check_migrates(m, version, o);
+    if (err != OK)
+        return err;
+    err = migrate_from(m, version, o);
     *out_again = err == OK;
     if (err != ERR_CONDITION)
         return err;
@@ -160,7 +192,7 @@ static enum err check_version(struct meta *m, int64_t version, bool must_exist, 
                    version, META_SCHEMA_VERSION);
 }
 
-static enum err read_volume(struct meta *m, bool must_exist, bool *out_again)
+static enum err read_volume(struct meta *m, const struct meta_options *o, bool *out_again)
 {
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
@@ -173,8 +205,9 @@ static enum err read_volume(struct meta *m, bool must_exist, bool *out_again)
         err = err_set(ERR_CORRUPT, "the table `volume` is empty: not a Kiseki database?");
         goto out;
     }
-    err = check_version(m, sql_int(c, 0, 1), must_exist, out_again);
+    err = check_version(m, sql_int(c, 0, 1), o, out_again);
     snprintf(m->volume.uuid, sizeof(m->volume.uuid), STR_FMT, STR_ARG(sql_str(c, 0, 0)));
+    m->volume.schema_version = sql_int(c, 0, 1);
     m->volume.generation = sql_int(c, 0, 2);
     m->volume.created_ms = sql_int(c, 0, 3);
 out:
@@ -182,14 +215,14 @@ out:
     return err;
 }
 
-enum err schema_open(struct meta *m, bool must_exist)
+enum err schema_open(struct meta *m, const struct meta_options *o)
 {
     bool created = false;
     bool again = true;
-    enum err err = must_exist ? check_exists(m) : create(m, &created);
+    enum err err = o->must_exist ? check_exists(m) : create(m, &created);
     while (err == OK && again) {
         again = false;
-        err = read_volume(m, must_exist, &again);
+        err = read_volume(m, o, &again);
     }
     if (err != OK)
         return err;

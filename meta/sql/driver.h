@@ -30,6 +30,21 @@ struct sql_batch {
     struct err_info error;    /* unless SQL_DONE */
 };
 
+/* A script, cut in steps (meta/sql/steps.c). */
+struct sql_step {
+    char *what, *text;
+};
+struct sql_steps {
+    struct sql_step *all;
+    size_t count;
+    const struct sql_watch *watch; /* or NULL */
+};
+/* Cuts the script and expands the pieces; steps_free() in any case. */
+MUST_USE enum err steps_of(enum sql_dialect dialect, const char *script, struct sql_steps *out);
+void steps_free(struct sql_steps *steps);
+/* Reports that the first `done` are done. */
+void steps_report(const struct sql_steps *steps, size_t done);
+
 struct sql_driver {
     const struct sql_driver_ops *ops;
     /* immutable after open; made and freed by sql.c */
@@ -66,8 +81,8 @@ struct sql_driver_ops {
     enum sql_outcome (*run)(struct sql_conn *c, struct sql_batch *b);
     /* Prepares one statement, to see whether the engine takes it; runs nothing. */
     enum err (*check)(struct sql_conn *c, int statement);
-    /* See sql_script; both texts are expanded. */
-    enum err (*script)(struct sql_conn *c, const char *guard, const char *script);
+    /* See sql_script; all texts are expanded. */
+    enum err (*script)(struct sql_conn *c, const char *guard, const struct sql_steps *steps);
 
     /* Engines that need no batching of reads: runs the unit in the calling thread. Or NULL. */
     enum err (*read_here)(struct sql_driver *d, struct sql_unit *u);

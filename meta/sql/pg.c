@@ -224,7 +224,7 @@ static enum err execute(struct pg_link *l, const char *what, const char *text, b
 }
 
 /* The connection is fresh and freed afterwards: what fails is rolled back by closing it. */
-static enum err pg_script(struct sql_conn *c, const char *guard, const char *script)
+static enum err pg_script(struct sql_conn *c, const char *guard, const struct sql_steps *steps)
 {
     struct pg_link *l = (struct pg_link *)c;
     bool zero = false;
@@ -239,11 +239,15 @@ static enum err pg_script(struct sql_conn *c, const char *guard, const char *scr
         err = execute(l, "script's guard", guard, &zero);
     if (err == OK && zero)
         err = err_set(ERR_CONDITION, "PostgreSQL: the script's guard said no");
-    if (err == OK)
-        err = execute(l, "script", script, NULL);
+    for (size_t i = 0; err == OK && i < steps->count; i++) {
+        steps_report(steps, i);
+        err = execute(l, "script", steps->all[i].text, NULL);
+    }
     if (err != OK)
         return err;
     err = execute(l, "script's commit", "COMMIT", NULL);
+    if (err == OK)
+        steps_report(steps, steps->count);
     if (err == ERR_BUSY)
         return err_set(ERR_UNKNOWN, "%s", err_text(err));
     return err;

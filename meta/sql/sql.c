@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define STATEMENT_MAX_BYTES (64u << 10)
-#define SCRIPT_MAX_BYTES    (1u << 20)
 
 struct sql_db {
     struct sql_driver *driver;
@@ -252,12 +251,19 @@ enum err sql_write(struct sql_db *db, struct sql_unit *u)
 
 enum err sql_script(struct sql_db *db, const char *guard, const char *script)
 {
+    return sql_script_watched(db, guard, script, NULL);
+}
+
+enum err sql_script_watched(struct sql_db *db, const char *guard, const char *script,
+                            const struct sql_watch *watch)
+{
     const struct sql_driver_ops *ops = db->driver->ops;
     struct sql_conn *conn = NULL;
-    struct buf expanded_guard, expanded;
+    struct buf expanded_guard;
+    struct sql_steps steps;
     buf_init(&expanded_guard, STATEMENT_MAX_BYTES);
-    buf_init(&expanded, SCRIPT_MAX_BYTES);
-    enum err err = sql_expand(ops->dialect, str_of(script), NULL, &expanded);
+    enum err err = steps_of(ops->dialect, script, &steps);
+    steps.watch = watch;
     if (err == OK && guard != NULL)
         err = sql_expand(ops->dialect, str_of(guard), NULL, &expanded_guard);
     if (err != OK)
@@ -268,10 +274,10 @@ enum err sql_script(struct sql_db *db, const char *guard, const char *script)
     err = ops->connect(conn);
     if (err != OK)
         goto out;
-    err = ops->script(conn, expanded_guard.data, expanded.data != NULL ? expanded.data : "");
+    err = ops->script(conn, expanded_guard.data, &steps);
 out:
     ops->conn_free(conn);
-    buf_fini(&expanded);
+    steps_free(&steps);
     buf_fini(&expanded_guard);
     return err;
 }

@@ -231,6 +231,18 @@ void sql_submit(struct sql_db *db, struct sql_unit *u);
 MUST_USE enum err sql_script(struct sql_db *db, const char *guard, const char *script);
 
 /*
+ * The same, for who watches: a line `-- step: WHAT` of the script begins a step. `step` is called
+ * by this thread before each, with how many are done, and at the end with all of them done and an
+ * empty `what`. What is before the first such line is a step without a name.
+ */
+struct sql_watch {
+    void (*step)(void *arg, size_t done, size_t count, const char *what);
+    void *arg;
+};
+MUST_USE enum err sql_script_watched(struct sql_db *db, const char *guard, const char *script,
+                                     const struct sql_watch *watch);
+
+/*
  * Has the engine parse every statement of the catalogue against the schema as it is; the first
  * that it refuses is the error. For tests: nothing is run.
  */

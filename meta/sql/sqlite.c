@@ -424,7 +424,7 @@ static enum err ask_guard(struct lite_conn *c, const char *guard)
     return err;
 }
 
-static enum err lite_script(struct sql_conn *base, const char *guard, const char *script)
+static enum err lite_script(struct sql_conn *base, const char *guard, const struct sql_steps *steps)
 {
     struct lite_conn *c = (struct lite_conn *)base;
     enum err err = control(c, BEGIN_WRITE);
@@ -432,13 +432,16 @@ static enum err lite_script(struct sql_conn *base, const char *guard, const char
         return err;
     if (guard != NULL)
         err = ask_guard(c, guard);
-    if (err == OK) {
-        int rc = sqlite3_exec(c->db, script, NULL, NULL, NULL);
+    for (size_t i = 0; err == OK && i < steps->count; i++) {
+        steps_report(steps, i);
+        int rc = sqlite3_exec(c->db, steps->all[i].text, NULL, NULL, NULL);
         if (rc != SQLITE_OK)
             err = fail(c, rc, "script", false);
     }
     if (err == OK)
         err = execute(c, "COMMIT");
+    if (err == OK)
+        steps_report(steps, steps->count);
     if (err != OK && sqlite3_get_autocommit(c->db) == 0)
         (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
     return err;

@@ -221,6 +221,52 @@ static void test_meta_migrate__not_while_somebody_uses_it(void **state)
     meta_close(m);
 }
 
+struct steps {
+    size_t calls, done, count;
+};
+
+static void note_step(void *arg, size_t done, size_t count, const char *what)
+{
+    struct steps *s = arg;
+    assert_int_equal(done, s->calls);
+    assert_int_equal(what[0] == '\0', done == 0 || done == count); /* the first has no name */
+    s->calls++;
+    s->done = done;
+    s->count = count;
+}
+
+/* A gateway leaves a large volume to `kiseki migrate`, which reports its steps. */
+static void test_meta_migrate__of_many_objects_is_asked_for(void **state)
+{
+    struct world *w = *state;
+    struct steps steps = {.calls = 0};
+    struct meta *m = NULL;
+    make_2(w);
+    run(w, "INSERT INTO usage VALUES (1, 600000, 1), (2, 400001, 1)");
+    assert_err(ERR_UNSUPPORTED, meta_open(&w->options, &m));
+    assert_non_null(strstr(err_text(ERR_UNSUPPORTED), "kiseki migrate"));
+    w->options.must_exist = true;
+    assert_err(ERR_UNSUPPORTED, meta_open(&w->options, &m));
+    assert_non_null(strstr(err_text(ERR_UNSUPPORTED), "kiseki migrate"));
+    assert_int_equal(ask(w, "SELECT schema_version FROM volume"), 2);
+    w->options.migrates = true;
+    w->options.step = note_step;
+    w->options.step_arg = &steps;
+    m = open_volume(w);
+    assert_int_equal(ask(w, "SELECT schema_version FROM volume"), META_SCHEMA_VERSION);
+    struct meta_volume about;
+    meta_volume(m, &about);
+    assert_int_equal(about.migrated_from, 2);
+    assert_int_equal(about.schema_version, META_SCHEMA_VERSION);
+    assert_int_equal(steps.done, steps.count);
+    assert_in_range(steps.count, 5, 100);
+    meta_close(m);
+    m = open_volume(w);
+    meta_volume(m, &about);
+    assert_int_equal(about.migrated_from, 0);
+    meta_close(m);
+}
+
 /* A process that looked at the version before cannot open its session under the new one. */
 static void test_meta_migrate__no_session_opens_under_another_version(void **state)
 {
@@ -250,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_meta_migrate__version_2_with_what_is_in_it),
         cmocka_unit_test(test_meta_migrate__version_1_goes_all_the_way),
         cmocka_unit_test(test_meta_migrate__not_while_somebody_uses_it),
+        cmocka_unit_test(test_meta_migrate__of_many_objects_is_asked_for),
         cmocka_unit_test(test_meta_migrate__no_session_opens_under_another_version),
         cmocka_unit_test(test_meta_migrate__a_newer_version_that_is_readable),
     };

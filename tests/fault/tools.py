@@ -164,7 +164,7 @@ class Tools:
         env = {**os.environ, **self.volume.env, "KISEKI_META": self.volume.meta(),
                "KISEKI_STORE": self.volume.store}
         for words in (("dump", "-", "--quiet"), ("status", "--json"), ("fsck", "--quiet"), ("gc",),
-                      ("scrub", "--rate", "0", "--quiet"), ("help",), ("man",)):
+                      ("migrate",), ("scrub", "--rate", "0", "--quiet"), ("help",), ("man",)):
             read, write = os.pipe()
             with subprocess.Popen([BINARY, *words], env=env, stdout=write, stderr=subprocess.PIPE,
                                   text=True) as process:

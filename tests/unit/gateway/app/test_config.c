@@ -207,7 +207,7 @@ static void test_config__wrong_settings_say_which(void **state)
         {"--keep-deleetd=1d", "did you mean --keep-deleted?"},
         {"--apply", "which is an option of gc"},
         {"--json", "which is an option of status, gc, key, config and routes"},
-        {"--quiet", "gc, fsck, scrub, dump and load"},
+        {"--quiet", "gc, fsck, scrub, dump, load and migrate"},
         {"-x", "-x"},
         {"--", "--"},
         {"--secret-key abc", "KISEKI_SECRET_KEY"},
