@@ -30,7 +30,7 @@ from harness.workspace import ROOT, Failed, wait_for
 LEASE = 3
 BUCKET = "history"
 HOOKS = ("if-none-match", "epochs", "session-proof")
-PROVE_ATTEMPTS = 3  # a broken gateway may be lucky once
+PROVE_ATTEMPTS = 5  # a broken gateway may be lucky once
 
 
 def checker():

@@ -36,7 +36,7 @@ var (
 	clients   = flag.Int("clients", 32, "clients at once")
 	keys      = flag.Int("keys", 24, "keys that they share")
 	seed      = flag.Int64("seed", 1, "of all choices")
-	slow      = flag.Int("slow", 4, "slow readers of large objects")
+	slow      = flag.Int("slow", 12, "slow readers of large objects")
 	report    = flag.String("report", "", "folder for pictures of histories that are not linearizable")
 	checkTime = flag.Duration("check", 120*time.Second, "time to check one key")
 )
