@@ -1,6 +1,6 @@
 /*
- * The volume's memory: the budget, the cache, which has what is not held, and the holders of the
- * rest.
+ * The volume's memory: opens and closes the budget of pages, the cache, which has the pages that
+ * nobody holds, and the lists of those who hold pages or reservations.
  */
 #include "fs/volume.h"
 #include "fs/read/slice_reader.h"

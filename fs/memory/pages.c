@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* 4 MiB; --memory-size, which takes 16 MiB at least, never gets here with less. */
 #define PAGES_MIN ((size_t)64)
 
-/* Uploads that may wait, beside one for each page. */
+/* Uploads that may wait, beside one for each page: so that a small budget still has a queue. */
 #define WAITING_MIN ((size_t)1024)
 
-/* Attempts to make room from the cache before a taker is refused. */
+/* Attempts to make room from the cache before a taker is refused: another may be faster. */
 #define RECLAIM_TRIES 4
 
 static struct pages_waiter *waiter_of(struct turn *turn)
@@ -100,7 +101,7 @@ static bool is_owed(const struct pages *p, enum page_use use)
     return p->queues[use].count > 0 && may_take(p, use);
 }
 
-/* To be called when anything of the above has changed. */
+/* Call it when anything that the functions above read has changed. */
 static void note_wanted(struct pages *p)
 {
     bool wanted = !has_room(p) && (is_owed(p, PAGE_UPLOAD) || is_owed(p, PAGE_READ));
@@ -143,7 +144,7 @@ static struct page *get(struct pages *p, enum page_use use)
     return page;
 }
 
-/* Gives free pages back to the system until those that are left and the reservations fit. */
+/* Returns free pages to the system until resident pages and reservations fit the budget. */
 static void trim(struct pages *p)
 {
     while (p->free != NULL && p->resident + p->reserved > p->limit) {
@@ -208,7 +209,7 @@ static void unlock_and_serve(struct pages *p)
         serve(p);
 }
 
-/* --- taking and giving back ------------------------------------------------------------------- */
+/* --- taking and releasing --------------------------------------------------------------------- */
 
 static struct page *try_take(struct pages *p, enum page_use use, bool *out_more)
 {
@@ -249,8 +250,8 @@ void page_unref(struct pages *p, struct page *page)
     if (page == NULL)
         return;
     before = atomic_fetch_sub(&page->refs, 1);
-    /* Only the cache may hold it now: a waiter must not sleep beside it. Either we see the
-     * waiter, or its own reclaim in pages_wait() sees the page unpinned. */
+    /* Perhaps only the cache holds it now: a waiter must not sleep while it could be evicted.
+     * Either we see the waiter, or its own reclaim in pages_wait() sees the page unpinned. */
     if (before == 2 && pages_wanted(p) && p->reclaim != NULL)
         (void)p->reclaim(p->reclaim_arg);
     if (before > 1)
@@ -326,7 +327,7 @@ static bool is_full(const struct pages *p)
     return p->queues[PAGE_UPLOAD].count > p->limit + WAITING_MIN;
 }
 
-/* Too many wait: one of them is refused now, not after its time. Takes the lock. */
+/* Too many wait: one of them is refused now, not at its deadline. Takes the lock. */
 static void refuse_one(struct pages *p)
 {
     struct pages_waiter *w = NULL;

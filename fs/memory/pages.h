@@ -4,20 +4,21 @@
  * A page is a granule of a slice on its way in or out. It is counted: an upload, the cache and the
  * responses that send it each hold a reference, so bytes are never copied between them. Memory of
  * another kind that grows with what clients send (a collected body, the block of a response) is
- * reserved as so many pages, which then do not exist.
+ * reserved as a number of pages, which then do not exist.
  *
  * Shares: uploads have five eighths of the budget at most, reads five eighths, both seven eighths;
  * reservations a quarter. So whatever the others do, uploads find a quarter, reads find a quarter,
  * and reservations an eighth. What is not held is the cache's: it releases pages whenever a
  * transfer needs one, or a reservation needs room (the reclaim hook).
  *
- * Turns: whoever finds no page waits in the queue of its use (fs/memory/turns.h). A page that
- * comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
- * woken and try again. Reads go first while they hold less than their quarter. A wait ends after a
- * time limit, which the watch looks at (fs/memory/pressure.h), as it does for holders of pages that
- * can be made to give them back. When more uploads wait than there are pages, and 1,024, the last
- * one of the size of which most wait is refused: a client that has left stands in the queue like
- * others, since that shows only when all is read that it sent before.
+ * Turns: a transfer that finds no page waits in the queue of its use (fs/memory/turns.h). A page
+ * that comes free is handed to the upload whose turn it is; a newcomer does not get it. Readers are
+ * woken and try again. Reads go first while they hold less than their quarter. A wait has a time
+ * limit, which the watch enforces (fs/memory/pressure.h); the watch also makes holders release
+ * pages. The queue of uploads is bounded: when more wait than the number of pages plus 1,024, the
+ * last one of the size class with the most waiters is refused. The bound is needed because clients
+ * that have left wait in the queue, too: a client's leaving is seen only once all that it sent
+ * before has been read.
  *
  * The pages are one mapping. A page that was never needed, or that gave way to a reservation, is
  * not resident.
@@ -70,7 +71,7 @@ struct pages {
     /* guarded by lock */
     pthread_mutex_t lock;
     struct page *free; /* resident */
-    struct page *cold; /* not resident any more */
+    struct page *cold; /* no longer resident */
     size_t made;       /* pages[0..made) were used once */
     size_t resident;   /* in use or free */
     size_t in_use;     /* held or cached */
@@ -97,33 +98,36 @@ void pages_set_watch(struct pages *p, void (*watch)(void *arg), void *arg);
 struct page *pages_take(struct pages *p, enum page_use use);
 struct page *page_ref(struct page *page);
 void page_unref(struct pages *p, struct page *page); /* NULL is fine */
-/* `count` pages that were taken for that use are not held for it any more. */
+/* `count` pages that were taken for that use are no longer held for it. */
 void pages_uncount(struct pages *p, enum page_use use, size_t count);
-/* Both: lets go of a page that was taken for that use. NULL is fine. */
+/* pages_uncount() and page_unref() of one page that was taken for that use. NULL is fine. */
 void pages_drop(struct pages *p, enum page_use use, struct page *page);
 
-/* Makes `count` pages less of the budget, or none: then false. At most `most` are reserved then.
- * Never blocks. */
+/*
+ * Reserves `count` pages, or none (false). It is granted only if all reservations together are then
+ * at most `most` pages. Never blocks.
+ */
 bool pages_reserve(struct pages *p, size_t count, size_t most);
 void pages_unreserve(struct pages *p, size_t count);
-/* The most that can be reserved. */
+/* The most that can be reserved, in pages: a quarter of the budget. */
 size_t pages_reserve_max(const struct pages *p);
 
 /*
- * Queues w, unless it is. Then w->wake is called once: when a page comes free (PAGE_UPLOAD: it is
- * w's now), at once if there is one, or with w->expired set when the deadline is over.
+ * Queues w, unless it is queued. Then w->wake is called once: when a page comes free (PAGE_UPLOAD:
+ * it is w's now), at once if one is free, or with w->expired set: the deadline is over, or too many
+ * uploads wait.
  */
 void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_ms);
-/* The page that w was given, or NULL; *out_expired tells that it will not get one; both once. */
+/* The page that w was given, or NULL; *out_expired: it will not get one. Reports each only once. */
 struct page *pages_take_given(struct pages *p, struct pages_waiter *w, bool *out_expired);
 /* The waiter will not be woken after this has returned; a page given to it goes to the next. */
 void pages_forget(struct pages *p, struct pages_waiter *w);
-/* Ends the waits that are over by now, first come first. */
+/* Ends the waits whose deadline is over by now. */
 void pages_expire(struct pages *p, int64_t now_boot_ms);
 
-/* A transfer waits for want of memory: what is not needed should not be kept. Never blocks. */
+/* A transfer waits for memory: release what is not needed. Never blocks. */
 bool pages_wanted(struct pages *p);
-/* How many of the pages held for that use would be of use to the waiters. */
+/* How many pages held for that use, if they were released, waiters could take. */
 size_t pages_short(struct pages *p, enum page_use use);
 
 struct pages_stats {

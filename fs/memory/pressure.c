@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "fs/volume.h"
 
-#define WATCH_MS 200
+#define WATCH_MS 200 /* how late a wait may end: little beside waits of 5 s and 30 s */
 
 /* --- holders ---------------------------------------------------------------------------------- */
 

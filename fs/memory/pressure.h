@@ -2,17 +2,18 @@
  * Memory pressure: which writers and readers hold memory while others wait for it, and how they are
  * asked to release it.
  *
- * Holders (writers with unsent pages; readers with fetches ahead of them) stand in lists by how
- * much they hold, each list in the order of the last change: the first of the highest list holds
- * the most for the longest without progress. Filing and picking cost the same however many there
- * are. A holder is asked to release what it can; what a writer releases is on its way to the
- * store and counts as coming, so that not all holders are asked for one waiter.
+ * Holders (writers with unsent pages; readers with fetches ahead of them) are in lists by how much
+ * they hold, each list in the order of the last change: the first one of the highest list holds the
+ * most, and has made no progress for the longest time. Filing and picking cost the same however
+ * many there are. A holder is asked to release what it can. What a writer releases is on its way to
+ * the store and counts as coming, so that one waiter does not cause all holders to be asked.
  *
- * Whatever begins to wait calls pressure_now(). A thread, the watch, calls it again and ends waits
- * that took too long, as long as anything waits; otherwise it sleeps.
+ * A transfer that begins to wait calls pressure_now(), and wakes a thread, the watch, as a
+ * reservation does. The watch calls pressure_now() again and ends waits that took too long, as long
+ * as anything waits; otherwise it sleeps.
  *
- * A holder's class may be out of date when the holder is asked: then it is asked in vain once, and
- * filed anew.
+ * A holder's class may be out of date when the holder is asked: then it is asked once in vain, and
+ * filed again.
  */
 #ifndef KISEKI_FS_MEMORY_PRESSURE_H
 #define KISEKI_FS_MEMORY_PRESSURE_H
@@ -27,7 +28,7 @@
 struct fs;
 
 #define HOLDER_NONE    (-1)
-#define HOLDER_CLASSES 8
+#define HOLDER_CLASSES 8 /* 0 to 7: the bits of a writer's count of full pages, at most 64 */
 
 /* Embedded in what holds memory. */
 struct holder {
@@ -51,7 +52,7 @@ void holder_init(struct holder *one);
 
 /* Files it at the end of the class's list, unless it is in that list; HOLDER_NONE: takes it out. */
 void holders_file(struct holders *h, struct holder *one, int class);
-/* Takes it out; once this has returned it is not asked any more. */
+/* Takes it out; after this has returned it is no longer asked. */
 void holders_remove(struct holders *h, struct holder *one);
 
 /*

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "fs/volume.h"
 
-#define WAIT_MS     5000
+#define WAIT_MS     5000 /* of one reservation, all its waits together */
 #define SILENCE_MS  1000 /* between being found too slow and the end */
-#define SMALL_PAGES 8    /* charged: a body of about 170 KiB */
+#define SMALL_PAGES 8    /* charged: a body of at most 144 KiB, of which 16 KiB are free */
 
 /* Shares of what can be reserved. */
 #define LARGE_SHARE(max) ((max)*3 / 4)
@@ -155,7 +155,7 @@ static bool try_serve(struct reservation *h)
     return true;
 }
 
-/* Those whose turn it is, as long as there is room; the oldest whatever there is. */
+/* Those whose turn it is, as long as there is room; the oldest one even without room. */
 static void serve(struct reservations *all)
 {
     if (all->first != NULL && all->first->wants > 0)
@@ -201,7 +201,7 @@ static void press(struct reservations *all)
 
 /* --- a request -------------------------------------------------------------------------------- */
 
-/* Others wait that would be overtaken. */
+/* It would overtake others that wait. */
 static bool must_queue(const struct reservation *h)
 {
     const struct reservations *all = &h->fs->reservations;
@@ -244,7 +244,7 @@ enum err reservation_grow(struct reservation *h, uint64_t bytes)
 void reservation_work(struct reservation *h)
 {
     if (h->pages == 0)
-        return; /* nobody looks at it */
+        return; /* it is in no list, so no other thread reads its state */
     pthread_mutex_lock(&h->fs->reservations.lock);
     h->state = RESERVATION_WORKS;
     pthread_mutex_unlock(&h->fs->reservations.lock);

@@ -8,21 +8,22 @@
  *
  * The first RESERVATION_FREE_BYTES of a request are part of what a connection costs. Beyond them
  * the budget is charged by the page: a body RESERVATION_BODY_CHARGE times, because what is parsed
- * from it is about twice as large. Reservations get a quarter of the budget; large ones and answers
- * use at most three quarters of that quarter, blocks of responses three eighths of it, so that
- * small bodies find room.
+ * from it is about twice as large. Reservations get a quarter of the budget. So that small bodies
+ * find room, a large body or an answer is granted only while all reservations together stay within
+ * three quarters of that quarter, and a block of a response only while they stay within three
+ * eighths of it.
  *
  * A reservation that finds no room waits for a limited time, all its waits together (ERR_BUSY):
- * small ones before large ones, each first come, first served. The oldest never waits: it goes on
- * beyond the budget, by one body at most, so that bodies of which parts have come cannot wait for
- * each other for ever.
+ * small ones before large ones, each first come, first served. The oldest never waits: it exceeds
+ * the budget, by one body at most, so that bodies that have come in part cannot wait for each other
+ * forever.
  *
- * While one waits, or was refused, the clients of all others must send at RESERVATION_RATE after
- * RESERVATION_GRACE_MS, and never be silent for so long, or take their answer at
- * RESERVATION_ANSWER_RATE (downloads excepted). A client that sends too slowly gets ERR_TIMEOUT at
- * its next byte; if none comes within a second its connection is cut. The connection of a client
- * that takes its answer too slowly is cut, too. Time spent waiting here, or in a handler, does not
- * count.
+ * While one waits, or an answer was refused, the clients of all others must send at
+ * RESERVATION_RATE after RESERVATION_GRACE_MS, and never be silent for that long, or take their
+ * answer at RESERVATION_ANSWER_RATE (downloads excepted). A client that sends too slowly gets
+ * ERR_TIMEOUT at its next byte; if none comes within a second its connection is cut. The connection
+ * of a client that takes its answer too slowly is cut, too. Time spent waiting here, or in a
+ * handler, does not count.
  *
  * Threads: a reservation is used by one thread at a time. wake and cut are called by any, under the
  * lock of all reservations: they must not block nor call into fs/, and are not called after
@@ -63,7 +64,7 @@ struct reservation {
     /* guarded by reservations.lock */
     size_t pages;  /* charged, of which ... */
     size_t beyond; /* ... were not there: the oldest's */
-    size_t wants;  /* so many in all: it waits */
+    size_t wants;  /* pages in all that it waits for; 0: it does not wait */
     bool expired;  /* it has waited too long */
     enum reservation_state state;
     uint64_t bytes;   /* received so far, or of the answer */
@@ -100,7 +101,7 @@ void reservation_init(struct reservation *h, struct fs *fs, int64_t expected,
                       void (*wake)(void *arg), void (*cut)(void *arg), void *arg);
 
 /*
- * The body is `bytes` long by now. Never blocks. ERR_AGAIN: there is no room for that yet, wake
+ * The body is `bytes` long by now. Never blocks. ERR_AGAIN: there is no room for that yet, and wake
  * will be called; ERR_BUSY: it took too long; ERR_TIMEOUT: too slow while others wait. The latter
  * two are final.
  */
@@ -108,9 +109,9 @@ MUST_USE enum err reservation_grow(struct reservation *h, uint64_t bytes);
 /* The body is whole: what is done now is not the client's fault. */
 void reservation_work(struct reservation *h);
 /*
- * From now on only the answer is kept, `bytes` in all. ERR_BUSY: there is no room for so much, and
- * it is more than a connection may keep anyway (RESERVATION_ANSWER_BYTES). streams: it is only what
- * a download needs, which lasts as long as the client takes. Never blocks.
+ * From now on only the answer is kept, `bytes` in all. ERR_BUSY: there is no room for that, and it
+ * is more than a connection may keep without room (RESERVATION_ANSWER_BYTES). streams: it is only
+ * what a download needs, which may last for as long as its client reads. Never blocks.
  */
 #define RESERVATION_ANSWER_BYTES ((size_t)128 << 10)
 MUST_USE enum err reservation_answer(struct reservation *h, uint64_t bytes, bool streams);
@@ -123,7 +124,7 @@ void reservation_end(struct reservation *h); /* twice is fine */
 bool reservation_block_take(struct fs *fs, size_t bytes);
 void reservation_block_give(struct fs *fs, size_t bytes);
 
-/* Of the watch (fs/memory/pressure.h): serves, expires and cuts. True: one waits still. */
+/* The watch calls it (fs/memory/pressure.h): serves, expires and cuts. True: one still waits. */
 bool reservations_look(struct fs *fs);
 size_t reservations_waiting(struct fs *fs);
 

@@ -1,6 +1,6 @@
 #include "fs/memory/turns.h"
 
-#define EXACT 8 /* classes of one number of pages, beside that of none */
+#define EXACT 8 /* pages: below, each number is a class of its own */
 
 static int class_of(size_t pages)
 {
@@ -33,7 +33,7 @@ void turns_add(struct turns *all, struct turn *one)
 
     one->class = class_of(one->pages);
     class = &all->classes[one->class];
-    /* What it did not want while it was not there is not made up for. */
+    /* A class that was empty gets no credit for the time in which it asked for nothing. */
     if (first_of(class) == NULL && class->served < all->clock)
         class->served = all->clock;
     list = list_of(all, one);

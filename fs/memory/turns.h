@@ -2,11 +2,11 @@
  * Who waits, and whose turn it is: for a page (fs/memory/pages.h), for a thread that stores a slice
  * (fs/write/slice_queue.h).
  *
- * Uploads are in classes by the size that they declare. All classes of which one waits have the
- * same share of what is handed out, however many wait in each: the class is next that has had the
- * least (start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queueing", SIGCOMM 1996). So
- * an upload waits for those of about its size, not for every large one before it, nor for small
- * ones that come without end. What it says of its size binds a client: it cannot get more.
+ * Uploads are in classes by the size that they declare. All classes with a waiter have the same
+ * share of what is handed out, however many wait in each: the class that has had the least is next
+ * (start-time fair queueing: Goyal, Vin, Cheng, "Start-time Fair Queueing", SIGCOMM 1996). So an
+ * upload waits for those of about its size, not for every large one before it, nor for an endless
+ * stream of small ones. A client gains nothing by declaring too small a size: it cannot send more.
  *
  * Within a class it is first come, first served; and a turn lasts for TURN_COST, over several
  * waits. So a small upload has all that it needs in one turn, and large ones take turns.
@@ -20,14 +20,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Up to 8 pages each number is a class, then there are two for each power of two, up to 64 MiB. */
+/*
+ * One class for each number of pages below 8, then two for each power of two (8 to 11, 12 to 15, 16
+ * to 23 ...). The last one has all from 1,536 pages (96 MiB) on.
+ */
 #define TURN_CLASSES 24
-#define TURN_COST    8
+/* In pages, 512 KiB: an upload of up to that size gets all of its pages in one turn. */
+#define TURN_COST 8
 
 /* Embedded in what waits; zeroed before the first turns_add(). */
 struct turn {
     /* the owner's, set before turns_add() */
-    size_t pages; /* that the upload has in all */
+    size_t pages; /* of the upload in all */
     size_t cost;  /* of what it waits for, in pages; at least 1 */
     int64_t deadline_ms;
     /* guarded by the lock */
@@ -55,9 +59,12 @@ struct turns {
 
 void turns_add(struct turns *all, struct turn *one);
 void turns_remove(struct turns *all, struct turn *one);
-/* Whose turn it is, taken out; NULL when nobody waits. */
+/* The one whose turn it is, taken out; NULL when none waits. */
 struct turn *turns_next(struct turns *all);
-/* The last of the largest class, taken out: whom to refuse when too many wait. There is one. */
+/*
+ * The last of the class with the most waiters, taken out: the one to refuse when too many wait. At
+ * least one must wait.
+ */
 struct turn *turns_last(struct turns *all);
 /* One whose deadline is over by now, taken out; NULL when there is none. Those that came first have
  * the first deadlines. */
