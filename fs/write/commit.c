@@ -1,6 +1,6 @@
 /*
- * What makes a file visible: the bytes are durable, a number for the file is drawn, one transaction
- * of meta/ links it under its key, or to its upload. Here is the one place for each of these steps.
+ * A commit makes a file visible: its bytes become durable, a number is drawn for the file, and one
+ * transaction of meta/ links it under its key, or to its upload. Each step is only here.
  */
 #include "fs/file.h"
 #include "fs/volume.h"

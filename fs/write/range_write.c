@@ -1,12 +1,13 @@
 /*
- * A change goes on in attempts: look at the key, lock what is to be written, commit. An attempt
- * finds out that the key points to another file meanwhile, and the next one begins anew.
+ * A change is made in attempts: look the key up, lock what is to be written, commit. If an attempt
+ * finds that the key points to another file by now, the next one starts again.
  *
  *     IDLE -> look -> small file: WAITS_TURN (of the key, in this process) -> IDLE, another look
  *                  -> in pieces:  WAITS_LOCK (of the range, of all gateways) -> commit
- *     IDLE -> after some attempts that met others: NAPS -> IDLE
+ *     IDLE -> after PAUSE_AFTER retries that met others: NAPS -> IDLE
  *
- * In the three states the change is not ours until on_turn() was called, and no thread waits.
+ * In the three waiting states the change must not be touched until on_turn() was called. No thread
+ * waits.
  */
 #include "fs/write/range_write.h"
 
@@ -20,13 +21,13 @@
 #include <semaphore.h>
 #include <string.h>
 
-#define LOCK_MS       10000
+#define LOCK_MS       10000 /* a lock; WRITE_DEADLINE_MS bounds all of them */
 #define ATTEMPT_ARENA ((size_t)8 << 20)
 #define PAUSE_MAX_MS  20
-#define PAUSE_AFTER   2  /* attempts without one */
-#define FOLD_AFTER    64 /* writes of this process: each look at the file adds up the rest */
+#define PAUSE_AFTER   2  /* retries without a pause before them */
+#define FOLD_AFTER    64 /* writes of this process: a look-up adds up those not folded */
 
-#define MAKE_TRIES 10 /* of an append: the key was made, or deleted, a moment ago */
+#define MAKE_TRIES 10 /* of an append whose key others create and delete all the time */
 
 enum change_state { CHANGE_IDLE, CHANGE_WAITS_TURN, CHANGE_WAITS_LOCK, CHANGE_NAPS };
 
@@ -141,7 +142,7 @@ static enum err small_bytes(const struct file_change *x, struct str *out)
     return OK;
 }
 
-/* FNV-1a. Keys that collide wait for each other, and that is all. */
+/* FNV-1a. Keys that collide wait for each other; nothing else happens. */
 static uint64_t number_of_key(const struct file_change *x)
 {
     const struct str parts[2] = {x->w.bucket, x->w.key};
@@ -185,8 +186,8 @@ static enum err take_turn(struct file_change *x)
 }
 
 /*
- * No lock: the key's row is swapped only if it still points to what was looked at. But of this
- * process one at a time, or most would write for nothing.
+ * No lock: the key's row is swapped only if it still points to what was looked up. But the changes
+ * of this process go one at a time: otherwise most of them would fail and try again.
  */
 static enum err change_small(struct file_change *x)
 {
@@ -284,11 +285,11 @@ static enum err try_once(struct file_change *x)
     } else if (err == OK) {
         err = x->file.object.data.ptr != NULL ? change_small(x) : change_pieces(x);
     }
-    /* A change that waits for the range's lock goes on with this attempt, and may do so already. */
+    /* After ERR_AGAIN another thread may already go on with this attempt. */
     return err;
 }
 
-/* Competitors must not meet again. */
+/* The pause is random, so that competitors do not meet again. */
 static enum err pause_before(struct file_change *x)
 {
     int64_t ms = 1 + (int64_t)(rand_u64() % (uint64_t)x->pause_ms);
@@ -314,7 +315,7 @@ static enum err attempt(struct file_change *x)
     return err;
 }
 
-/* What was waited for has come, or will not. */
+/* The wait is over: the change has what it waited for, or will not get it. */
 static enum err go_on(struct file_change *x)
 {
     enum change_state state = x->state;
@@ -373,7 +374,7 @@ enum err file_change_go_on(struct file_change *x, struct file_written *out,
     while (err == OK && !x->done) {
         err = run_attempts(x);
         if (err == ERR_AGAIN)
-            return err; /* x is not ours any more */
+            return err; /* another thread may use x by now */
         end_turn(x);
         if (err == ERR_NOT_FOUND && x->missing == META_MISSING_KEY && x->w.append != NULL)
             err = make_file(x);

@@ -24,8 +24,8 @@ struct slice {
     struct slice_name name; /* id 0 until it is drawn */
     uint32_t len;
     size_t page_count;
-    uint8_t *own;        /* the bytes, if they are in no page; let go of once stored */
-    struct page **pages; /* behind the CRCs; let go of once stored */
+    uint8_t *own;        /* the bytes, if they are in no page; released once stored */
+    struct page **pages; /* behind the CRCs; released once stored */
     uint64_t crcs[];     /* one a page: a short slice costs little, however many there are */
 };
 
@@ -33,7 +33,7 @@ struct slice {
 struct slice *slice_new(size_t page_count);
 /* Draws its name, computes its CRCs, stores it. Blocks. */
 MUST_USE enum err slice_store(struct fs *fs, struct slice *u);
-/* Lets go of its bytes. to_cache: it was stored, and its pages may be read. */
+/* Releases its bytes. to_cache: it was stored, and its pages may be read. */
 void slice_release(struct fs *fs, struct slice *u, bool to_cache);
 /* Packs the records of all slices from `first` on into pieces of *out, whose size is set. */
 MUST_USE enum err slices_to_pieces(struct fs *fs, struct arena *a, struct slice *first,

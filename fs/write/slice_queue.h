@@ -2,11 +2,11 @@
  * Slices on their way to the store, and whose turn it is.
  *
  * The I/O threads are shared with reads, which take turns with writes (enum io_owner). Among slices
- * uploads of each size have the same share (fs/memory/turns.h). So a small upload does not wait for
+ * uploads of each size have the same share (fs/memory/turns.h): a small upload does not wait for
  * every slice of large ones.
  *
- * As many jobs as there are threads stand for all slices: each stores the slice whose turn it is by
- * the time that it runs, then queues up again. So the pool's own queue is short.
+ * The pool sees one job for each of its threads, not one for each slice: a job stores the slice
+ * whose turn it is when the job runs, then queues again. So the pool's own queue is short.
  *
  * Threads: any, at once. The lock is a leaf.
  */

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IN_FLIGHT_MAX 4 /* slices of one writer on their way to the store */
+#define IN_FLIGHT_MAX 4 /* slices of one writer on their way to the store, of 16 I/O threads */
 #define OWN_BYTES     WRITER_OWN_BYTES
-#define UNKNOWN_PAGES 8 /* of which an upload of unknown size seems to be at least */
-#define REQUEST_PAGES 4 /* as many cost about as much to send as a request without any */
+#define UNKNOWN_PAGES 8 /* an upload of unknown size counts as at least that many */
+#define REQUEST_PAGES 4 /* sending that many costs about as much as the request itself */
 
 struct writer {
     /* immutable */
@@ -40,12 +40,12 @@ struct writer {
     uint8_t *own;                    /* bytes not yet sent while there are no pages */
     size_t own_len;
     size_t had; /* pages so far */
-    bool waits; /* of the one who writes: in the queue for a page, or woken from it */
+    bool waits; /* the writing thread's: in the queue for a page, or woken from it */
     /* its own lock */
     struct pages_waiter waiter;
 };
 
-/* Pages in all, by which it has its turns. */
+/* Pages in all, which decide its class in turns. */
 static size_t size_in_turns(const struct writer *w)
 {
     if (w->options.expected >= 0)
@@ -135,7 +135,7 @@ static void run_last(struct pool_job *job)
 
 /* --- sending slices --------------------------------------------------------------------------- */
 
-/* Nobody wants the slice any more, or its writer has waited too long: it is not stored. */
+/* An error: the slice is no longer needed, or its writer has waited too long; it is not stored. */
 static enum err check_wanted(struct writer *w)
 {
     enum err err = OK;
@@ -151,8 +151,8 @@ static enum err check_wanted(struct writer *w)
     return err;
 }
 
-/* With the lock held, which writer_free() waits for: whom the owner has promised to be called. */
-static void tell_owner(struct writer *w)
+/* Makes the calls that were promised. With the lock held: writer_free() waits for that. */
+static void call_owner(struct writer *w)
 {
     if (w->want_room) {
         w->want_room = false;
@@ -182,7 +182,7 @@ static void run_upload(struct slice_job *job)
     w->in_flight--;
     last = !w->owned && w->in_flight == 0;
     if (w->owned)
-        tell_owner(w);
+        call_owner(w);
     pthread_cond_broadcast(&w->idle);
     pthread_mutex_unlock(&w->lock);
     if (last) {

@@ -12,20 +12,21 @@
  * is computed once, here.
  *
  * Back-pressure: when no page is free, writer_write takes what it can and answers ERR_AGAIN; the
- * writer has its turn in the queue (fs/memory/pages.h), and on_room is called once, from any
- * thread, when it is worth trying again. A wait that takes too long fails the writer: ERR_BUSY.
+ * writer waits in the queue (fs/memory/pages.h), and on_room is called once, by any thread, when it
+ * is worth trying again. A wait that takes too long fails the writer: ERR_BUSY.
  *
  * Pressure (fs/memory/pressure.h): while others wait, the writers that hold the most pages for the
- * longest must send them as a shorter slice, whatever their size will be: also what might have
- * become `data`, also a page that is not full. So no set of uploads, fast, slow or still, locks up
- * the budget. This makes no flood of tiny slices: a page has more than WRITER_OWN_BYTES before any
- * of it can be sent, and after that the writer fills its own memory first again. Records have
- * arbitrary lengths, so slices of any length can follow each other.
+ * longest must send them as a shorter slice, whatever their size will be, including what might have
+ * become `data` and a page that is not full. So no set of uploads, fast, slow or stalled, can lock
+ * up the budget. This does not cause a flood of tiny slices: a page has more than WRITER_OWN_BYTES
+ * before any of it can be sent, and after that the writer fills its own memory first again. Records
+ * have arbitrary lengths, so slices of any length can follow each other.
  *
  * Turns: uploads of each size have the same share, of pages and at the store (fs/memory/turns.h,
  * fs/write/slice_queue.h); one of unknown size counts as twice what it had, and as 512 KiB at
- * least. Once all of an upload is on its way it waits for its turn for at most as long as for a
- * page: ERR_BUSY. What nobody wants any more is not stored when its turn comes.
+ * least. Once an upload has ended, it waits for its turn at the store for at most as long as for a
+ * page: ERR_BUSY. A slice of an upload that failed or was given up is not stored when its turn
+ * comes.
  *
  * Ownership: the writer belongs to its creator, one thread at a time. After a failed or abandoned
  * upload the slices stored so far are doomed; writer_resolve says which case it is.
