@@ -30,7 +30,7 @@
 /* Connections that were closed for others and are not gone yet, at most. */
 #define EVICTED_MAX 64
 
-/* So many go at once by rule 3: looking for them takes a walk over all peers. */
+/* Rule 3 closes this many at once, because finding them takes a walk over all peers. */
 #define SLOW_AT_ONCE 16
 
 struct http_origin_key http_origin_key(const struct sockaddr *address)

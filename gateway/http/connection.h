@@ -39,7 +39,7 @@
 #define HTTP_SWALLOW_BYTES (1024 * 1024)
 #define HTTP_SWALLOW_US    (1000 * 1000)
 
-/* A client that says nothing for so long after such a refusal has seen it, or never will. */
+/* A client that is silent for that long after such a refusal has seen it, or never will. */
 #define HTTP_LINGER_QUIET_MS 2000
 
 /* A close_notify that GnuTLS has not read yet (TLS 1.2 and 1.3, any cipher). */
@@ -95,8 +95,8 @@ struct http_peer {
     /* The watch over minimum rates: of this exchange and direction ... */
     struct exchange *paced;
     bool paced_answer;
-    int64_t paced_ms;    /* ... for so long it has been the client's turn ... */
-    uint64_t paced_from; /* ... since so many bytes */
+    int64_t paced_ms;    /* ... how long it has been the client's turn in this window ... */
+    uint64_t paced_from; /* ... and how many bytes there were when the window began */
 };
 
 enum wait_state {
@@ -105,7 +105,7 @@ enum wait_state {
     WAIT_PARKED_SINK, /* suspended until http_request_resume_body() */
     WAIT_WOKEN_JOB,   /* the job ended before the connection was suspended */
     WAIT_WOKEN_SINK,  /* likewise the sink */
-    WAIT_OVER         /* done() was called: the connection is not ours any more */
+    WAIT_OVER         /* done() was called: the connection is no longer ours */
 };
 
 /* Of a work() that said HTTP_WAIT: the second of it and its waker queues the job. */
@@ -168,7 +168,7 @@ struct exchange {
     int64_t rate_since_us; /* ... 0: begins with the next piece */
 
     struct buf kept;   /* of the body, not given to the handler yet: see http_receive_keep() */
-    size_t kept_given; /* so much of it was */
+    size_t kept_given; /* how much of it was given */
 
     struct str piece; /* the generator's, not yet handed on */
     bool has_fetched; /* a job has brought `fetched`, or failed */
@@ -204,7 +204,7 @@ struct http_server {
 
     pthread_mutex_t lock;
     pthread_cond_t deaf;
-    bool is_deaf;            /* guarded by lock: no connection is accepted any more */
+    bool is_deaf;            /* guarded by lock: connections are no longer accepted */
     struct http_peer *peers; /* guarded by lock */
     struct http_peer *ended; /* guarded by lock: clients that ended their stream */
     struct http_origin *origins[HTTP_ORIGIN_BUCKETS]; /* guarded by lock */
@@ -215,7 +215,7 @@ struct http_server {
     atomic_uint max_connections; /* as far as the system has descriptors for them */
     atomic_bool draining;        /* quiesced: answers close their connections */
     atomic_bool closing;         /* stopping: connections without a request in flight are closed */
-    atomic_bool cutting;         /* stopping: nothing is suspended any more */
+    atomic_bool cutting;         /* stopping: no more connections are suspended */
     /*
      * Connections suspended or about to be. http_hold() counts up before it looks at `cutting`;
      * stop sets `cutting` and then waits for zero. So none is suspended when the daemon stops
@@ -244,7 +244,7 @@ void http_accept_wake(struct http_server *s);
 struct http_origin_key http_origin_key(const struct sockaddr *address);
 void http_admit_add(struct http_peer *peer, const struct sockaddr *address);
 void http_admit_remove(struct http_peer *peer);
-void http_admit_idle(struct http_peer *peer); /* no request in flight any more */
+void http_admit_idle(struct http_peer *peer); /* its request is over */
 void http_admit_busy(struct http_peer *peer);
 /* The accepting thread's: lets it in, or has it wait; those that wait; closes them. */
 void http_admit(struct http_server *s, const struct http_waiting *newcomer);
@@ -313,12 +313,12 @@ bool http_hold(struct exchange *x);
 void http_unhold(struct exchange *x);
 /*
  * Runs the job on the pool, the connection suspended; http_hold() was true. OK: suspended, the
- * callback returns. ERR_EXISTS: it has run already, go on. ERR_BUSY: refused, not held any more.
+ * callback returns. ERR_EXISTS: it has run already, go on. ERR_BUSY: refused, no longer held.
  */
 MUST_USE enum err http_run_job(struct exchange *x, bool may_refuse);
 /* The same once http_request_resume_work() has been called; it is never refused. */
 MUST_USE enum err http_await_job(struct exchange *x);
-/* Suspends for the sink; http_hold() was true. False: resumed already, not held any more. */
+/* Suspends for the sink; http_hold() was true. False: resumed already, no longer held. */
 bool http_park_for_sink(struct exchange *x);
 bool http_is_parked(struct exchange *x);
 /* From now on http_request_resume_body() does nothing. */

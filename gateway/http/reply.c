@@ -41,7 +41,7 @@ enum err http_reply_printf(struct http_request *r, const char *name, const char 
     return http_reply_header(r, name, (struct str){text, (size_t)len});
 }
 
-/* Lets go of the body that was set before, if any. */
+/* Releases the body that was set before, if any. */
 static void drop_body(struct http_reply *reply)
 {
     if (reply->body != NULL)

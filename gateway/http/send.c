@@ -8,15 +8,15 @@
 #include <sys/socket.h>
 
 /*
- * A generator's bytes are copied through a block: of the first of these sizes that a body longer
- * than `beyond` finds memory for. One block is sent each time that libmicrohttpd comes round to the
- * connection, which takes long when thousands send.
+ * A generator's bytes are copied through a block. It has the first of these sizes for which there
+ * is memory, among those whose `beyond` the body exceeds. Large blocks, because libmicrohttpd sends
+ * one each time that it comes round to the connection, which takes long when thousands send.
  */
 static const struct {
     size_t bytes, beyond;
 } block_sizes[] = {{(size_t)256 << 10, (size_t)64 << 10}, {(size_t)64 << 10, (size_t)16 << 10}};
 #define BLOCK_SIZES      (sizeof(block_sizes) / sizeof(block_sizes[0]))
-#define BLOCK_FREE_BYTES ((size_t)16 << 10)
+#define BLOCK_FREE_BYTES ((size_t)16 << 10) /* what each connection may have: see server.h */
 
 const char *http_reason(unsigned status)
 {
@@ -55,7 +55,7 @@ static bool is_short(const struct exchange *x)
     return reply->content_length != HTTP_LENGTH_UNKNOWN && x->r.bytes_out < reply->content_length;
 }
 
-/* The client may take its time now: nothing is to be borrowed meanwhile. */
+/* The client may take long now: nothing stays borrowed meanwhile. */
 static void rest(struct exchange *x)
 {
     struct http_body *body = x->r.reply.body;
@@ -135,7 +135,7 @@ static struct MHD_Response *make_bodyless(const struct http_reply *reply)
     return response;
 }
 
-/* Of a body of so many bytes. At least 1. */
+/* The size of the block for a body of `length` bytes. At least 1. */
 static size_t block_bytes(struct exchange *x, uint64_t length)
 {
     const struct http_options *o = &x->server->options;

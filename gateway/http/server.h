@@ -55,9 +55,9 @@ struct http_options {
     struct pool *store_pool;     /* of HTTP_LANE_STORE; NULL: pool */
     struct pool *long_pool;      /* of HTTP_LANE_LONG; NULL: pool */
     /*
-     * Optional: may an answer have a block of so many bytes (over 16 KiB, up to 256 KiB)? Else it
-     * has a smaller one, or 16 KiB, which every connection may have. block_give for each true. Any
-     * thread, must not block.
+     * Optional: may an answer have a block of `bytes` (up to 256 KiB)? If not, it has a smaller
+     * one, or 16 KiB, which every connection may have. block_give is called once for each true. Any
+     * thread; must not block.
      */
     bool (*block_take)(void *arg, size_t bytes);
     void (*block_give)(void *arg, size_t bytes);
@@ -91,8 +91,8 @@ MUST_USE enum err http_server_reload_tls(struct http_server *s, const char *cert
                                          const char *key_path);
 
 /*
- * From now on so many connections at most, or fewer, with a line in the log, where the system has
- * no descriptors for them. Whoever is connected stays. After http_server_begin().
+ * Limits connections from now on: to max_connections, or to fewer, with a line in the log, if the
+ * system lacks descriptors for them. Open ones stay. After http_server_begin().
  */
 void http_server_limit(struct http_server *s, unsigned max_connections);
 
@@ -110,7 +110,7 @@ void http_server_quiesce(struct http_server *s);
  */
 void http_server_stop(struct http_server *s, unsigned deadline_ms);
 
-/* Of a server that is stopped, and whose statistics are not asked for any more. NULL is fine. */
+/* The server must be stopped, and its statistics no longer be asked for. NULL is fine. */
 void http_server_free(struct http_server *s);
 
 /* Gauges and counters for metrics. */

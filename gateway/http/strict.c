@@ -20,7 +20,7 @@ struct seen {
     bool expects_100, expects_else;
 };
 
-/* A list, of which empty elements are nothing (RFC 9110 5.6.1, 10.1.1). */
+/* A list, whose empty elements are ignored (RFC 9110 5.6.1, 10.1.1). */
 static void look_at_expect(struct str value, struct seen *seen)
 {
     struct str element;

@@ -102,7 +102,7 @@ static void client_left(struct http_peer *peer)
     }
 }
 
-/* For a while nothing more was read, of a body or of what comes after a request. */
+/* Nothing more has been read for a while, of a body or of what comes after a request. */
 static bool is_stuck(struct http_peer *peer, struct exchange *x, int64_t now)
 {
     bool in_body = x != NULL && atomic_load(&peer->wants_body);
@@ -265,8 +265,8 @@ void http_watch_sweep(struct http_server *s)
 }
 
 /*
- * More often than the sweep: bodies that wait for memory take turns, and a client that is gone is
- * found out in its turn, when the rest of what it sent has been read.
+ * More often than the sweep: bodies that wait for memory take turns, and that a client is gone is
+ * seen only in its turn, when the rest of what it sent has been read.
  */
 bool http_watch_ended(struct http_server *s)
 {
