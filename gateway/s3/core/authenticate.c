@@ -27,8 +27,8 @@ static bool is_about_key(enum s3_code code)
 }
 
 /*
- * Anybody can ask for keys that do not exist. So that they find no worker busy, only a share of the
- * workers answers such questions; what is too much is refused at once.
+ * Anybody can ask for keys that do not exist. So that this cannot occupy all workers, only a share
+ * of them answers such questions; further ones are refused at once.
  */
 static bool may_ask(struct s3_request *r)
 {

@@ -129,7 +129,7 @@ enum s3_next authorize_prove(struct s3_request *r)
     return s3_phase_end(r, settle(r));
 }
 
-/* What the operation did, in part perhaps, stands as it is when it may not go on. */
+/* What the operation has done, perhaps in part, stays done when it may not go on. */
 static enum s3_code decide_again(struct s3_request *r, bool done, bool *out_again)
 {
     enum s3_code code = try_again(r);

@@ -63,7 +63,7 @@ static enum err collect(struct s3_request *r, struct str piece, size_t *out_take
     if (err == ERR_TIMEOUT)
         r->intake.failed = s3_fail(&r->error, S3_REQUEST_TIMEOUT, NULL);
     s3_body_release(r);
-    reservation_end(&r->intake.reservation); /* others need not wait until the answer is seen */
+    reservation_end(&r->intake.reservation); /* others need not wait until the answer is sent */
     return err;
 }
 
@@ -170,7 +170,7 @@ static const char *algo_text(enum checksum_algo algo)
     return checksum_header_name(algo) + strlen("x-amz-checksum-");
 }
 
-/* A part's checksum is of the upload's algorithm, or the object's could not be made of it. */
+/* A part's checksum has the upload's algorithm: otherwise the object's could not be made of it. */
 static enum s3_code check_algo(struct s3_request *r)
 {
     if (!r->algo_is_fixed || !r->intake.payload.check_sum ||

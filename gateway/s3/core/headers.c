@@ -36,7 +36,7 @@ static const struct rule {
 #undef VALUES
 };
 
-/* Their names' lengths: nearly all rules are passed over by these, many times a request. */
+/* The names' lengths alone exclude nearly all rules, which are searched many times a request. */
 static const uint8_t lengths[] = {
 #define RULE(name, twice, empty, where) sizeof(name) - 1,
 #define VALUES(name, values)            sizeof(name) - 1,
@@ -108,7 +108,7 @@ static enum s3_code came_twice(struct s3_request *r, const struct sigv4_header *
                             arena_cstr(r->arena, h->name), h->value);
 }
 
-/* "a, b": the first one's value made room for all. */
+/* Moves the first value to where all values of the group fit, joined as "a, b". */
 static bool make_room(struct arena *arena, struct sigv4_header *first, const struct group *g)
 {
     char *text = arena_alloc(arena, g->bytes + 2 * g->count);

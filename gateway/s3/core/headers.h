@@ -5,8 +5,8 @@
  * - Twice: a header whose value is a list is joined with ", " (RFC 9110 5.3). Of a header with one
  *   value a second one is refused: obeying either would ignore the other. User metadata, checksums
  *   and Content-MD5 stay apart: their readers have rules of their own.
- * - Empty: as if it were absent, since wrappers send what was not set. An empty condition is a
- *   condition; so is what decides where the bytes go, or how they are checked.
+ * - Empty: as if it were absent, since client libraries send headers that were not set. An empty
+ *   condition is a condition; so is what decides where the bytes go, or how they are checked.
  * - Obeyed: what S3 gives a meaning and an operation does not obey is answered 501, never ignored.
  *   An x-amz-* header that is not in the table may be a newer one of S3's, so it is answered 501,
  *   too. Headers that S3 only answers with, and those that proxies add, mean nothing.

@@ -36,7 +36,7 @@ enum s3_integrity {
 
 enum s3_early { S3_EARLY_NEVER, S3_EARLY_LARGE, S3_EARLY_ALWAYS };
 
-/* Groups of headers that not every operation obeys (headers.def says which header is of which). */
+/* Groups of headers that not every operation obeys (headers.def has the group of each). */
 enum s3_takes {
     S3_TAKES_CONDITIONS = 1u << 0,   /* If-Match, If-None-Match */
     S3_TAKES_PATCH = 1u << 1,        /* Content-Range, If-Unmodified-Since */

@@ -9,7 +9,7 @@
 #include "gateway/s3/core/reply.h"
 #include "gateway/s3/proto/names.h"
 
-/* An upload of this size is checked before its body is asked for. */
+/* An upload of at least this size is checked before its body is asked for. */
 #define EARLY_BYTES ((int64_t)1 << 20)
 
 enum s3_next s3_phase_end(struct s3_request *r, enum s3_code code)
@@ -18,7 +18,7 @@ enum s3_next s3_phase_end(struct s3_request *r, enum s3_code code)
     return code == S3_OK ? S3_NEXT : S3_REFUSED;
 }
 
-/* Nothing goes on with, or is answered from, texts that could not be copied. */
+/* Texts that could not be copied are neither used nor answered. */
 static enum s3_code check_memory(struct s3_request *r)
 {
     enum err err = arena_check(r->arena);
@@ -82,7 +82,7 @@ static enum s3_next refuse(struct s3_request *r)
 
 /* --- before the body -------------------------------------------------------------------------- */
 
-/* The bucket was looked for, and the body would come in vain. */
+/* The bucket was looked up and is not there: the body would be sent in vain. */
 static bool is_missing(const struct s3_request *r)
 {
     const struct s3_bucket_state *b = &r->buckets[S3_TARGET];
@@ -153,7 +153,7 @@ static enum s3_code begin_handler(struct s3_request *r)
     return r->op->handle(r);
 }
 
-/* What the handler has made of the request so far is forgotten, but for its body. */
+/* Discards what the handler has made of the request so far, but keeps its body. */
 static void forget_work(struct s3_request *r)
 {
     http_reply_reset(r->http);
@@ -179,7 +179,7 @@ static enum s3_code run_handler(struct s3_request *r, bool *out_again)
     return authorize_end(r, code, out_again);
 }
 
-/* A commit that was refused for what it was decided by left the writer as it was (fs/file.h). */
+/* A commit that was refused for a stale decision left the writer as it was (fs/file.h). */
 static enum s3_next handle(struct s3_request *r)
 {
     bool again;

@@ -12,7 +12,7 @@ static enum http_next refuse(struct s3_request *r)
 {
     enum s3_code code = r->refusal;
 
-    /* Without memory a name or a signature looked wrong, perhaps: the client did nothing. */
+    /* For lack of memory a name or a signature may have looked wrong: not the client's error. */
     if (err_memory_refusals() != r->refusals && s3_code_status(code) < 500)
         code = s3_fail_err(r, ERR_NOMEM, "work on the request");
     s3_reply_error(r, code);

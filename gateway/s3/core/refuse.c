@@ -14,7 +14,7 @@ static enum s3_code refuse_header(struct s3_request *r, enum s3_code code, const
     return code;
 }
 
-/* A list is not compared; conditions.h says why nothing is not enough to be guarded by. */
+/* A list is not compared; conditions.h says why an empty condition cannot guard a write. */
 static enum s3_code check_condition(struct s3_request *r, const char *name, bool is_none_match)
 {
     struct str ignored;

@@ -4,7 +4,7 @@
 #include "gateway/s3/proto/conditions.h"
 #include "gateway/s3/core/reply.h"
 
-/* Bytes between looks whether it is still wanted: milliseconds, on threads that yield. */
+/* Bytes between checks that the copy is still wanted: some milliseconds of hashing. */
 #define LOOK_BYTES ((uint64_t)1 << 20)
 
 static enum err open_as(struct s3_request *r, const struct copy_source *source,

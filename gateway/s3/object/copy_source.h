@@ -28,7 +28,7 @@ bool copy_source_is_in_memory(const struct s3_request *r);
 /*
  * Computes a checksum of bytes [offset, offset + len) of r->file by reading them: only for an
  * algorithm that nothing stored can give. Blocks for as long as that takes, but ends soon once it
- * is not wanted any more. The CRC of a hole is arithmetic.
+ * is no longer wanted. The CRC of a hole is arithmetic.
  */
 enum s3_code copy_source_checksum(struct s3_request *r, enum checksum_algo algo, uint64_t offset,
                                   uint64_t len, struct checksum *out);
