@@ -51,7 +51,7 @@ const struct command command_rows[] = {
      "store of the dumped volume, which this database takes over: the old database is rejected\n"
      "from then on.",
      TOOL_EXITS, "kiseki load volume.jsonl --meta postgres://db/kiseki --store dir:data/store"},
-    {"migrate", COMMAND_MIGRATE, command_migrate, NULL, "make an older volume's schema today's",
+    {"migrate", COMMAND_MIGRATE, command_migrate, NULL, "bring an older volume's schema up to date",
      "Changes the database of a volume that an older release made to the schema of this one, in\n"
      "one transaction for each version, and shows the steps. All gateways must be stopped, and\n"
      "the database backed up. A gateway does the same at its start, up to a million objects.",
