@@ -327,24 +327,6 @@ static bool is_full(const struct pages *p)
     return p->queues[PAGE_UPLOAD].count > p->limit + WAITING_MIN;
 }
 
-/* Too many wait: one of them is refused now, not at its deadline. Takes the lock. */
-static void refuse_one(struct pages *p)
-{
-    struct pages_waiter *w = NULL;
-
-    pthread_mutex_lock(&p->wake_lock);
-    pthread_mutex_lock(&p->lock);
-    if (is_full(p))
-        w = waiter_of(turns_last(&p->queues[PAGE_UPLOAD]));
-    if (w != NULL)
-        w->expired = true;
-    note_wanted(p);
-    pthread_mutex_unlock(&p->lock);
-    if (w != NULL)
-        w->wake(w->arg);
-    pthread_mutex_unlock(&p->wake_lock);
-}
-
 void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_ms)
 {
     bool first, wanted, full;
@@ -364,7 +346,7 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
     if (first && p->watch != NULL)
         p->watch(p->watch_arg);
     if (full)
-        refuse_one(p);
+        pages_expire(p, INT64_MIN); /* one too many is refused now, not at its deadline */
     serve(p);
     if (wanted && p->reclaim != NULL)
         (void)p->reclaim(p->reclaim_arg); /* what came into the cache before we were in the queue */
@@ -402,10 +384,11 @@ void pages_forget(struct pages *p, struct pages_waiter *w)
         serve(p);
 }
 
-/* One whose time is over, taken off its queue. With the lock held. */
+/* One whose time is over, or one too many, taken off its queue. With the lock held. */
 static struct pages_waiter *next_expired(struct pages *p, int64_t now_boot_ms)
 {
-    struct turn *turn = turns_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
+    struct turn *turn = is_full(p) ? turns_last(&p->queues[PAGE_UPLOAD])
+                                   : turns_expired(&p->queues[PAGE_UPLOAD], now_boot_ms);
     struct pages_waiter *w;
 
     if (turn == NULL)

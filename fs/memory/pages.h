@@ -122,7 +122,7 @@ void pages_wait(struct pages *p, struct pages_waiter *w, int64_t deadline_boot_m
 struct page *pages_take_given(struct pages *p, struct pages_waiter *w, bool *out_expired);
 /* The waiter will not be woken after this has returned; a page given to it goes to the next. */
 void pages_forget(struct pages *p, struct pages_waiter *w);
-/* Ends the waits whose deadline is over by now. */
+/* Ends the waits whose deadline is over by now, and those that are too many. */
 void pages_expire(struct pages *p, int64_t now_boot_ms);
 
 /* A transfer waits for memory: release what is not needed. Never blocks. */

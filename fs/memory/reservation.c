@@ -71,6 +71,7 @@ static void end_wait(struct reservation *h)
 {
     struct reservations *all = &h->fs->reservations;
     struct reservation_queue *q = queue_of(all, h);
+    int64_t waited_ms;
 
     if (h->wants == 0)
         return;
@@ -79,8 +80,9 @@ static void end_wait(struct reservation *h)
     all->waiting_count--;
     h->wants = 0;
     h->came_ms = clock_boot_ms();
-    h->since_ms += h->came_ms - h->waits_since_ms;
-    h->waited_ms += h->came_ms - h->waits_since_ms;
+    waited_ms = h->came_ms - h->waits_since_ms;
+    h->since_ms += waited_ms;
+    h->waited_ms += waited_ms;
 }
 
 static void link_holder(struct reservation *h)
