@@ -27,6 +27,11 @@ int64_t clock_mono_us(void)
     return read_clock(CLOCK_MONOTONIC, 1000000);
 }
 
+int64_t clock_seconds(int64_t wall_ms)
+{
+    return wall_ms >= 0 ? wall_ms / 1000 : -((999 - wall_ms) / 1000);
+}
+
 struct timespec clock_mono_after(int64_t ms)
 {
     struct timespec t;

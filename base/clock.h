@@ -16,6 +16,9 @@ int64_t clock_boot_ms(void);
 /* Microseconds, monotonic: durations in metrics. */
 int64_t clock_mono_us(void);
 
+/* Whole seconds, rounded down also before 1970: dates of conditions compare in these. Pure. */
+int64_t clock_seconds(int64_t wall_ms);
+
 /* The moment `ms` from now by CLOCK_MONOTONIC, for waits on condition variables. */
 struct timespec clock_mono_after(int64_t ms);
 /* Sleeps so long, or a little longer. */

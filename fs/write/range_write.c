@@ -83,10 +83,7 @@ static void end_attempt(struct file_change *x)
 
 static bool is_guarded(const struct file_write *w)
 {
-    const struct object_cond *c = &w->guard.cond;
-
-    return w->append != NULL || c->if_absent || c->if_present || c->if_match.len > 0 ||
-           c->if_none_match.len > 0 || c->has_size || c->has_mtime || c->has_unmodified;
+    return w->append != NULL || object_cond_any(&w->guard.cond);
 }
 
 static bool guard_holds(const struct file_write *w, const struct object_attr *now)
@@ -350,11 +347,10 @@ static enum err run_attempts(struct file_change *x)
 /* There is no such key: the bytes to append become a new file. OK without done: it is there now. */
 static enum err make_file(struct file_change *x)
 {
-    const struct object_cond *c = &x->w.guard.cond;
     struct file_new f;
     enum err err;
 
-    if (x->offset != 0 || c->if_present || c->if_match.len > 0)
+    if (x->offset != 0 || object_cond_wants_key(&x->w.guard.cond))
         return err_set(ERR_NOT_FOUND, "there is no such key to append to");
     f = *x->w.append;
     f.guard.cond = (struct object_cond){.if_absent = true};

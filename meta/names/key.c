@@ -1,8 +1,21 @@
 #include "meta/names/key.h"
 
-static int64_t whole_seconds(int64_t ms)
+#include "base/clock.h"
+
+bool object_cond_any(const struct object_cond *c)
 {
-    return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
+    return object_cond_wants_key(c) || object_cond_has_etag(c) || c->if_absent || c->has_size ||
+           c->has_mtime || c->has_unmodified;
+}
+
+bool object_cond_wants_key(const struct object_cond *c)
+{
+    return c->if_present || c->if_match.len > 0;
+}
+
+bool object_cond_has_etag(const struct object_cond *c)
+{
+    return c->if_match.len > 0 || c->if_none_match.len > 0;
 }
 
 bool object_cond_holds(const struct object_cond *c, const struct object_attr *now)
@@ -13,7 +26,7 @@ bool object_cond_holds(const struct object_cond *c, const struct object_attr *no
         return false;
     if (c->has_size && now->size != c->if_size)
         return false;
-    if (c->has_mtime && whole_seconds(now->mtime_ms) != c->if_mtime_s)
+    if (c->has_mtime && clock_seconds(now->mtime_ms) != c->if_mtime_s)
         return false;
-    return !c->has_unmodified || whole_seconds(now->mtime_ms) <= c->if_unmodified_s;
+    return !c->has_unmodified || clock_seconds(now->mtime_ms) <= c->if_unmodified_s;
 }

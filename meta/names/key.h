@@ -81,6 +81,10 @@ struct object_cond {
     bool no_wait;
 };
 
+/* Is there any; one under which the key must be there; one that compares its ETag? Pure. */
+bool object_cond_any(const struct object_cond *c);
+bool object_cond_wants_key(const struct object_cond *c);
+bool object_cond_has_etag(const struct object_cond *c);
 /*
  * Does it hold of a file that is there? In C: for changes that have it locked. Pure. SQL has the
  * same meaning; tests/conditions_cases.h has the cases.

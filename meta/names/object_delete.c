@@ -80,11 +80,6 @@ static bool has_file_condition(const struct object_cond *c)
     return object_cond_has_etag(c) || c->has_size || c->has_mtime || c->if_absent;
 }
 
-static bool has_condition(const struct object_cond *c)
-{
-    return object_cond_wants_key(c) || has_file_condition(c);
-}
-
 static void submit_delete(struct meta *m, struct work *w)
 {
     const struct object_delete *d = w->item;
@@ -145,10 +140,10 @@ static void explain(struct meta *m, struct work *w)
     if (w->call->rows == 0) {
         d->result = err_set(ERR_NOT_FOUND, "no such bucket");
         d->missing = META_MISSING_BUCKET;
-    } else if (has_condition(&d->cond) && !key) {
+    } else if (object_cond_any(&d->cond) && !key) {
         d->result = err_set(ERR_NOT_FOUND, "no such key");
         d->missing = META_MISSING_KEY;
-    } else if (has_condition(&d->cond)) {
+    } else if (object_cond_any(&d->cond)) {
         d->result = lock_ranged(m, w);
         if (d->result == OK && !w->again)
             d->result = err_set(ERR_CONDITION, "the key is not as the condition wants it");

@@ -32,10 +32,6 @@ MUST_USE enum err object_pack_pairs(struct arena *a, struct pairs p, struct str 
 /* For parameters that are NULL when the string is empty. */
 struct str object_or_none(struct str v);
 
-/* Conditions under which the key must be there; that compare its ETag. */
-bool object_cond_wants_key(const struct object_cond *c);
-bool object_cond_has_etag(const struct object_cond *c);
-
 /* A key as it is now, to learn why a write found no row. */
 struct object_state {
     bool bucket, key;

@@ -47,16 +47,6 @@ struct str object_or_none(struct str v)
     return v.len > 0 ? v : STR_NONE;
 }
 
-bool object_cond_wants_key(const struct object_cond *c)
-{
-    return c->if_present || c->if_match.len > 0;
-}
-
-bool object_cond_has_etag(const struct object_cond *c)
-{
-    return c->if_match.len > 0 || c->if_none_match.len > 0;
-}
-
 enum err object_add_inode(struct sql_unit *u, const struct object_put *p, uint64_t size,
                           struct str data, uint64_t source)
 {

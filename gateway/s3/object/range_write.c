@@ -54,7 +54,7 @@ static struct file_guard guard_of(const struct s3_request *r, const struct terms
     cond->has_unmodified = t->conditions.if_match.ptr == NULL &&
                            clock_parse_any(t->conditions.if_unmodified_since, &ms) == OK;
     if (cond->has_unmodified)
-        cond->if_unmodified_s = conditions_seconds(ms);
+        cond->if_unmodified_s = clock_seconds(ms);
     return guard;
 }
 

@@ -119,18 +119,13 @@ enum condition_form conditions_form(struct str header, struct str *out_etag)
 
 /* --- evaluation --------------------------------------------------------------------------------*/
 
-int64_t conditions_seconds(int64_t ms)
-{
-    return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
-}
-
 static bool parse_date(struct str text, int64_t *out_sec)
 {
     int64_t ms;
 
     if (clock_parse_any(text, &ms) != OK)
         return false;
-    *out_sec = conditions_seconds(ms);
+    *out_sec = clock_seconds(ms);
     return true;
 }
 
@@ -157,7 +152,7 @@ static bool match_fails(const struct conditions *c, struct str etag, int64_t mti
     if (c->if_match.ptr != NULL)
         return !conditions_etag_listed(c->if_match, etag);
     if (c->if_unmodified_since.ptr != NULL && parse_date(c->if_unmodified_since, &since))
-        return conditions_seconds(mtime_ms) > since;
+        return clock_seconds(mtime_ms) > since;
     return false;
 }
 
@@ -170,8 +165,8 @@ static bool none_match_fails(const struct conditions *c, struct str etag, int64_
     if (c->if_none_match.ptr != NULL)
         return conditions_etag_listed(c->if_none_match, etag);
     if (c->if_modified_since.ptr != NULL && parse_date(c->if_modified_since, &since) &&
-        since <= conditions_seconds(now_ms))
-        return conditions_seconds(mtime_ms) <= since;
+        since <= clock_seconds(now_ms))
+        return clock_seconds(mtime_ms) <= since;
     return false;
 }
 
@@ -218,6 +213,6 @@ bool conditions_if_range(struct str header, struct str etag, int64_t mtime_ms)
     if (str_starts(header, STR("W/")))
         return false;
     if (header.ptr[0] != '"' && parse_date(header, &date))
-        return date == conditions_seconds(mtime_ms);
+        return date == clock_seconds(mtime_ms);
     return str_eq(conditions_etag_bare(header), etag);
 }

@@ -74,8 +74,6 @@ enum condition_form {
 };
 enum condition_form conditions_form(struct str header, struct str *out_etag);
 
-/* Dates of conditions compare in these. */
-int64_t conditions_seconds(int64_t ms);
 /* Can a date of a condition be read? */
 bool conditions_date_valid(struct str text);
 
