@@ -30,6 +30,11 @@ uint64_t rand_u64(void)
     return v;
 }
 
+int64_t rand_i63(void)
+{
+    return (int64_t)(rand_u64() >> 1);
+}
+
 void rand_hex(char *out, size_t len)
 {
     unsigned char bytes[64];

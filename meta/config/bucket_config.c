@@ -5,7 +5,7 @@
 
 static struct p_generation new_generation(void)
 {
-    return p_generation((int64_t)(rand_u64() >> 1));
+    return p_generation(rand_i63());
 }
 
 /* The bucket's row is locked first: it is there to the end of the transaction. */

@@ -18,7 +18,7 @@ enum err job_take(struct meta *m, const struct job_round *r, struct job_hold *ou
     struct arena *a = arena_new(META_SMALL_ARENA);
     struct sql_unit u;
 
-    *out = (struct job_hold){.round = r, .token = (int64_t)(rand_u64() >> 1)};
+    *out = (struct job_hold){.round = r, .token = rand_i63()};
     sql_unit_init(&u, SQL_WRITE, a);
     u.frees = true;
     struct sql_call *c =

@@ -36,7 +36,7 @@ static enum err create_once(struct meta *m, struct arena *a, struct str name, ui
     u.order_name = name;
     struct sql_call *insert =
         sql_add_bucket_insert(&u, p_bucket_id((int64_t)id), p_bucket(name), p_owner((int64_t)owner),
-                              p_region(region), p_generation((int64_t)(rand_u64() >> 1)));
+                              p_region(region), p_generation(rand_i63()));
     struct sql_call *made = sql_add_bucket_made(&u, p_bucket(name));
     err = access_write(m, &u);
     if (err != OK)

@@ -6,14 +6,13 @@
 #define KISEKI_META_SQL_BATCH_H
 
 #include "meta/sql/driver.h"
+#include "meta/sql/json_array.h"
 
 #include <pthread.h>
 
-#define BATCH_UNITS 64
-#define BATCH_LOCKS (BATCH_UNITS * (SQL_SHARES_MAX + 1))
-/* Numbers of at most 20 characters with commas, in brackets. */
-#define BATCH_LOCKS_TEXT (BATCH_LOCKS * 21 + 3)
-#define ATTEMPTS_MAX     10 /* of one unit, before ERR_CONFLICT or ERR_BUSY */
+#define BATCH_UNITS  64
+#define BATCH_LOCKS  (BATCH_UNITS * (SQL_SHARES_MAX + 1))
+#define ATTEMPTS_MAX 10 /* of one unit, before ERR_CONFLICT or ERR_BUSY */
 
 enum slot_state { SLOT_DOWN, SLOT_IDLE, SLOT_BUSY };
 
@@ -32,7 +31,7 @@ struct slot {
     int64_t previous_session;
     struct sql_call head_calls[2];
     struct sql_unit head;
-    char locks_text[BATCH_LOCKS_TEXT]; /* a parameter of head_calls */
+    char locks_text[SQL_JSON_ARRAY_BYTES(BATCH_LOCKS)]; /* a parameter of head_calls */
 
     /* in doubt: doubt != 0, even after the units were answered */
     int64_t doubt, doubt_session;

@@ -6,8 +6,6 @@
 #include "base/rand.h"
 #include "meta/sql/calls.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,20 +100,20 @@ static struct sql_call *head_call(struct slot *s, int number)
 
 static int by_number(const void *left, const void *right)
 {
-    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+    int64_t a = *(const int64_t *)left, b = *(const int64_t *)right; /* as SQL counts */
     return (a > b) - (a < b);
 }
 
 /* Those of all units, ascending, each once. */
-static size_t gather_locks(const struct sql_batch *batch, int64_t out[BATCH_LOCKS])
+static size_t gather_locks(const struct sql_batch *batch, uint64_t out[BATCH_LOCKS])
 {
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct sql_unit *u = batch->units[i];
         for (size_t n = 0; n < u->share_count; n++)
-            out[count++] = u->shares[n];
+            out[count++] = (uint64_t)u->shares[n];
         if (u->excludes)
-            out[count++] = u->excluded;
+            out[count++] = (uint64_t)u->excluded;
     }
     qsort(out, count, sizeof(out[0]), by_number);
     for (size_t i = 0; i < count; i++)
@@ -124,20 +122,10 @@ static size_t gather_locks(const struct sql_batch *batch, int64_t out[BATCH_LOCK
     return kept;
 }
 
-static struct str locks_text(struct slot *s, const int64_t *locks, size_t count)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < count; i++)
-        len += (size_t)snprintf(s->locks_text + len, sizeof(s->locks_text) - len, "%c%" PRId64,
-                                i == 0 ? '[' : ',', locks[i]);
-    s->locks_text[len++] = ']';
-    return (struct str){s->locks_text, len};
-}
-
 /* A unit that excludes others is a batch of its own. */
 static void add_locks(struct slot *s, const struct sql_batch *batch)
 {
-    int64_t locks[BATCH_LOCKS];
+    uint64_t locks[BATCH_LOCKS];
     const struct sql_unit *first = batch->units[0];
     size_t count = gather_locks(batch, locks);
     if (count == 0)
@@ -145,10 +133,10 @@ static void add_locks(struct slot *s, const struct sql_batch *batch)
     bool one_is_shared = count == 1 && !first->excludes;
     struct sql_call *c = head_call(s, one_is_shared ? SQL_lock_share : SQL_locks_take);
     if (one_is_shared) {
-        sql_bind_int(c, locks[0]);
+        sql_bind_int(c, (int64_t)locks[0]);
         return;
     }
-    sql_bind_text(c, locks_text(s, locks, count));
+    sql_bind_text(c, sql_json_array_in(s->locks_text, locks, count));
     if (first->excludes)
         sql_bind_int(c, first->excluded);
     else

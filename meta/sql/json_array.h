@@ -4,7 +4,12 @@
 
 #include "base/arena.h"
 
+/* Bytes that so many numbers take at most: 20 characters and a comma each. */
+#define SQL_JSON_ARRAY_BYTES(count) ((size_t)(count)*21 + 3)
+
 /* "[1,2,3]", as SQL counts (signed); ptr NULL when the arena is full. */
 struct str sql_json_array(struct arena *a, const uint64_t *numbers, size_t count);
+/* The same in `text`, which has SQL_JSON_ARRAY_BYTES(count). */
+struct str sql_json_array_in(char *text, const uint64_t *numbers, size_t count);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define MARK           "\n-- step: "
-#define STEP_MAX_BYTES ((size_t)4 << 20)
+#define STEP_MAX_BYTES ((size_t)1 << 20)
 
 static enum err add_step(struct sql_steps *steps, enum sql_dialect dialect, struct str what,
                          struct str text)
