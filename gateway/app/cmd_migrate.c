@@ -23,8 +23,7 @@ static void show_step(void *arg, size_t done, size_t count, const char *what)
         progress_begin(&m->progress, "steps of the migration", count, m->quiet);
         m->begun = true;
     }
-    while (m->progress.items < done)
-        progress_add(&m->progress, 1, 0);
+    progress_add(&m->progress, done - m->progress.items, 0);
     if (what[0] != '\0')
         progress_wait(&m->progress, "%s", what);
 }

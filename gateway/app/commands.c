@@ -55,7 +55,7 @@ const struct command command_rows[] = {
      "Changes the database of a volume that an older release made to the schema of this one, in\n"
      "one transaction for each version, and shows the steps. All gateways must be stopped, and\n"
      "the database backed up. A gateway does the same at its start, up to a million objects.",
-     "0: migrated, or there was nothing to do; 2: not migrated, nothing has changed",
+     "0: migrated, or there was nothing to do; 2: not migrated, or only to a version in between",
      "kiseki migrate --meta postgres://db/kiseki --store dir:data/store"},
     {"key", COMMAND_KEY, command_key, "ACTION [NAME]",
      "access keys: list, create, disable, enable, remove",

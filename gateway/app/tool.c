@@ -113,8 +113,8 @@ static enum err check_store(struct meta *m, const struct volume *v)
     return err == ERR_DENIED ? err : OK;
 }
 
-static enum err open_meta(const struct config *c, struct volume *volume, meta_step_fn *step,
-                          void *step_arg, struct meta **out)
+enum err tool_migrate_meta(const struct config *c, struct volume *volume, meta_step_fn *step,
+                           void *step_arg, struct meta **out)
 {
     enum err err = prepare(c, volume);
 
@@ -133,11 +133,5 @@ static enum err open_meta(const struct config *c, struct volume *volume, meta_st
 
 enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out)
 {
-    return open_meta(c, volume, NULL, NULL, out);
-}
-
-enum err tool_migrate_meta(const struct config *c, struct volume *volume, meta_step_fn *step,
-                           void *step_arg, struct meta **out)
-{
-    return open_meta(c, volume, step, step_arg, out);
+    return tool_migrate_meta(c, volume, NULL, NULL, out);
 }

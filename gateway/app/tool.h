@@ -27,7 +27,7 @@ void tool_close(struct tool *t);
  * volume_forget() in any case.
  */
 MUST_USE enum err tool_open_meta(const struct config *c, struct volume *volume, struct meta **out);
-/* The same, and an older schema is migrated, with a call for each step. */
+/* The same, and an older schema is migrated, with a call for each step; NULL: it is not. */
 MUST_USE enum err tool_migrate_meta(const struct config *c, struct volume *volume,
                                     meta_step_fn *step, void *step_arg, struct meta **out);
 
